@@ -1,0 +1,186 @@
+"""What the control socket's verbs do: the right-hand side of ``control.messages.VERBS``.
+
+It promises: nobody sees or orders what the verb's row does not permit; an order is answered when its result is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from emperor import __version__
+from emperor.control import messages
+from emperor.control.connection import Reply
+from emperor.control.messages import (
+    ALL,
+    DENIED,
+    FAILED,
+    NO_VASSAL,
+    OK,
+    UNKNOWN,
+    Peer,
+    Policy,
+    Request,
+    answer,
+)
+from emperor.performer import Performer
+from emperor.supervision.outcome import Ticket, outcome
+from emperor.supervision.vassal import Vassal, Wanted
+from emperor.system.eventloop import Loop
+
+FOLLOW_EVERY = 0.2
+"""Seconds between two looks at the rings that somebody follows."""
+
+
+class Realm(Protocol):
+    """What the daemon lets its control socket see and do."""
+
+    vassals: dict[str, Vassal]
+    performers: dict[str, Performer]
+
+    def show(self, name: str, lines: int) -> dict[str, Any]: ...
+
+    def owner(self, name: str) -> int | None: ...
+
+    def order(self, name: str, verb: str) -> str:
+        """Carry it out; "" or why it cannot be (an invalid ini)."""
+        ...
+
+
+@dataclass
+class Pending:
+    """One client's order, until every vassal it names has come to rest."""
+
+    reply: Reply
+    tickets: dict[str, Ticket]
+    begun: float
+    results: list[dict[str, Any]] = field(default_factory=list)
+    exit: int = OK
+
+
+class Answers:
+    """A ``control.server.Handler``."""
+
+    def __init__(self, realm: Realm, policy: Policy, loop: Loop) -> None:
+        self._realm, self._policy, self._loop = realm, policy, loop
+        self._pending: list[Pending] = []
+
+    def __call__(self, request: Request, peer: Peer, reply: Reply) -> None:
+        _VERBS[request.verb](self, request, peer, reply)
+
+    def look_again(self) -> None:
+        """A vassal has changed: perhaps an order is done."""
+        for pending in list(self._pending):
+            self._settle(pending)
+
+    def _permitted(self, verb: str, peer: Peer) -> list[str]:
+        return [
+            name for name in sorted(self._realm.vassals) if self._policy.permits(verb, peer, self._realm.owner(name))
+        ]
+
+    def _refused(self, request: Request, peer: Peer, reply: Reply, unknown: int) -> bool:
+        """Names that are not there, or not this caller's. A stranger learns nothing of which it is."""
+        allowed = set(self._permitted(request.verb, peer))
+        names = [name for name in request.names if name != ALL and name not in allowed]
+        if not names:
+            return False
+        missing = [name for name in names if name not in self._realm.vassals]
+        if missing or not self._policy.administers(peer):
+            text = f"{', '.join(missing or names)}: no such vassal"
+            reply.finish(messages.refusal(text, unknown if self._policy.administers(peer) else DENIED))
+        else:
+            reply.finish(messages.refusal(f"{', '.join(names)}: not permitted", DENIED))
+        return True
+
+    def status(self, request: Request, peer: Peer, reply: Reply) -> None:
+        if self._refused(request, peer, reply, UNKNOWN):
+            return
+        names = list(request.names) or self._permitted("status", peer)
+        lines = int(request.options.get("lines", 0))
+        reply.finish(answer([self._realm.show(name, lines) for name in names]))
+
+    def version(self, request: Request, peer: Peer, reply: Reply) -> None:
+        reply.finish(answer(__version__))
+
+    def logs(self, request: Request, peer: Peer, reply: Reply) -> None:
+        if self._refused(request, peer, reply, NO_VASSAL):
+            return
+        seen = {}
+        for name in request.names:
+            ring = self._realm.performers[name].ring
+            lines = ring.last(int(request.options.get("lines", 10)))
+            reply.send({"ok": True, "data": {"name": name, "lines": lines}})
+            seen[name] = ring.count
+        if request.options.get("follow"):
+            self._follow(reply, seen)
+        else:
+            reply.finish(answer(None))
+
+    def _follow(self, reply: Reply, seen: dict[str, int]) -> None:
+        if reply.gone:
+            return
+        for name in list(seen):
+            performer = self._realm.performers.get(name)
+            if performer is None:
+                del seen[name]
+            elif performer.ring.count > seen[name]:
+                data = {"name": name, "lines": performer.ring.since(seen[name])}
+                seen[name] = performer.ring.count
+                reply.send({"ok": True, "data": data})
+        if not seen:
+            reply.finish(answer(None))
+            return
+        self._loop.call_at(self._loop.now() + FOLLOW_EVERY, lambda: self._follow(reply, seen))
+
+    def order(self, request: Request, peer: Peer, reply: Reply) -> None:
+        if self._refused(request, peer, reply, NO_VASSAL):
+            return
+        names = list(request.names)
+        if request.names == (ALL,):
+            names = self._permitted(request.verb, peer)
+            if request.verb == "reload":
+                # What is stopped on purpose has nothing to reload, and that is as wished.
+                names = [name for name in names if self._realm.vassals[name].wanted is Wanted.UP]
+        pending = Pending(reply, {}, self._loop.now())
+        for name in names:
+            before = self._realm.vassals[name]
+            refusal = self._realm.order(name, request.verb)
+            if refusal:
+                pending.results.append({"name": name, "ok": False, "message": refusal, "seconds": 0.0})
+                invalid = self._realm.vassals[name].wanted is Wanted.UP
+                pending.exit = NO_VASSAL if invalid else FAILED
+            elif request.options.get("wait", True):
+                pending.tickets[name] = Ticket(request.verb, before)
+            else:
+                pending.results.append({"name": name, "ok": True, "message": "ordered", "seconds": 0.0})
+        self._pending.append(pending)
+        self._settle(pending)
+
+    def _settle(self, pending: Pending) -> None:
+        now = self._loop.now()
+        for name, ticket in list(pending.tickets.items()):
+            result = outcome(ticket, self._realm.vassals.get(name))
+            if result is None:
+                continue
+            del pending.tickets[name]
+            ok, message = result
+            pending.results.append(
+                {"name": name, "ok": ok, "message": message, "seconds": round(now - pending.begun, 3)}
+            )
+            if not ok and pending.exit == OK:
+                pending.exit = FAILED
+        if pending.reply.gone or not pending.tickets:
+            self._pending.remove(pending)
+            pending.reply.finish(answer(pending.results, pending.exit))
+
+
+_VERBS: dict[str, Callable[[Answers, Request, Peer, Reply], None]] = {
+    "status": Answers.status,
+    "version": Answers.version,
+    "logs": Answers.logs,
+    "start": Answers.order,
+    "stop": Answers.order,
+    "restart": Answers.order,
+    "reload": Answers.order,
+}

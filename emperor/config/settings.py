@@ -1,0 +1,122 @@
+"""Rows -> typed settings: each row is looked up in the table and read by its parser.
+
+What is unknown, always so, not yet so, or refused is said here; what a setting may ask for is not.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from emperor.config.inifile import Row
+from emperor.config.options import ALWAYS, DONE, LATER, REFUSED, Option, find, suggestion
+from emperor.model import Problem
+
+_OFF = frozenset(("", "0", "false", "no", "off"))
+_PLUGIN_OPTIONS = frozenset(("plugin", "plugins", "need-plugin", "need-plugins"))
+_PLUGINS = ("python", "http", "router_", "corerouter", "logfile", "rsyslog", "syslog")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row that could be read."""
+
+    row: Row
+    option: Option
+    value: Any
+
+    @property
+    def where(self) -> str:
+        """For a message that is shown at another row."""
+        return f"line {self.row.line}" if self.row.line else self.row.path
+
+
+@dataclass
+class Findings:
+    """Every problem of one ini, in the order in which they were found."""
+
+    path: str
+    problems: list[Problem] = field(default_factory=list)
+
+    def wrong(self, at: Setting | Row | None, message: str, fatal: bool = True) -> None:
+        """``at`` None: the file as a whole."""
+        row = at.row if isinstance(at, Setting) else at
+        place = (row.path, row.line, row.key) if row else (self.path, 0, "")
+        self.problems.append(Problem(*place, message, fatal))
+
+    def warn(self, at: Setting | Row | None, message: str) -> None:
+        self.wrong(at, message, fatal=False)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the rows say, in their order. ``named`` holds options whose value could not be read, too."""
+
+    items: tuple[Setting, ...]
+    named: frozenset[str]
+
+    def all(self, *names: str) -> tuple[Setting, ...]:
+        return tuple(one for one in self.items if one.option.name in names)
+
+    def last(self, name: str) -> Setting | None:
+        found = self.all(name)
+        return found[-1] if found else None
+
+    def value(self, name: str, default: Any = None) -> Any:
+        last = self.last(name)
+        return last.value if last else default
+
+
+def read(rows: Sequence[Row], findings: Findings) -> Settings:
+    """Every row that is an option of ours; the rest is a placeholder, or goes to ``findings``."""
+    known = [(row, option) for row in rows if (option := find(row.key))]
+    items = [one for row, option in known if (one := _read_one(row, option, findings))]
+    settings = Settings(tuple(items), frozenset(option.name for _, option in known))
+    strict = settings.value("strict", False)
+    for row in rows:
+        if not find(row.key) and not row.referenced:
+            findings.wrong(row, f"unknown option -- it has no effect{suggestion(row.key)}", fatal=strict)
+    return settings
+
+
+def _read_one(row: Row, option: Option, findings: Findings) -> Setting | None:
+    if option.standing != DONE:
+        _not_read(row, option, findings)
+        return None
+    try:
+        if not row.value and not option.kind.bare:
+            raise ValueError("needs a value")
+        value = option.kind.parse(row.value)
+    except ValueError as why:
+        findings.wrong(row, str(why))
+        return None
+    if option.name == "set-placeholder" and find(value[0]):
+        findings.wrong(row, "names an option -- write that option on a line of its own")
+    return Setting(row, option, value)
+
+
+def _not_read(row: Row, option: Option, findings: Findings) -> None:
+    off = row.value.lower() in _OFF
+    if option.standing == REFUSED:
+        findings.wrong(row, option.help)
+    elif option.standing == LATER and (not off or (not row.value and option.kind.bare)):
+        findings.warn(row, f"has no effect yet ({option.help})")
+    elif option.standing == ALWAYS and option.kind.bare and off and row.value:
+        findings.warn(row, f"cannot be turned off: {option.help}")
+    elif option.name in _PLUGIN_OPTIONS and not _ours(row.value):
+        findings.warn(row, "has no effect: only Python apps are served, and Python is built in")
+
+
+def _ours(plugins: str) -> bool:
+    return all(one.strip().startswith(_PLUGINS) for one in plugins.split(","))
+
+
+def resolve(base: str, path: str) -> str:
+    """``path`` below ``base`` unless absolute, without doubled slashes and ``.`` (``%d/x`` has two slashes).
+
+    ``..`` stays: what it means depends on symbolic links.
+    """
+    whole = posixpath.join(base, path)
+    return "/" + "/".join(part for part in whole.split("/") if part not in ("", "."))

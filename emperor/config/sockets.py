@@ -1,0 +1,141 @@
+"""The listening sockets that an ini asks for, and whether it may."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from emperor.config.context import Context
+from emperor.config.settings import Findings, Setting, Settings, resolve
+from emperor.config.values import check_unix_path
+from emperor.model import ADMIN, FASTCGI, HTTP, TCP, UNIX, UWSGI, Address, Identity, SocketSpec
+
+FIXED = {"uwsgi-socket": UWSGI, "fastcgi-socket": FASTCGI}
+PRIVILEGED = 1024
+"""ip(7): ports below are the administrator's to give."""
+
+Found = tuple[Setting | None, str, Address]
+"""The row (None: nothing was written), the protocol, the address."""
+
+
+def listeners(
+    settings: Settings, context: Context, base: str, identity: Identity | None, findings: Findings
+) -> tuple[SocketSpec, ...]:
+    """One per socket; none named: the vassal's own in the runtime folder. ``base``: where paths begin."""
+    protocol = settings.last("protocol")
+    usual = protocol.value if protocol else UWSGI
+    if usual == HTTP:
+        findings.wrong(protocol, "http is not served yet -- write uwsgi or fastcgi")
+    found: list[Found] = [
+        (one, FIXED.get(one.option.name, usual), address)
+        for one in settings.all("socket", *FIXED)
+        if (address := _address(one, context, base, findings))
+    ]
+    _reachable(found, findings)
+    _distinct(found, findings)
+    if not settings.named & {"socket", *FIXED}:
+        found = [(protocol, usual, _default(context, findings))]
+    _spoken_by_flup(settings, found, findings)
+    like = _common(settings, context, identity, findings)
+    return tuple(replace(like, protocol=spoken, address=address) for _, spoken, address in found)
+
+
+def _default(context: Context, findings: Findings) -> Address:
+    try:
+        return Address(UNIX, path=check_unix_path(context.default_socket))
+    except ValueError as why:
+        findings.wrong(None, f"names no socket, and the default one {why} -- write socket = /PATH")
+        return Address(UNIX)
+
+
+def _address(setting: Setting, context: Context, base: str, findings: Findings) -> Address | None:
+    address: Address = setting.value
+    if address.family == TCP and address.port < PRIVILEGED and context.authority.kind != ADMIN:
+        findings.wrong(setting, f"a port below {PRIVILEGED} is only for an ini that root alone can write")
+    if address.family != UNIX:
+        return address
+    try:
+        return replace(address, path=check_unix_path(resolve(base, address.path)))
+    except ValueError as why:
+        findings.wrong(setting, str(why))
+        return None
+
+
+def _reachable(found: Sequence[Found], findings: Findings) -> None:
+    for setting, protocol, address in found:
+        local = address.host in ("::1", "localhost") or address.host.startswith("127.")
+        if address.family == TCP and not local:
+            findings.warn(
+                setting,
+                f"whoever reaches this port can speak {protocol} to the app as the web server does -- "
+                "127.0.0.1:PORT or a Unix socket keeps it to this machine",
+            )
+
+
+def _distinct(found: Sequence[Found], findings: Findings) -> None:
+    first: dict[Address, Setting | None] = {}
+    for setting, _, address in found:
+        earlier = first.setdefault(address, setting)
+        if earlier and earlier is not setting:
+            findings.wrong(setting, f"is the same address as {earlier.row.key} ({earlier.where}) -- remove one")
+
+
+def _spoken_by_flup(settings: Settings, found: Sequence[Found], findings: Findings) -> None:
+    engine = settings.last("fastcgi-engine")
+    if engine and engine.value == "flup":
+        for setting, protocol, _ in found:
+            if protocol != FASTCGI:
+                findings.wrong(
+                    setting or engine,
+                    "fastcgi-engine = flup speaks FastCGI only -- write fastcgi-socket or protocol = fastcgi",
+                )
+
+
+def _common(settings: Settings, context: Context, identity: Identity | None, findings: Findings) -> SocketSpec:
+    """What all sockets of an ini have in common.
+
+    The process's own ``umask`` counts where ``socket-umask`` is silent: uWSGI's rule for an ini that names
+    it.
+    """
+    owner = settings.last("chown-socket")
+    uid, gid = _owner(owner, context, identity, findings) if owner else (None, None)
+    return SocketSpec(
+        protocol=UWSGI,
+        address=Address(UNIX),
+        mode=settings.value("chmod-socket"),
+        umask=settings.value("socket-umask", settings.value("umask")),
+        uid=uid,
+        gid=gid,
+        backlog=settings.value("listen", SocketSpec.backlog),
+    )
+
+
+def _owner(
+    setting: Setting, context: Context, identity: Identity | None, findings: Findings
+) -> tuple[int | None, int | None]:
+    user, group = setting.value
+    account = context.accounts.user(user) if user else None
+    gid = context.accounts.group(group) if group else None
+    if user and account is None:
+        findings.wrong(setting, "there is no such user")
+    if group and gid is None:
+        findings.wrong(setting, "there is no such group")
+    uid = account.uid if account else None
+    if identity and not _may_give(uid, gid, context, identity):
+        findings.wrong(setting, f"{identity.user} cannot give a socket to this user or group -- {_mend(context)}")
+    return uid, gid
+
+
+def _may_give(uid: int | None, gid: int | None, context: Context, identity: Identity) -> bool:
+    """chown(2): a user gives to the groups they are in. Root gives to anybody, but for a user's ini only to
+    the web server's group beside those.
+    """
+    root = context.own.uid == 0
+    if root and context.authority.kind == ADMIN:
+        return True
+    groups = {None, identity.gid, *identity.groups, *((context.web_gid,) if root else ())}
+    return uid in (None, identity.uid) and gid in groups
+
+
+def _mend(context: Context) -> str:
+    return "name a group they are in" if context.own.uid == 0 else "remove this line, or start the emperor as root"

@@ -1,0 +1,80 @@
+"""Rows of an ini -> a checked ``VassalSpec``, or every problem at once.
+
+Pure: users, groups and paths are judged by what ``Context`` says; whether a file exists is for others to find
+out. No message repeats a value that was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from emperor.config import apps, identity, sockets
+from emperor.config.context import Accounts, Checked, Context
+from emperor.config.inifile import Row
+from emperor.config.settings import Findings, Settings, read, resolve
+from emperor.model import VassalSpec
+
+__all__ = ["Accounts", "Checked", "Context", "build"]
+
+PLAIN = (
+    "processes",
+    "threads",
+    "lazy-apps",
+    "manage-script-name",
+    "script-name",
+    "umask",
+    "buffer-size",
+    "limit-post",
+    "start-timeout",
+    "reload-mercy",
+    "max-restarts",
+    "fastcgi-engine",
+)
+"""Options whose value is a field of ``VassalSpec`` as it stands."""
+
+
+def build(rows: Sequence[Row], context: Context) -> Checked:
+    """Judge rows whose placeholders are replaced. Problems come in the order of their lines."""
+    findings = Findings(context.config)
+    settings = read(rows, findings)
+    chdir = _path(settings, "chdir", context.folder)
+    base = chdir or context.folder
+    who = identity.decide(settings, context, findings)
+    listening = sockets.listeners(settings, context, base, who, findings)
+    loaded = apps.targets(settings, base, findings)
+    problems = tuple(sorted(dict.fromkeys(findings.problems), key=lambda one: (one.path, one.line)))
+    if who is None or any(one.fatal for one in problems):
+        return Checked(None, problems)
+    spec = VassalSpec(
+        name=context.name,
+        config=context.config,
+        folder=context.folder,
+        identity=who,
+        sockets=listening,
+        targets=loaded,
+        chdir=chdir,
+        logto=_path(settings, "logto", context.folder),
+        pythonpath=tuple(resolve(base, one.value) for one in settings.all("pythonpath")),
+        env=tuple(dict(one.value for one in settings.all("env")).items()),
+        web_gid=context.web_gid,
+        virtualenv=_path(settings, "virtualenv", base),
+        python=_interpreter(settings, base),
+        **_plain(settings),
+    )
+    return Checked(spec, problems)
+
+
+def _path(settings: Settings, name: str, base: str) -> str:
+    last = settings.last(name)
+    return resolve(base, last.value) if last else ""
+
+
+def _interpreter(settings: Settings, base: str) -> str:
+    """``python`` wins over the virtualenv's own; the packages are the virtualenv's in both cases."""
+    virtualenv = _path(settings, "virtualenv", base)
+    return _path(settings, "python", base) or (f"{virtualenv}/bin/python" if virtualenv else "")
+
+
+def _plain(settings: Settings) -> dict[str, Any]:
+    return {name.replace("-", "_"): one.value for name in PLAIN if (one := settings.last(name))}

@@ -1,0 +1,183 @@
+"""One client of the control socket: it asks once, and is answered now or later.
+
+It promises: nothing here waits; a client that does not ask, does not read or goes away costs a bounded buffer
+for a bounded time; what is said to one that left is dropped.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any, Optional
+
+from emperor.control import messages
+from emperor.control.messages import Peer, Request
+from emperor.errors import ProtocolError
+from emperor.system.eventloop import Loop, Timer
+
+ASKING_SECONDS = 5.0
+"""To send the request in."""
+
+READING_SECONDS = 30.0
+"""To take any byte of an answer in."""
+
+ANSWER_LIMIT = 4 * 1024 * 1024
+"""Bytes that wait for a client; more, and a follower is too slow, or an answer too large."""
+
+_TOO_LARGE = f"answer: larger than {ANSWER_LIMIT} bytes -- name fewer vassals, or ask for fewer lines"
+
+
+class Connection:
+    """``on_request`` is called at most once, ``on_close`` exactly once."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        sock: socket.socket,
+        peer: Peer,
+        on_request: Callable[[Request, Connection], None],
+        on_close: Callable[[Connection], None],
+    ) -> None:
+        self.peer = peer
+        self.closed = False
+        self._loop = loop
+        self._sock = sock
+        self._on_request = on_request
+        self._on_close = on_close
+        self._inbox = bytearray()
+        self._outbox = bytearray()
+        self._asked = False
+        self._finished = False
+        self._deadline: Optional[Timer] = loop.call_at(loop.now() + ASKING_SECONDS, self._too_late)
+        loop.watch(sock.fileno(), self._readable)
+
+    def send(self, reply: Mapping[str, Any]) -> None:
+        if self.closed or self._finished:
+            return
+        line = messages.encode_reply(reply)
+        if len(line) > ANSWER_LIMIT:
+            self.finish(messages.refusal(_TOO_LARGE, messages.FAILED))
+        elif len(self._outbox) + len(line) > ANSWER_LIMIT:
+            self.close()
+        else:
+            self._outbox += line
+            self._flush()
+
+    def finish(self, reply: Mapping[str, Any]) -> None:
+        """The last word: once the client has it, the connection ends."""
+        if self.closed or self._finished:
+            return
+        line = messages.encode_reply({**reply, "end": True})
+        if len(line) > ANSWER_LIMIT:
+            line = messages.encode_reply({**messages.refusal(_TOO_LARGE, messages.FAILED), "end": True})
+        self._finished = self._asked = True
+        self._outbox += line
+        self._flush()
+
+    def close(self) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        self._set_deadline(None)
+        self._loop.unwatch(self._sock.fileno())
+        self._sock.close()
+        self._on_close(self)
+
+    def _too_late(self) -> None:
+        if self._asked:
+            self.close()
+        else:
+            self.finish(messages.refusal(f"request: not here after {ASKING_SECONDS:g} s", messages.USAGE))
+
+    def _set_deadline(self, seconds: Optional[float]) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        if seconds is None:
+            self._deadline = None
+        else:
+            self._deadline = self._loop.call_at(self._loop.now() + seconds, self._too_late)
+
+    def _readable(self) -> None:
+        try:
+            data = self._sock.recv(messages.LIMIT)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.close()
+            return
+        if self._asked:
+            self._heard_after_request(data)
+        elif data:
+            self._inbox += data
+            self._maybe_request()
+        else:
+            self.close()
+
+    def _heard_after_request(self, data: bytes) -> None:
+        """A client that closed its writing half still waits for the answer; anything else is a goodbye."""
+        if data or self._hung_up():
+            self.close()
+        else:
+            self._loop.unwatch(self._sock.fileno())
+
+    def _hung_up(self) -> bool:
+        poll = select.poll()
+        poll.register(self._sock.fileno(), 0)
+        return any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
+
+    def _maybe_request(self) -> None:
+        end = self._inbox.find(b"\n") + 1
+        if not end and len(self._inbox) < messages.LIMIT:
+            return
+        self._asked = True
+        self._set_deadline(None)
+        try:
+            if not end or end > messages.LIMIT:
+                raise ProtocolError(f"request: longer than {messages.LIMIT} bytes")
+            if end < len(self._inbox):
+                raise ProtocolError("request: something follows it -- one request a connection")
+            request = messages.decode(bytes(self._inbox))
+        except ProtocolError as error:
+            self.finish(messages.refusal(str(error), messages.USAGE))
+            return
+        self._inbox.clear()
+        self._on_request(request, self)
+
+    def _flush(self) -> None:
+        try:
+            sent = self._sock.send(self._outbox)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.close()
+            return
+        del self._outbox[:sent]
+        if not self._outbox and self._finished:
+            self.close()
+        elif self._outbox:
+            if sent or self._deadline is None:
+                self._set_deadline(READING_SECONDS)
+            # Hanging up makes it writable as well, so this also hears of a client that leaves.
+            self._loop.watch(self._sock.fileno(), self._flush, write=True)
+        else:
+            self._set_deadline(None)
+            self._loop.watch(self._sock.fileno(), self._readable)
+
+
+class Reply:
+    """How the daemon answers one request, now or when the work is done. Once ``gone``, nothing is sent."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @property
+    def gone(self) -> bool:
+        """The client left, or has its last word already: nobody listens any more."""
+        return self._connection.closed
+
+    def send(self, reply: Mapping[str, Any]) -> None:
+        self._connection.send(reply)
+
+    def finish(self, reply: Mapping[str, Any]) -> None:
+        self._connection.finish(reply)

@@ -1,0 +1,104 @@
+"""The listening end of the control socket.
+
+It promises: the kernel says who calls; a stuck or hostile client blocks nobody, and ordinary users together
+cannot take the places that are kept for administrators. What a request means is the handler's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Optional
+
+from emperor.control import binding, messages
+from emperor.control.connection import Connection, Reply
+from emperor.control.messages import Peer, Policy, Request
+from emperor.errors import EmperorError
+from emperor.system.eventloop import Loop, Timer
+
+Handler = Callable[[Request, Peer, Reply], None]
+"""Answers through its ``Reply``, at once or later. An EmperorError becomes the answer."""
+
+MOST_CLIENTS = 64
+MOST_ORDINARY = 48
+"""Clients that are no administrators, together; the other places are kept."""
+MOST_OF_ONE_USER = 16
+
+_ACCEPTS_A_ROUND = 16
+_BREATHER_SECONDS = 1.0
+"""Without descriptors accept fails at once, for ever: look again later, or the loop would spin."""
+
+_FULL = "control socket: too many clients -- try again"
+
+
+class ControlServer:
+    """Listens from its making until ``close``."""
+
+    def __init__(self, loop: Loop, path: str, handler: Handler, policy: Policy) -> None:
+        self._loop = loop
+        self._handler = handler
+        self._policy = policy
+        self._clients: set[Connection] = set()
+        self._breather: Optional[Timer] = None
+        self._bound: Optional[binding.Bound] = binding.bind(path)
+        self._listen()
+
+    def close(self) -> None:
+        """Hang up on everybody and remove the path, if it is still ours. A second time: nothing."""
+        if self._bound is None:
+            return
+        if self._breather is not None:
+            self._breather.cancel()
+        self._loop.unwatch(self._bound.sock.fileno())
+        for client in tuple(self._clients):
+            client.close()
+        binding.release(self._bound)
+        self._bound = None
+
+    def _listen(self) -> None:
+        self._breather = None
+        if self._bound is not None:
+            self._loop.watch(self._bound.sock.fileno(), self._accept)
+
+    def _accept(self) -> None:
+        for _ in range(_ACCEPTS_A_ROUND):
+            if self._bound is None:
+                return
+            try:
+                sock, _address = self._bound.sock.accept()
+            except BlockingIOError:
+                return
+            except ConnectionError:
+                continue
+            except OSError:
+                self._loop.unwatch(self._bound.sock.fileno())
+                self._breather = self._loop.call_at(self._loop.now() + _BREATHER_SECONDS, self._listen)
+                return
+            sock.setblocking(False)
+            pid, uid, gid = binding.credentials(sock)
+            peer = Peer(uid, gid, binding.supplementary_groups(sock), pid)
+            room = self._room_for(peer)
+            client = Connection(self._loop, sock, peer, self._dispatch, self._clients.discard)
+            self._clients.add(client)
+            if not room:
+                client.finish(messages.refusal(_FULL, messages.FAILED))
+
+    def _room_for(self, peer: Peer) -> bool:
+        if len(self._clients) >= MOST_CLIENTS:
+            return False
+        if self._policy.administers(peer):
+            return True
+        ordinary = [client.peer.uid for client in self._clients if not self._policy.administers(client.peer)]
+        return len(ordinary) < MOST_ORDINARY and ordinary.count(peer.uid) < MOST_OF_ONE_USER
+
+    def _dispatch(self, request: Request, client: Connection) -> None:
+        if not self._conceivable(request, client.peer):
+            client.finish(messages.refusal(f"{request.verb}: not permitted", messages.DENIED))
+            return
+        try:
+            self._handler(request, client.peer, Reply(client))
+        except EmperorError as error:
+            client.finish(messages.refusal(str(error), messages.FAILED))
+
+    def _conceivable(self, request: Request, peer: Peer) -> bool:
+        """May this caller use the verb on anything at all? The handler still asks for each vassal."""
+        return self._policy.permits(request.verb, peer, vassal_uid=peer.uid)

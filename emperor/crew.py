@@ -1,0 +1,299 @@
+"""A vassal's workers: forked, counted, replaced. The mechanism around ``supervision.generation``.
+
+It promises: a worker that dies is replaced at once if it had answered a request, and after a growing pause if it had
+not; each worker's output is read line by line under its own number.
+
+This module runs in vassals: standard library, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import sys
+import traceback
+from dataclasses import dataclass, field
+from typing import Callable, NoReturn, Optional
+
+from emperor.model import VassalSpec
+from emperor.supervision import backoff
+from emperor.supervision import generation as gen
+from emperor.supervision.channel import WorkerReport
+from emperor.supervision.generation import Action, Event, Generation, Patience, Phase
+from emperor.system.eventloop import Loop, Timer
+from emperor.system.logs import LineCutter
+from emperor.system.scoreboard import Scoreboard
+from emperor.worker import READY
+
+SIGNALS = {Action.TERM: signal.SIGTERM, Action.KILL: signal.SIGKILL}
+
+Serve = Callable[[int, int], int]
+"""What a worker does: (its index, the descriptor to report on) → exit code."""
+
+
+@dataclass
+class Seat:
+    """One place in the crew, and who sits there. ``output``, ``report``: read ends, -1 when closed."""
+
+    index: int
+    generation: Optional[Generation] = None
+    pid: int = 0
+    output: int = -1
+    report: int = -1
+    cutter: LineCutter = field(default_factory=LineCutter)
+    failures: int = 0
+    spawned: int = 0
+    timer: Optional[Timer] = None
+
+
+@dataclass(frozen=True)
+class Ears:
+    """Who wants to hear what: lines of a worker, the first word that it serves, why one cannot, that all are gone."""
+
+    lines: Callable[[int, list[str]], None]
+    serving: Callable[[], None]
+    failed: Callable[[str, str], None]
+    empty: Callable[[], None]
+
+
+class Crew:
+    """The workers of one vassal. ``close_ours``: called in each fork, closes what only the vassal may hold."""
+
+    def __init__(
+        self, spec: VassalSpec, loop: Loop, board: Scoreboard, serve: Serve, ears: Ears, close_ours: Callable[[], None]
+    ) -> None:
+        self._spec, self._loop, self._board = spec, loop, board
+        self._serve, self._ears, self._close_ours = serve, ears, close_ours
+        self._seats = [Seat(index) for index in range(spec.processes)]
+        self._draining = False
+        self.drain_deadline: Optional[float] = None
+
+    def start(self) -> None:
+        for seat in self._seats:
+            self._fork(seat)
+
+    def drain(self, seconds: float) -> None:
+        """Nobody new; everybody finishes within ``seconds``. Asked again with less, less it is."""
+        self._draining = True
+        for seat in self._seats:
+            if seat.timer is not None:
+                seat.timer.cancel()
+            self._step(seat, Event.DRAIN)
+        deadline = self._loop.now() + seconds
+        if self.drain_deadline is None or deadline < self.drain_deadline:
+            self.drain_deadline = deadline
+            self._loop.call_at(deadline, self._kill_all)
+        self._perhaps_empty()
+
+    def reap(self) -> None:
+        """SIGCHLD: take what has died. Only our own: the app's children are the app's."""
+        for seat in self._seats:
+            if seat.pid:
+                pid, status = os.waitpid(seat.pid, os.WNOHANG)
+                if pid:
+                    self._gone(seat, status)
+
+    def reports(self) -> tuple[WorkerReport, ...]:
+        return tuple(self._report(seat) for seat in self._seats)
+
+    def _fork(self, seat: Seat) -> None:
+        self._board.clear(seat.index)
+        output_read, output_write = os.pipe2(os.O_CLOEXEC)
+        report_read, report_write = os.pipe2(os.O_CLOEXEC)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            for fd in (output_read, output_write, report_read, report_write):
+                os.close(fd)
+            self._ears.lines(seat.index, [f"worker {seat.index + 1}: fork: {error.strerror} -- trying again"])
+            self._later(seat)
+            return
+        if pid == 0:
+            os.close(output_read)
+            os.close(report_read)
+            self._become_worker(seat, output_write, report_write)
+        os.close(output_write)
+        os.close(report_write)
+        os.set_blocking(output_read, False)
+        os.set_blocking(report_read, False)
+        seat.pid, seat.output, seat.report, seat.cutter = pid, output_read, report_read, LineCutter()
+        seat.spawned += 1
+        patience = Patience(self._spec.start_timeout, self._spec.reload_mercy)
+        seat.generation = gen.born(seat.spawned, patience, self._loop.now())
+        self._loop.watch(output_read, lambda: self._hear(seat))
+        self._loop.watch(report_read, lambda: self._word(seat))
+        number = seat.spawned
+        assert seat.generation.deadline is not None
+        self._loop.call_at(seat.generation.deadline, lambda: self._overdue(seat, number))
+
+    def _become_worker(self, seat: Seat, output: int, report: int) -> NoReturn:
+        """In the fork. Never returns into the vassal's code, whatever happens."""
+        code = 70
+        try:
+            self._loop.close()
+            self._close_ours()
+            for other in self._seats:
+                for fd in (other.output, other.report):
+                    if fd >= 0:
+                        os.close(fd)
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            os.close(output)
+            code = self._serve(seat.index, report)
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else 1
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            _finish(code)
+
+    def _hear(self, seat: Seat) -> None:
+        try:
+            data = os.read(seat.output, 65536)
+        except BlockingIOError:
+            return
+        lines = seat.cutter.feed(data) if data else seat.cutter.flush()
+        if lines:
+            self._ears.lines(seat.index, lines)
+        if not data:
+            self._close(seat, "output")
+
+    def _word(self, seat: Seat) -> None:
+        """Its report: ready, or why not."""
+        try:
+            data = os.read(seat.report, 65536)
+        except BlockingIOError:
+            return
+        self._close(seat, "report")
+        if data == READY:
+            self._step(seat, Event.READY)
+            self._ears.serving()
+        elif data:
+            reason, text = json.loads(data)
+            self._ears.failed(reason, text)
+
+    def _overdue(self, seat: Seat, number: int) -> None:
+        if seat.generation is not None and seat.generation.number == number:
+            self._step(seat, Event.DEADLINE)
+
+    def _step(self, seat: Seat, event: Event) -> None:
+        if seat.generation is None:
+            return
+        seat.generation, actions = gen.step(seat.generation, event, self._loop.now())
+        for action in actions:
+            # Its pid is ours until we reap it.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(seat.pid, SIGNALS[action])
+
+    def _kill_all(self) -> None:
+        for seat in self._seats:
+            self._step(seat, Event.KILL)
+
+    def _gone(self, seat: Seat, status: int) -> None:
+        assert seat.generation is not None
+        before = seat.generation
+        self._drain_output(seat)
+        count = self._board.read(seat.index)
+        seat.pid, seat.generation = 0, None
+        if self._draining:
+            self._perhaps_empty()
+            return
+        self._ears.lines(seat.index, [f"worker {seat.index + 1}: {ending(status)} -- starting another"])
+        lived = self._loop.now() - before.born
+        if count.requests or (before.had_served and lived >= backoff.STABLE):
+            seat.failures = 0
+        seat.failures += 1
+        pause = backoff.delay(seat.failures, before.had_served, random.random())
+        if pause:
+            self._later(seat, pause)
+        else:
+            self._fork(seat)
+
+    def _later(self, seat: Seat, pause: float = backoff.FIRST) -> None:
+        seat.timer = self._loop.call_at(self._loop.now() + pause, lambda: self._fork(seat))
+
+    def _drain_output(self, seat: Seat) -> None:
+        """Its last words, then let go, even if a process of the app's still holds the other end."""
+        while seat.output >= 0:
+            try:
+                data = os.read(seat.output, 65536)
+            except BlockingIOError:
+                break
+            if not data:
+                break
+            self._ears.lines(seat.index, seat.cutter.feed(data))
+        rest = seat.cutter.flush()
+        if rest:
+            self._ears.lines(seat.index, rest)
+        self._close(seat, "output")
+        if seat.report >= 0:
+            self._word(seat)
+        self._close(seat, "report")
+
+    def _close(self, seat: Seat, name: str) -> None:
+        fd = getattr(seat, name)
+        if fd >= 0:
+            self._loop.unwatch(fd)
+            os.close(fd)
+            setattr(seat, name, -1)
+
+    def _perhaps_empty(self) -> None:
+        if self._draining and not any(seat.pid for seat in self._seats):
+            self._ears.empty()
+
+    def _report(self, seat: Seat) -> WorkerReport:
+        count = self._board.read(seat.index)
+        return WorkerReport(
+            seat.index + 1, seat.pid, _state(seat, count.busy), count.requests, count.exceptions, _rss(seat.pid)
+        )
+
+
+def _state(seat: Seat, busy: int) -> str:
+    if seat.generation is None:
+        return "backoff"
+    if seat.generation.phase is Phase.READY:
+        return "busy" if busy else "idle"
+    return str(seat.generation.phase.value)
+
+
+def _rss(pid: int) -> int:
+    """Resident bytes, proc(5) statm; 0 if it is gone."""
+    if not pid:
+        return 0
+    try:
+        with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def ending(status: int) -> str:
+    """A wait status in words."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        try:
+            return f"killed by {signal.Signals(number).name}"
+        except ValueError:
+            return f"killed by signal {number}"
+    return f"exited with code {os.WEXITSTATUS(status)}"
+
+
+def _finish(code: int) -> NoReturn:
+    """End as a program ends: the app's atexit functions run, then the process is gone."""
+    import atexit
+    import threading
+
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]  # waits for the app's non-daemon threads, as Python's own end does
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)

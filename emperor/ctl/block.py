@@ -1,0 +1,106 @@
+"""Everything about one vassal, in a block like systemctl's: the question is always why it does not work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from emperor.ctl.overview import STATE_COLOURS, describe
+from emperor.ctl.wording import (
+    endpoint,
+    exit_reason,
+    group_name,
+    mebibytes,
+    octal,
+    plural,
+    problem_text,
+    user_name,
+)
+from emperor.text import printable
+
+Snapshot = Mapping[str, Any]
+Paint = Callable[[str, str], str]
+
+_LABEL_WIDTH = 12
+
+
+def render(snapshot: Snapshot, paint: Paint) -> str:
+    """The block, without a newline at its end."""
+    state = printable(str(snapshot.get("state", "")))
+    title = f"{printable(str(snapshot.get('name', '')))} - {paint(state, STATE_COLOURS.get(state, ''))}"
+    doing = describe(snapshot)
+    lines = [f"{title}: {doing}" if doing else title]
+    for label, values in _facts(snapshot):
+        for number, value in enumerate(values):
+            lines.append(f"{label + ':' if not number else '':>{_LABEL_WIDTH}} {value}")
+    lines.extend(_passage("Problems", [problem_text(one) for one in snapshot.get("problems") or ()]))
+    lines.extend(_passage("Traceback", _text_lines(snapshot.get("traceback"))))
+    lines.extend(_passage("Last lines", [printable(str(one)) for one in snapshot.get("lines") or ()]))
+    return "\n".join(lines)
+
+
+def _facts(snapshot: Snapshot) -> Iterator[tuple[str, list[str]]]:
+    yield "Config", _given(snapshot.get("config"))
+    yield "User", _user(snapshot)
+    yield "Wanted", _given(snapshot.get("wanted"))
+    yield "Generation", _given(snapshot.get("generation"))
+    yield "Sockets", [_socket(one) for one in snapshot.get("sockets") or ()]
+    yield "Workers", [_worker(one) for one in snapshot.get("workers") or ()]
+    yield "Requests", _given(snapshot.get("requests"))
+    yield "Restarts", _given(snapshot.get("restarts"))
+    yield "Last exit", _last_exit(snapshot.get("last_exit") or {})
+
+
+def _given(value: Any) -> list[str]:
+    return [] if value is None or value == "" else [printable(str(value))]
+
+
+def _user(snapshot: Snapshot) -> list[str]:
+    uid, gid = snapshot.get("uid"), snapshot.get("gid")
+    if uid is None:
+        return []
+    group = "" if gid is None else f", group {group_name(gid)} ({gid})"
+    return [f"{user_name(uid)} ({uid}){group}"]
+
+
+def _socket(one: Mapping[str, Any]) -> str:
+    owner, group = one.get("owner"), one.get("group")
+    who = "" if owner is None else user_name(owner)
+    if group is not None:
+        who = f"{who}:{group_name(group)}"
+    parts = (
+        endpoint(one.get("address", "")),
+        printable(str(one.get("protocol") or "")),
+        octal(one.get("mode")),
+        who,
+    )
+    return "  ".join(part for part in parts if part)
+
+
+def _worker(one: Mapping[str, Any]) -> str:
+    parts = [f"{one.get('id', '?')}: pid {one.get('pid', '?')}", printable(str(one.get("state") or ""))]
+    for key, noun in (("requests", "request"), ("exceptions", "exception")):
+        if isinstance(one.get(key), int):
+            parts.append(plural(one[key], noun))
+    if isinstance(one.get("rss"), (int, float)):
+        parts.append(mebibytes(one["rss"]))
+    return ", ".join(part for part in parts if part)
+
+
+def _last_exit(last_exit: Mapping[str, Any]) -> list[str]:
+    reason = exit_reason(last_exit)
+    at = last_exit.get("at")
+    if isinstance(at, (int, float)):
+        when = datetime.fromtimestamp(at).astimezone().isoformat(" ", "seconds")
+    else:
+        when = printable(str(at or ""))
+    return _given(", ".join(part for part in (reason, when) if part))
+
+
+def _text_lines(text: Any) -> list[str]:
+    return [printable(line) for line in str(text).rstrip("\n").split("\n")] if text else []
+
+
+def _passage(title: str, lines: list[str]) -> list[str]:
+    return ["", f"{title}:", *(f"    {line}" for line in lines)] if lines else []

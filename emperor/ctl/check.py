@@ -1,0 +1,82 @@
+"""``emperorctl check``: what an ini would do, said before it does it. It needs no emperor."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import asdict
+from typing import Any
+
+from emperor.control.messages import FAILED, OK
+from emperor.ctl.console import Console
+from emperor.errors import EmperorError
+from emperor.model import VASSAL_NAME, Problem
+from emperor.reading import Settings, check_file
+from emperor.system.places import vassals_folder
+from emperor.text import printable
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="*", metavar="FILE", help="default: all inis of the default folder")
+    parser.add_argument(
+        "--import",
+        dest="load",
+        action="store_true",
+        help="also import the app, as its user, in a process that is thrown away",
+    )
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    files = args.files
+    if not files:
+        folder = vassals_folder(os.geteuid(), os.environ)
+        files = _inis(folder)
+        if not files:
+            console.error(f"{folder}: no inis")
+    results = [_check(path, args.load) for path in files]
+    if console.json:
+        console.print_json(results)
+    else:
+        for result in results:
+            _tell(result, console)
+    return OK if all(result["ok"] for result in results) else FAILED
+
+
+def _inis(folder: str) -> list[str]:
+    try:
+        entries = sorted(os.listdir(folder))
+    except OSError as error:
+        raise EmperorError(f"{folder}: {error.strerror} -- name the files to check") from error
+    return [
+        os.path.join(folder, entry)
+        for entry in entries
+        if entry.endswith(".ini") and VASSAL_NAME.fullmatch(entry.removesuffix(".ini"))
+    ]
+
+
+def _check(path: str, load: bool) -> dict[str, Any]:
+    checked = check_file(path, Settings())
+    sound, traceback = checked.spec is not None, ""
+    if load and checked.spec is not None:
+        from emperor.reading import import_check  # what runs apps is not needed to read inis
+
+        sound, traceback = import_check(checked.spec)
+    return {
+        "path": path,
+        "ok": sound,
+        "problems": [asdict(one) for one in checked.problems],
+        "import": traceback if load else None,
+    }
+
+
+def _tell(result: dict[str, Any], console: Console) -> None:
+    for raw in result["problems"]:
+        problem = Problem(**raw)
+        text = printable(str(problem))
+        console.print(text if problem.fatal else f"{console.paint('warning:', 'yellow')} {text}")
+    if result["import"] and not result["ok"]:
+        console.print(f"{printable(result['path'])}: {console.paint('the app does not import:', 'red')}")
+        for line in result["import"].rstrip("\n").split("\n"):
+            console.print(f"    {printable(line)}")
+    if result["ok"]:
+        console.print(f"{printable(result['path'])}: {console.paint('OK', 'green')}")

@@ -1,0 +1,58 @@
+"""What a verb of emperorctl is given: where to speak, how, and whom to ask.
+
+It promises: nothing that others wrote reaches a terminal with its control characters; it holds no words of
+its own. A test gives it lists to write to.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from emperor.control.messages import Request
+from emperor.model import VASSAL_NAME
+from emperor.text import printable
+
+Ask = Callable[[Request, Optional[float]], Iterator[dict[str, Any]]]
+"""``control.client.call`` with its path filled in; the number is the timeout in seconds."""
+
+COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1"}
+
+
+@dataclass(frozen=True)
+class Console:
+    """``timeout`` is None where the person said nothing; ``terminal``: may the screen be cleared?"""
+
+    write: Callable[[str], None]
+    complain: Callable[[str], None]
+    ask: Ask
+    pause: Callable[[float], None]
+    json: bool = False
+    colour: bool = False
+    terminal: bool = False
+    timeout: Optional[float] = None
+
+    def print(self, text: str) -> None:
+        self.write(text + "\n")
+
+    def error(self, text: str) -> None:
+        self.complain(f"emperorctl: {printable(text)}\n")
+
+    def print_json(self, value: Any) -> None:
+        self.print(json.dumps(value, indent=2))
+
+    def paint(self, text: str, colour: str) -> str:
+        if not self.colour or colour not in COLOURS:
+            return text
+        return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m"
+
+    def answers(self, request: Request, otherwise: Optional[float]) -> Iterator[dict[str, Any]]:
+        """Ask; ``otherwise`` is the timeout where the person said nothing."""
+        return self.ask(request, otherwise if self.timeout is None else self.timeout)
+
+
+def impossible_names(names: list[str]) -> list[str]:
+    """Those that no vassal can have; the emperor would refuse the whole request."""
+    return [name for name in names if not VASSAL_NAME.fullmatch(name)]

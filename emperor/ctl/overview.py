@@ -1,0 +1,117 @@
+"""One line per vassal, in supervisorctl's layout, and what all of them together mean for the exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from emperor.control.messages import DOWN, OK
+from emperor.ctl.wording import duration, endpoint, exit_reason, plural
+from emperor.text import printable
+
+Snapshot = Mapping[str, Any]
+Part = Callable[[Snapshot], str]
+
+# supervisorctl, _show_statuses: '%(namespec)-' + str(maxlen+3) + 's%(state)-10s%(desc)s', maxlen at least 30.
+NAME_WIDTH = 30
+STATE_WIDTH = 10
+
+UP = frozenset({"RUNNING", "IDLE", "RELOADING"})
+"""RELOADING serves: the old generation goes on until the new one is ready."""
+
+STATE_COLOURS: Mapping[str, str] = MappingProxyType(
+    {
+        "RUNNING": "green",
+        "IDLE": "green",
+        "STARTING": "yellow",
+        "RELOADING": "yellow",
+        "STOPPING": "yellow",
+        "BACKOFF": "yellow",
+        "FATAL": "red",
+        "INVALID": "red",
+    }
+)
+
+
+def exit_code(snapshots: Sequence[Snapshot]) -> int:
+    return OK if all(well(one) for one in snapshots) else DOWN
+
+
+def well(snapshot: Snapshot) -> bool:
+    """Up, or asleep or stopped by intent; a running vassal whose new ini is bad is not."""
+    if snapshot.get("wanted") == "down":
+        return True
+    return snapshot.get("state") in UP and not snapshot.get("error")
+
+
+def name_width(snapshots: Sequence[Snapshot]) -> int:
+    return max([NAME_WIDTH, *(len(printable(str(one.get("name", "")))) for one in snapshots)]) + 3
+
+
+def describe(snapshot: Snapshot) -> str:
+    """What stands right of the state: nothing is cut, for the end of an error is where its reason is."""
+    state = str(snapshot.get("state", ""))
+    parts = PARTS.get(state, (_reason,))
+    shown = [text for text in (part(snapshot) for part in parts) if text]
+    error = snapshot.get("error")
+    if error and _reason not in parts:
+        shown.append(f"error: {printable(str(error))}")
+    return ", ".join(shown)
+
+
+def _pid(snapshot: Snapshot) -> str:
+    return f"pid {snapshot['pid']}" if snapshot.get("pid") else ""
+
+
+def _uptime(snapshot: Snapshot) -> str:
+    uptime = snapshot.get("uptime")
+    return "" if uptime is None else f"uptime {duration(uptime)}"
+
+
+def _workers(snapshot: Snapshot) -> str:
+    workers = snapshot.get("workers")
+    return plural(len(workers), "worker") if workers else ""
+
+
+def _sockets(snapshot: Snapshot) -> str:
+    return ", ".join(endpoint(one.get("address", "")) for one in snapshot.get("sockets") or ())
+
+
+def _reason(snapshot: Snapshot) -> str:
+    return printable(str(snapshot.get("error") or "")) or exit_reason(snapshot.get("last_exit") or {})
+
+
+def _retry(snapshot: Snapshot) -> str:
+    left = snapshot.get("next_retry_in")
+    # Rounded up: "in 0 s" reads as if it did not happen.
+    return "" if left is None else f"retry in {max(1, -int(-left // 1))} s"
+
+
+def _asleep(snapshot: Snapshot) -> str:
+    return "asleep until a request comes"
+
+
+def _next_generation(snapshot: Snapshot) -> str:
+    return "the next generation starts"
+
+
+def _stopped(snapshot: Snapshot) -> str:
+    if snapshot.get("wanted") == "down":
+        return "stopped on purpose"
+    return "" if snapshot.get("error") else "not started"
+
+
+PARTS: Mapping[str, tuple[Part, ...]] = MappingProxyType(
+    {
+        "STOPPED": (_stopped,),
+        "STARTING": (_pid,),
+        "RUNNING": (_pid, _uptime, _workers, _sockets),
+        "RELOADING": (_pid, _uptime, _workers, _sockets, _next_generation),
+        "STOPPING": (_pid,),
+        "BACKOFF": (_reason, _retry),
+        "FATAL": (_reason,),
+        "IDLE": (_asleep, _sockets),
+        "INVALID": (_reason,),
+    }
+)

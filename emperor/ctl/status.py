@@ -1,0 +1,76 @@
+"""``emperorctl status``: how everything is, or one vassal in full."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from emperor.control.client import NoDaemon
+from emperor.control.messages import UNKNOWN, Request
+from emperor.ctl import block, overview
+from emperor.ctl.console import Console, impossible_names
+from emperor.text import printable
+
+_SECONDS = 10.0
+_AGAIN_SECONDS = 2.0
+_LAST_LINES = 10
+
+_CLEAR = "\x1b[H\x1b[2J"
+"""ECMA-48: CUP to the top left, ED of the whole screen."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("names", nargs="*", metavar="NAME", help="show these in full, with their last log lines")
+    parser.add_argument(
+        "-w", "--watch", action="store_true", help=f"again every {_AGAIN_SECONDS:g} seconds, until Ctrl-C"
+    )
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    bad = impossible_names(args.names)
+    if bad:
+        console.error(f"{bad[0]}: no such vassal")
+        return UNKNOWN
+    if not args.watch:
+        return _show(args.names, console)
+    while True:
+        if console.terminal:
+            console.write(_CLEAR)
+        try:
+            _show(args.names, console)
+        except NoDaemon as error:  # it may be restarting
+            console.error(str(error))
+        console.pause(_AGAIN_SECONDS)
+        if not console.terminal:
+            console.print("")
+
+
+def _show(names: list[str], console: Console) -> int:
+    request = Request("status", tuple(names), {"lines": _LAST_LINES} if names else {})
+    snapshots: list[dict[str, Any]] = []
+    failure = ""
+    for reply in console.answers(request, _SECONDS):
+        snapshots.extend(reply.get("data") or ())
+        failure = reply.get("error") or failure
+    if console.json:
+        console.print_json(snapshots)
+    elif names:
+        console.write("\n".join(block.render(one, console.paint) + "\n" for one in snapshots))
+    else:
+        _list(snapshots, console, failure)
+    if failure:
+        console.error(failure)
+        return UNKNOWN
+    return overview.exit_code(snapshots)
+
+
+def _list(snapshots: list[dict[str, Any]], console: Console, failure: str) -> None:
+    if not snapshots and not failure:
+        console.error("no vassals that you may see")
+    width = overview.name_width(snapshots)
+    for one in snapshots:
+        state = printable(str(one.get("state", "")))
+        # Padded before it is painted: escape sequences have no width on screen, but they have in a format.
+        coloured = console.paint(f"{state:<{overview.STATE_WIDTH}}", overview.STATE_COLOURS.get(state, ""))
+        line = f"{printable(str(one.get('name', ''))):<{width}}{coloured}{overview.describe(one)}"
+        console.print(line.rstrip())

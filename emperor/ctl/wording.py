@@ -1,0 +1,87 @@
+"""Numbers and names of a snapshot in the words that a person reads. Pure, but for the names of users."""
+
+from __future__ import annotations
+
+import grp
+import pwd
+import signal
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Union
+
+from emperor.text import printable
+
+
+def duration(seconds: float) -> str:
+    """supervisorctl's form, ``0:08:05``."""
+    return str(timedelta(seconds=max(0, int(seconds))))
+
+
+def plural(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def mebibytes(size: float) -> str:
+    return f"{size / 1048576:.1f} MiB"
+
+
+def endpoint(address: Any) -> str:
+    """A path or ``@abstract`` as ``unix:…``, as web servers write it; TCP as it is."""
+    text = printable(str(address))
+    return f"unix:{text}" if text.startswith(("/", "@")) else text
+
+
+def octal(mode: Union[int, str, None]) -> str:
+    if mode is None:
+        return ""
+    return f"{mode:04o}" if isinstance(mode, int) else printable(mode)
+
+
+def signal_name(number: Union[int, str]) -> str:
+    if isinstance(number, str):
+        return printable(number)
+    try:
+        return f"signal {number} ({signal.Signals(number).name})"
+    except ValueError:
+        return f"signal {number}"
+
+
+def exit_reason(last_exit: Mapping[str, Any]) -> str:
+    """``killed by …``, ``exit code 1: …``: how the last one ended, and why if anybody knows."""
+    number, code = last_exit.get("signal"), last_exit.get("code")
+    if number:
+        how = f"ended by {signal_name(number)}"
+    elif code is not None:
+        how = f"exit code {code}"
+    else:
+        how = ""
+    reason = printable(str(last_exit.get("reason") or ""))
+    return ": ".join(part for part in (how, reason) if part)
+
+
+def user_name(uid: Any) -> str:
+    if not isinstance(uid, int):
+        return printable(str(uid))
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except (KeyError, OverflowError):
+        return str(uid)
+
+
+def group_name(gid: Any) -> str:
+    if not isinstance(gid, int):
+        return printable(str(gid))
+    try:
+        return grp.getgrgid(gid).gr_name
+    except (KeyError, OverflowError):
+        return str(gid)
+
+
+def problem_text(problem: Any) -> str:
+    """``path:line: option: message`` of a Problem that came as JSON, or as text already."""
+    if not isinstance(problem, Mapping):
+        return printable(str(problem))
+    line = problem.get("line")
+    where = f"{problem.get('path', '')}:{line}" if line else str(problem.get("path", ""))
+    text = ": ".join(str(part) for part in (where, problem.get("option"), problem.get("message")) if part)
+    return printable(text if problem.get("fatal", True) else f"warning: {text}")

@@ -1,0 +1,306 @@
+"""The emperor: reads inis, keeps vassals, answers the control socket. Wiring in reading order, and little else.
+
+What is decided about a vassal stands in ``supervision.vassal``; how it is done, in ``performer``; who may ask for what,
+in ``config.spec``. This process imports no app, speaks no web protocol and opens nothing that a vassal's user controls.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from emperor import snapshot
+from emperor.answers import Answers
+from emperor.control.messages import Policy
+from emperor.control.server import ControlServer
+from emperor.errands import Errands
+from emperor.frontkeeper import FrontKeeper
+from emperor.holdings import Estate, Holdings
+from emperor.inis import Inis
+from emperor.journal import Journal
+from emperor.model import Problem
+from emperor.performer import Performer
+from emperor.reading import Reader, Reading
+from emperor.supervision import vassal as lifecycle
+from emperor.supervision.vassal import (
+    Configured,
+    Misconfigured,
+    Order,
+    Tick,
+    Vassal,
+    VassalEvent,
+    Wanted,
+    state,
+)
+from emperor.system import library
+from emperor.system.eventloop import Loop, Timer
+from emperor.system.notify import Notifier
+from emperor.system.placebook import PlaceBook
+from emperor.vassallog import VassalLog
+
+
+@dataclass
+class Emperor:
+    """``vassals`` and ``performers`` have the same names as keys, always."""
+
+    reader: Reader
+    loop: Loop
+    journal: Journal
+    notifier: Notifier
+    single: str = ""
+    """The only vassal of ``emperor run``: the failure of its first generation is the program's."""
+
+    vassals: dict[str, Vassal] = field(default_factory=dict)
+    performers: dict[str, Performer] = field(default_factory=dict)
+    stopping: bool = False
+    failed: bool = False
+
+    def __post_init__(self) -> None:
+        runtime = self.reader.settings.runtime_folder
+        os.makedirs(runtime, mode=0o755, exist_ok=True)
+        self.launcher = library.install(runtime)
+        book = PlaceBook(runtime, self.single)
+        self.errands = Errands(self.loop, self.journal, self.launcher, book)
+        self.estate = Estate(runtime, book, self.errands, self.journal, {})
+        self.answers: Answers | None = None
+        self.control: ControlServer | None = None
+        self.front: FrontKeeper | None = None
+        self.inis: Inis | None = None
+        self._paths: dict[str, str] = {}
+        self._read: dict[str, Reading] = {}
+        self._events: deque[tuple[str, VassalEvent]] = deque()
+        self._timers: dict[str, Timer] = {}
+        self._draining = False
+
+    # Beginning ------------------------------------------------------------------------------------------------
+
+    def rule(self, places: Sequence[str]) -> None:
+        """Watch these folders, from the next turn of the loop on."""
+        self.inis = Inis(places, self.loop, self.journal, self._changed, self._removed)
+        self.loop.call_soon(self._open_for_business)
+
+    def listen(self, path: str, policy: Policy) -> None:
+        """Open the control socket. Raises EmperorError if another emperor has it."""
+        self.answers = Answers(self, policy, self.loop)
+        self.control = ControlServer(self.loop, path, self.answers, policy)
+
+    def heed_signals(self) -> None:
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            self.loop.on_signal(signum, self.stop)
+        self.loop.on_signal(signal.SIGHUP, self._reload_all)
+        self.loop.on_signal(signal.SIGUSR1, self._reopen_logs)
+
+    def _open_for_business(self) -> None:
+        assert self.inis is not None
+        self.inis.first_look()
+        count = len(self.vassals)
+        self.journal.info("emperor", f"ready, {count} vassal{'' if count == 1 else 's'}")
+        self.notifier.ready(self._summary())
+
+    # News of inis ---------------------------------------------------------------------------------------------
+
+    def _changed(self, name: str, path: str, written: bool) -> None:
+        """The ini is new, was written or touched; or (not ``written``) only its owner or mode has changed."""
+        self._paths[name] = path
+        before, reading = self._read.get(name), self.reader.read(name, path)
+        self.take(name, reading, reload=written or before is None or reading != before)
+
+    def _removed(self, name: str) -> None:
+        self._read.pop(name, None)
+        if name in self.vassals:
+            self.performers[name].holdings.leaving = True
+            self.tell(name, Order("remove"))
+
+    def take(self, name: str, reading: Reading, reload: bool) -> None:
+        """An ini was read: a vassal begins, goes on with it, or shows what is wrong with it."""
+        self._ensure(name)
+        performer, checked = self.performers[name], reading.checked
+        performer.holdings.leaving = False
+        before = self._read.get(name)
+        self._read[name] = reading
+        if before is None or before.checked.problems != checked.problems:
+            self._publish(name, checked.problems)
+        if checked.spec is None:
+            self.tell(name, Misconfigured(checked.problems))
+        else:
+            performer.holdings.authority = performer.log.authority = reading.authority
+            self.tell(name, Configured(checked.spec, checked.problems, reload))
+
+    def _publish(self, name: str, problems: tuple[Problem, ...]) -> None:
+        for problem in problems:
+            self.journal.warning(name, f"{'' if problem.fatal else 'warning: '}{problem}")
+
+    def _ensure(self, name: str) -> None:
+        if name in self.vassals:
+            return
+        self.vassals[name] = Vassal(name)
+        self.performers[name] = Performer(
+            name,
+            self.loop,
+            self.journal,
+            self.launcher,
+            Holdings(name, self.estate),
+            VassalLog(name, self.journal),
+            lambda event: self.tell(name, event),
+            lambda: self._forget(name),
+        )
+
+    # Vassals --------------------------------------------------------------------------------------------------
+
+    def tell(self, name: str, event: VassalEvent) -> None:
+        """Let a vassal's record take its step, and do what it asks for. What happens meanwhile waits its turn."""
+        self._events.append((name, event))
+        if self._draining:
+            return
+        self._draining = True
+        try:
+            while self._events:
+                self._step(*self._events.popleft())
+        finally:
+            self._draining = False
+        if self.answers is not None:
+            self.answers.look_again()
+        self._tell_front()
+
+    def _step(self, name: str, event: VassalEvent) -> None:
+        before = self.vassals.get(name)
+        if before is None:
+            return
+        after, doings = lifecycle.step(before, event, self.loop.now())
+        self.vassals[name] = after
+        for doing in doings:
+            self.performers[name].do(doing)
+        if name in self.vassals:
+            self._report(before, after)
+            self._set_timer(name)
+
+    def _set_timer(self, name: str) -> None:
+        timer = self._timers.pop(name, None)
+        if timer is not None:
+            timer.cancel()
+        when = lifecycle.next_deadline(self.vassals[name])
+        if when is not None:
+            self._timers[name] = self.loop.call_at(when, lambda: self.tell(name, Tick()))
+
+    def _report(self, before: Vassal, after: Vassal) -> None:
+        old, new = state(before), state(after)
+        if old != new:
+            self.journal.info(after.name, f"{old} -> {new}{_why(after, new)}")
+            self.notifier.status(self._summary())
+        elif after.error and after.error != before.error:
+            self.journal.warning(after.name, after.error)
+        if self.single and new == "BACKOFF" and after.proven is None:
+            self.failed = True
+            self.stop()
+
+    def _forget(self, name: str) -> None:
+        self.journal.info(name, "is gone")
+        for shelf in (self.vassals, self.performers, self._paths):
+            shelf.pop(name, None)
+        timer = self._timers.pop(name, None)
+        if timer is not None:
+            timer.cancel()
+        self._perhaps_end()
+
+    def _summary(self) -> str:
+        states = [state(one) for one in self.vassals.values()]
+        counted = ", ".join(f"{states.count(word)} {word.lower()}" for word in sorted(set(states)))
+        return f"{len(states)} vassals{': ' if counted else ''}{counted}"
+
+    # Orders (answers.Realm) -----------------------------------------------------------------------------------
+
+    def show(self, name: str, lines: int) -> dict[str, Any]:
+        config = self._paths.get(name, "")
+        return snapshot.snapshot(self.vassals[name], self.performers[name], config, self.loop.now(), lines)
+
+    def owner(self, name: str) -> int | None:
+        """Whose vassal it is, for the control socket's permissions."""
+        spec = self.vassals[name].spec
+        return spec.identity.uid if spec is not None else None
+
+    def order(self, name: str, verb: str) -> str:
+        """start, stop, restart, reload; "" or the reason why not. All but stop read the ini again."""
+        if self.stopping:
+            return "the emperor is stopping"
+        if verb == "reload" and self.vassals[name].wanted is not Wanted.UP:
+            return f"stopped on purpose -- emperorctl start {name}"
+        if verb != "stop" and name in self._paths:
+            reading = self.reader.read(name, self._paths[name])
+            self.take(name, reading, reload=verb == "reload")
+            if reading.checked.spec is None and (verb != "start" or self.vassals[name].spec is None):
+                return "\n".join(str(one) for one in reading.checked.problems if one.fatal)
+        if verb != "reload":
+            self.tell(name, Order(verb))
+        return ""
+
+    def _reload_all(self) -> None:
+        for name in list(self.vassals):
+            self.order(name, "reload")
+
+    def _reopen_logs(self) -> None:
+        self.journal.reopen()
+        for performer in self.performers.values():
+            performer.reopen_logs()
+
+    # The front door -------------------------------------------------------------------------------------------
+
+    def _tell_front(self) -> None:
+        if self.front is not None:
+            self.front.tell([_route(one, state(one)) for one in self.vassals.values() if one.spec is not None])
+
+    # The end --------------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Drain everybody; asked a second time, end everybody."""
+        if self.stopping:
+            self.journal.info("emperor", "stopping at once")
+            for name in list(self.vassals):
+                self.tell(name, Order("kill"))
+            if self.front is not None:
+                self.front.kill()
+            return
+        self.stopping = True
+        self.notifier.stopping()
+        self.journal.info("emperor", "stopping: requests in flight finish")
+        if self.front is not None:
+            self.front.stop(self._perhaps_end)
+        for name in list(self.vassals):
+            self.tell(name, Order("remove"))
+        self._perhaps_end()
+
+    def _perhaps_end(self) -> None:
+        if not self.stopping or self.vassals or (self.front is not None and self.front.running):
+            return
+        if not self.errands.idle:
+            self.errands.when_done(self._perhaps_end)
+            return
+        if self.control is not None:
+            self.control.close()
+        if self.inis is not None:
+            self.inis.close()
+        self.loop.stop()
+
+
+def _why(vassal: Vassal, new: str) -> str:
+    if new in ("BACKOFF", "FATAL", "INVALID") and vassal.error:
+        return f": {vassal.error}"
+    shown = vassal.serving or vassal.incoming
+    return f" (generation {shown.number})" if shown is not None else ""
+
+
+def _route(vassal: Vassal, word: str) -> dict[str, Any]:
+    spec = vassal.proven or vassal.spec
+    assert spec is not None
+    first = spec.sockets[0]
+    mounts = [target.mount for target in spec.targets if target.mount]
+    return {
+        "name": vassal.name,
+        "state": word,
+        "protocol": first.protocol,
+        "address": str(first.address),
+        "mounts": mounts,
+    }

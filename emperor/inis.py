@@ -1,0 +1,185 @@
+"""The folders of inis: which names are vassals, and which of them have changed and come to rest.
+
+It promises: a change is told within a second of the file being quiet, hints or no hints; a folder that is missing or
+cannot be read takes nobody down, its vassals stay as they are until it is back.
+It opens no ini: a signature comes from lstat and stat alone.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from emperor.journal import Journal
+from emperor.model import VASSAL_NAME
+from emperor.supervision import quiet
+from emperor.supervision.quiet import Look, Signature
+from emperor.system.eventloop import Loop, Timer
+from emperor.system.watch import Watch
+
+RESCAN = 5.0
+"""Seconds between two looks that no event asked for: what inotify cannot see (network folders, moved parents)."""
+
+SILENT = (".*", "*~", "*.swp", "*.bak", "*.dpkg-*", "*.rpmnew", "*.rpmsave", "#*#")
+"""What editors and package managers leave behind: ignored without a word."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """``names``: vassal → path. ``missing``: the place could not be read, for this reason. ``odd``: not vassals."""
+
+    names: dict[str, str]
+    missing: str = ""
+    odd: tuple[str, ...] = ()
+
+
+def listing(place: str) -> Listing:
+    """The vassals of one folder, or of one glob."""
+    try:
+        if os.path.isdir(place) or not glob.has_magic(place):
+            paths = [os.path.join(place, entry) for entry in os.listdir(place)]
+        else:
+            paths = glob.glob(place)
+    except OSError as error:
+        return Listing({}, missing=error.strerror or str(error))
+    names, odd = {}, []
+    for path in sorted(paths):
+        base = os.path.basename(path)
+        if any(fnmatch.fnmatchcase(base, pattern) for pattern in SILENT):
+            continue
+        stem, suffix = os.path.splitext(base)
+        if suffix == ".ini" and VASSAL_NAME.fullmatch(stem):
+            names[stem] = path
+        elif suffix == ".ini" or not os.path.isdir(path):
+            odd.append(path)
+    return Listing(names, odd=tuple(odd))
+
+
+def content(mark: Signature) -> Signature:
+    """The part of a signature that only writing or touching changes."""
+    return mark[:-1] if isinstance(mark, tuple) else mark
+
+
+def signature(path: str) -> Signature:
+    """Changes when the file, or what its link leads to, is written, touched, replaced, or given another owner or mode."""
+    try:
+        link = os.lstat(path)
+    except OSError:
+        return None
+    try:
+        end = os.stat(path)
+    except OSError as error:
+        # A dangling link is a file that is there and wrong, not one that is gone.
+        return (link.st_ino, link.st_mtime_ns, error.errno)
+    return (link.st_ino, link.st_mtime_ns, end.st_dev, end.st_ino, end.st_size, end.st_mtime_ns, end.st_ctime_ns)
+
+
+class Inis:
+    """Calls ``changed(name, path, written)`` and ``removed(name)`` for what has come to rest.
+
+    Not ``written``: only its owner, mode or ACL is another.
+    """
+
+    def __init__(
+        self,
+        places: Sequence[str],
+        loop: Loop,
+        journal: Journal,
+        changed: Callable[[str, str, bool], None],
+        removed: Callable[[str], None],
+    ) -> None:
+        self._places, self._loop, self._journal = tuple(places), loop, journal
+        self._changed, self._removed = changed, removed
+        self._watch = Watch(loop, self.look, lambda message: journal.warning("emperor", message))
+        self._look = Look()
+        self._paths: dict[str, str] = {}
+        self._told: set[str] = set()
+        self._missing: dict[str, str] = {}
+        self._again: Timer | None = None
+        self._rescan()
+
+    def path(self, name: str) -> str | None:
+        """Where the ini of ``name`` lies now, even if it has not come to rest."""
+        return self._paths.get(name)
+
+    def first_look(self) -> None:
+        """At the start everything counts as quiet."""
+        self._examine(quiet_for=0.0)
+
+    def look(self) -> None:
+        self._examine(quiet.QUIET)
+
+    def close(self) -> None:
+        self._watch.close()
+
+    def _rescan(self) -> None:
+        self._loop.call_at(self._loop.now() + RESCAN, self._rescan)
+        if self._look.known or self._paths or self._missing:
+            self.look()
+
+    def _examine(self, quiet_for: float) -> None:
+        seen, before = self._see(), self._look.known
+        self._look, ripe = quiet.look(self._look, seen, self._loop.now(), quiet_for)
+        self._watch.follow(self._folders())
+        for name in ripe:
+            if seen.get(name) is None:
+                self._paths.pop(name, None)
+                self._removed(name)
+            else:
+                written = content(before.get(name)) != content(seen.get(name))
+                self._changed(name, self._paths[name], written)
+        if self._again is not None:
+            self._again.cancel()
+        when = quiet.next_look(self._look)
+        self._again = self._loop.call_at(when, self.look) if when is not None else None
+
+    def _see(self) -> dict[str, Signature]:
+        seen: dict[str, Signature] = {}
+        paths: dict[str, str] = {}
+        for place in self._places:
+            found = listing(place)
+            self._tell_missing(place, found.missing)
+            names = found.names
+            if found.missing:
+                # Nothing is known of it, so nothing has changed.
+                names = {name: path for name, path in self._paths.items() if os.path.dirname(path) == place}
+            for path in found.odd:
+                self._once(path, "is not a vassal's name -- ignored (NAME.ini: letters, digits, _ . @ -, at most 64)")
+            for name, path in names.items():
+                if name in paths:
+                    self._once(path, f"{name} is already {paths[name]} -- ignored")
+                    continue
+                paths[name] = path
+                seen[name] = self._look.known.get(name) if found.missing else signature(path)
+        self._paths = {**{n: p for n, p in self._paths.items() if n in self._look.known}, **paths}
+        return seen
+
+    def _tell_missing(self, place: str, reason: str) -> None:
+        if reason and self._missing.get(place) != reason:
+            self._journal.warning(place, f"cannot be read: {reason} -- its vassals stay as they are")
+        elif not reason and place in self._missing:
+            self._journal.info(place, "can be read again")
+        if reason:
+            self._missing[place] = reason
+        else:
+            self._missing.pop(place, None)
+
+    def _once(self, path: str, message: str) -> None:
+        if path not in self._told:
+            self._told.add(path)
+            self._journal.warning(path, message)
+
+    def _folders(self) -> set[str]:
+        """The places, their parents (a folder may be removed and made again), and where links lead."""
+        folders = set()
+        for place in self._places:
+            folder = place if not glob.has_magic(place) else os.path.dirname(place)
+            if not glob.has_magic(folder):
+                folders |= {folder, os.path.dirname(os.path.abspath(folder))}
+        for path in self._paths.values():
+            if os.path.islink(path):
+                folders.add(os.path.dirname(os.path.realpath(path)))
+        return folders

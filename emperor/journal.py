@@ -1,0 +1,62 @@
+"""The emperor's own log: one line per change of state, one per warning, and the vassals' lines that have no file.
+
+It promises: writing never raises and never waits; every line is stamped, bounded and escaped.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import traceback
+from collections.abc import Callable
+
+from emperor.system.logs import LogFile, append, stamp
+from emperor.text import printable
+
+
+class Journal:
+    """``log_format``: text or json. ``opener`` None: standard error."""
+
+    def __init__(self, log_format: str = "text", opener: Callable[[], int] | None = None) -> None:
+        self._file = LogFile(opener) if opener is not None else None
+        self._render = _as_json if log_format == "json" else _as_text
+
+    @property
+    def error(self) -> str:
+        return self._file.error if self._file is not None else ""
+
+    def info(self, subject: str, message: str) -> None:
+        self._write("info", subject, message)
+
+    def warning(self, subject: str, message: str) -> None:
+        self._write("warning", subject, message)
+
+    def bug(self, error: BaseException) -> None:
+        """An exception of ours that the loop caught: with its traceback, for the bug report."""
+        text = "".join(traceback.format_exception(error))
+        for line in text.splitlines():
+            self._write("bug", "emperor", line)
+
+    def line(self, vassal: str, line: str) -> None:
+        """A line of a vassal's."""
+        self._write("app", vassal, line)
+
+    def reopen(self) -> None:
+        if self._file is not None:
+            self._file.reopen()
+
+    def _write(self, level: str, subject: str, message: str) -> None:
+        line = self._render(level, printable(subject), printable(message))
+        if self._file is not None:
+            self._file.write(line)
+        else:
+            append(2, line)
+
+
+def _as_text(level: str, subject: str, message: str) -> str:
+    mark = {"info": ": ", "app": "| "}.get(level, f": {level}: ")
+    return f"{stamp()} {subject}{mark}{message}"
+
+
+def _as_json(level: str, subject: str, message: str) -> str:
+    return json.dumps({"time": round(time.time(), 3), "level": level, "subject": subject, "message": message})

@@ -1,0 +1,21 @@
+"""The first file that an app's interpreter reads of us: ``python launch.py NAME CHANNEL PAPER``.
+
+It must still be understood by interpreters that are too old for the rest, so that they can say so.
+"""
+
+import sys
+
+if sys.version_info < (3, 9):
+    sys.stderr.write(
+        "python: %s is Python %d.%d: a vassal needs 3.9 or newer\n"
+        % (sys.executable, sys.version_info[0], sys.version_info[1])
+    )
+    sys.exit(22)
+
+from emperor.vassal import main
+
+if __name__ == "__main__":
+    # What the app imports is the app's affair: our folder was needed for the line above alone. Later imports of
+    # ours go through the package's own path.
+    del sys.path[0]
+    main(sys.argv)

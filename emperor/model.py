@@ -1,0 +1,161 @@
+"""The words that everybody shares: frozen values, no behaviour beyond their own text form.
+
+This module runs in vassals too: standard library, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from typing import Any, Optional
+
+VASSAL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}")
+"""CONTRACT: what a vassal may be called (``fullmatch``)."""
+
+UWSGI, FASTCGI, HTTP = "uwsgi", "fastcgi", "http"
+UNIX, ABSTRACT, TCP = "unix", "abstract", "tcp"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a configuration. ``line`` 0: the file as a whole; not fatal: a warning."""
+
+    path: str
+    line: int
+    option: str
+    message: str
+    fatal: bool = True
+
+    def __str__(self) -> str:
+        where = f"{self.path}:{self.line}" if self.line else self.path
+        return ": ".join(part for part in (where, self.option, self.message) if part)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who a process is: numbers for the kernel, names for its environment."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    user: str
+    home: str
+    shell: str = "/bin/sh"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a socket is bound. ``path`` of an abstract one is without its leading NUL; ``host``, ``port`` are TCP's."""
+
+    family: str
+    path: str = ""
+    host: str = ""
+    port: int = 0
+
+    def __str__(self) -> str:
+        if self.family == UNIX:
+            return self.path
+        if self.family == ABSTRACT:
+            return "@" + self.path
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class SocketSpec:
+    """One listening socket as the ini asks for it.
+
+    ``mode``, ``umask``, ``uid`` and ``gid`` are None where the ini is silent. When all four are None, the default
+    applies: 0660 and the web server's group. ``uid`` and ``gid`` come from ``chown-socket``.
+    """
+
+    protocol: str
+    address: Address
+    mode: Optional[int] = None
+    umask: Optional[int] = None
+    uid: Optional[int] = None
+    gid: Optional[int] = None
+    backlog: int = 1024
+
+    @property
+    def silent(self) -> bool:
+        """Does the ini say nothing about who may connect?"""
+        return self.mode is None and self.umask is None and self.uid is None and self.gid is None
+
+
+@dataclass(frozen=True)
+class Target:
+    """One app to load: ``mount`` "" is the root, ``kind`` is "module" or "file", ``callable`` "" means the default."""
+
+    mount: str
+    kind: str
+    where: str
+    callable: str = ""
+
+
+@dataclass(frozen=True)
+class VassalSpec:
+    """A checked ini: what was validated is what runs. Times are in seconds, sizes in bytes."""
+
+    name: str
+    config: str
+    folder: str
+    identity: Identity
+    sockets: tuple[SocketSpec, ...]
+    targets: tuple[Target, ...]
+    python: str = ""
+    """The interpreter; "" is the emperor's own."""
+    virtualenv: str = ""
+    chdir: str = ""
+    """"" is ``folder`` if it can be entered, else /."""
+    pythonpath: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    processes: int = 1
+    threads: int = 1
+    lazy_apps: bool = False
+    manage_script_name: bool = False
+    script_name: str = "auto"
+    umask: Optional[int] = None
+    logto: str = ""
+    buffer_size: int = 65536
+    limit_post: int = 0
+    """0: no limit."""
+    start_timeout: float = 60.0
+    reload_mercy: float = 30.0
+    max_restarts: int = 0
+    """0: never give up."""
+    fastcgi_engine: str = "native"
+    web_gid: Optional[int] = None
+    """The web server's group, who must be able to connect to sockets whose ini is silent."""
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> VassalSpec:
+        """The inverse of ``to_json``; it trusts its input, which the emperor sealed."""
+        raw: dict[str, Any] = json.loads(text)
+        raw["identity"] = Identity(**{**raw["identity"], "groups": tuple(raw["identity"]["groups"])})
+        raw["sockets"] = tuple(SocketSpec(**{**one, "address": Address(**one["address"])}) for one in raw["sockets"])
+        raw["targets"] = tuple(Target(**one) for one in raw["targets"])
+        raw["pythonpath"] = tuple(raw["pythonpath"])
+        raw["env"] = tuple((key, value) for key, value in raw["env"])
+        return cls(**raw)
+
+
+ADMIN, OWNER, NOBODY = "admin", "owner", "nobody"
+
+
+@dataclass(frozen=True)
+class Authority:
+    """Whose ini is it? The answer of ``system.trust`` and the premise of ``config.spec``.
+
+    ADMIN: root alone (or the emperor's own user) can write it, and it may ask for everything.
+    OWNER: exactly one other user, ``uid``, can write it, and it runs as that user.
+    NOBODY: several can write it; ``reason`` names the first path that lets them in, with the command that mends it.
+    """
+
+    kind: str
+    uid: Optional[int] = None
+    reason: str = ""

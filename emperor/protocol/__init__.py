@@ -1,0 +1,3 @@
+"""Pure codecs: bytes to requests and responses and back, in both roles. No socket, no clock, no knowledge of
+WSGI.
+"""

@@ -1,0 +1,81 @@
+"""The uwsgi packet: a four-byte head and a block of variables; the body follows on the same stream.
+
+It promises: None while the packet is not whole, a value or ``ProtocolError`` otherwise, wherever the bytes
+are split. It never lets a variable mean anything: ``UWSGI_*`` are strings like any other, and modifiers other
+than 0 are refused. Source: the uwsgi protocol page of uWSGI's documentation; the response is plain CGI or
+HTTP (``emperor.protocol.cgi``).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from typing import Optional
+
+from emperor.errors import ProtocolError
+from emperor.protocol.params import Params, checked
+
+__all__ = ["RECEIVE", "encode_request", "parse_request"]
+
+RECEIVE = 65536
+"""Bytes to ask of a socket at once: more than the largest packet that a web server sends, so one call usually
+has it all.
+"""
+
+_HEAD = struct.Struct("<BHB")
+_SIZE = struct.Struct("<H")
+
+
+def parse_request(data: bytes, limit: int = 65536) -> Optional[tuple[Params, int]]:
+    """Read the packet at the front of ``data``: its variables and its size in bytes. None: more bytes are
+    needed.
+
+    ``limit``: the largest block of variables, in bytes. Raises ``ProtocolError``: 431 for a larger one, else
+    400.
+    """
+    if data and data[0] != 0:
+        raise ProtocolError(f"uwsgi packet: modifier1 is {data[0]}, not 0: this is not a uwsgi request for WSGI")
+    if len(data) < 4:
+        return None
+    _, size, _ = _HEAD.unpack_from(data)
+    if size > limit:
+        raise ProtocolError(f"uwsgi packet: {size} bytes of variables, the limit (buffer-size) is {limit}", 431)
+    end = 4 + size
+    if len(data) < end:
+        return None
+    # Decoded once and sliced, the head included, so that a position means the same in bytes and in text.
+    text = data[:end].decode("latin-1")
+    names: list[str] = []
+    values: list[str] = []
+    position = 4
+    try:
+        while position < end:
+            middle = position + 2 + (data[position] | data[position + 1] << 8)
+            names.append(text[position + 2 : middle])
+            position = middle + 2 + (data[middle] | data[middle + 1] << 8)
+            values.append(text[middle + 2 : position])
+    except IndexError:
+        position = -1
+    # Lengths only move forwards: one that lies ends beyond the block, and nothing of it was more than a short
+    # slice.
+    if position != end:
+        raise ProtocolError("uwsgi packet: the length of a variable does not fit into the packet")
+    return checked(names, values), end
+
+
+def encode_request(params: Iterable[tuple[str, str]]) -> bytes:
+    """The packet for these variables, modifiers 0; the body is to follow.
+
+    Raises ``ProtocolError`` when name, value or all of them need more than 65535 bytes, or are not latin-1.
+    """
+    block = bytearray()
+    try:
+        for name, value in params:
+            for text in (name, value):
+                encoded = text.encode("latin-1")
+                block += _SIZE.pack(len(encoded)) + encoded
+        return _HEAD.pack(0, len(block), 0) + bytes(block)
+    except struct.error:
+        raise ProtocolError("uwsgi packet: more than 65535 bytes of variables", 431) from None
+    except UnicodeEncodeError:
+        raise ProtocolError("uwsgi packet: a variable is not latin-1") from None

@@ -1,0 +1,57 @@
+"""A connection that has its answer while its request was not read to the end.
+
+Closing it at once would reset it: the web server would lose the answer and log "104: Connection reset by
+peer". So we hang up on our side and read on, a bounded amount for a bounded time, and pin no thread
+meanwhile.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Optional
+
+from emperor.serving.connection import Connection
+from emperor.wsgi.body import Disconnected
+
+__all__ = ["DRAIN_LIMIT", "Lingering", "part"]
+
+DRAIN_LIMIT = 65536
+"""Bytes that are read and thrown away before the connection is closed under a peer that goes on."""
+
+_SECONDS = 1.0
+
+
+def part(connection: Connection, unread: Optional[int]) -> Optional[Lingering]:
+    """Close, now or (what is returned is to be watched) soon. ``unread``: bytes still to come, None if
+    unknown.
+    """
+    if unread == 0:
+        connection.close()
+        return None
+    connection.hang_up()
+    return Lingering(connection, DRAIN_LIMIT if unread is None else min(unread, DRAIN_LIMIT)).advance(0, False)
+
+
+class Lingering:
+    """Behaves as a peer that never makes a request."""
+
+    __slots__ = ("_left", "connection", "deadline")
+
+    def __init__(self, connection: Connection, left: int) -> None:
+        self._left = left
+        self.connection = connection
+        self.deadline: Optional[float] = time.monotonic() + _SECONDS
+
+    def advance(self, thread: int, draining: bool) -> Optional[Lingering]:
+        """Throw away what is there. Itself: to be watched again; None: closed."""
+        while True:
+            try:
+                data = self.connection.receive_now()
+            except Disconnected:
+                data = b""
+            if data is None:
+                return self
+            self._left -= len(data)
+            if not data or self._left <= 0:
+                self.connection.close()
+                return None

@@ -1,0 +1,243 @@
+"""The server of a worker: listening sockets, connections, threads, and the way out.
+
+It promises: a connection leaves the backlog only when a thread is free to serve it; one that waits (for a
+request, or between two) pins no thread; the thread that accepts is the thread that serves. ``drain`` stops
+accepting at once and lets ``run`` return when the work is done or the time is over. The listening sockets
+stay the caller's.
+
+One thread at a time, the leader, waits in epoll. It takes one piece of work, hands the lead on and serves.
+With one thread that is a plain loop, and no lock is ever contended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import socket
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, Callable, Optional, Union
+
+from emperor.errors import EmperorError
+from emperor.serving import fastcgi_peer, uwsgi_peer
+from emperor.serving.connection import Connection
+from emperor.serving.fastcgi_peer import FastcgiPeer
+from emperor.serving.lingering import Lingering
+from emperor.serving.settings import Settings, Tally, report
+from emperor.serving.uwsgi_peer import UwsgiPeer
+from emperor.wsgi.gateway import Gateway, WSGIApplication
+
+__all__ = ["Server", "Settings", "Tally"]
+
+Peer = Union[UwsgiPeer, FastcgiPeer, Lingering]
+_KINDS: dict[str, tuple[Callable[[Connection, Gateway, Settings, Tally, float], Peer], str]] = {
+    "uwsgi": (UwsgiPeer, uwsgi_peer.LINE),
+    "fastcgi": (FastcgiPeer, fastcgi_peer.LINE),
+}
+
+_SWEEP_SECONDS = 1.0
+_AT_ONCE = 64
+# One of the waiting processes wakes for a connection, not all; PyPy does not know the flag.
+_LISTEN = select.EPOLLIN | getattr(select, "EPOLLEXCLUSIVE", 0)
+_COMMON = (errno.EAGAIN, errno.ECONNABORTED, errno.EINTR, errno.EPERM, errno.EPROTO)
+
+
+class Server:
+    """``listeners``: non-blocking, perhaps shared with other processes; each with its protocol."""
+
+    def __init__(
+        self,
+        listeners: Sequence[tuple[socket.socket, str]],
+        application: WSGIApplication,
+        settings: Settings,
+        tally: Tally,
+    ) -> None:
+        """Raises ``EmperorError`` for a protocol that is not ours."""
+        self._settings = settings
+        self._tally = tally
+        self._listeners: dict[int, tuple[socket.socket, Any, Gateway]] = {}
+        for listener, protocol in listeners:
+            if protocol not in _KINDS:
+                raise EmperorError(f"server: protocol {protocol}: the native engine does not speak it")
+            kind, line = _KINDS[protocol]
+            gateway = Gateway(application, line, sys.stderr, settings.threads > 1, settings.multiprocess)
+            if listener.family != socket.AF_UNIX:
+                # Inherited by what is accepted; several small sends must not wait for each other's ACK.
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._listeners[listener.fileno()] = (listener, kind, gateway)
+        self._peers: dict[int, Peer] = {}
+        self._pending: list[tuple[int, int]] = []
+        self._lead = threading.Lock()
+        self._listening = False
+        self._hurried = False
+        self._sweep_at = 0.0
+        self._drain_began: Optional[float] = None
+        self._wake_read = self._wake_write = -1
+        self._epoll: Any = None
+        # While a thread serves a connection, no other may hear of it; a lone thread cannot be in two places.
+        self._watch_mask = select.EPOLLIN | (select.EPOLLONESHOT if settings.threads > 1 else 0)
+
+    def run(self) -> None:
+        """Serve until drained. Only the main thread may call it, once."""
+        self._epoll = select.epoll()
+        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._epoll.register(self._wake_read, select.EPOLLIN)
+        self._listen(True)
+        others = [
+            threading.Thread(target=self._work, args=(number,), name=f"wsgi-{number}", daemon=True)
+            for number in range(1, self._settings.threads)
+        ]
+        for thread in others:
+            thread.start()
+        self._work(0)
+        for thread in others:
+            thread.join(max(0.0, self._time_left()))
+        if not any(thread.is_alive() for thread in others):
+            self._close()
+
+    def drain(self) -> None:
+        """Stop accepting and let ``run`` return. A signal handler of the main thread may call it, repeatedly."""
+        if self._drain_began is None:
+            self._drain_began = time.monotonic()
+            self._wake_leader()
+
+    # --- what each thread does ---
+
+    def _work(self, thread: int) -> None:
+        while True:
+            with self._lead:
+                if self._is_done():
+                    break
+                peer = self._next()
+            if peer is not None:
+                self._serve(peer, thread)
+        # The next leader may be asleep, and it is its turn to find that all is done.
+        self._wake_leader()
+
+    def _serve(self, peer: Peer, thread: int) -> None:
+        watched: Optional[Peer] = None
+        try:
+            watched = peer.advance(thread, self._drain_began is not None)
+        except Exception as error:
+            # A bug of ours: it costs this connection, not the worker.
+            report(f"connection: {type(error).__name__}: {error} -- connection closed")
+            with contextlib.suppress(OSError):
+                peer.connection.close()
+        if watched is not None:
+            self._watch(watched)
+
+    def _watch(self, peer: Peer) -> None:
+        connection = peer.connection
+        # Known first, watched second: the leader may hear of it before this line's successor runs.
+        self._peers[connection.fd] = peer
+        if peer.deadline is not None:
+            self._hurried = True
+        if not connection.watched:
+            connection.watched = True
+            self._epoll.register(connection.fd, self._watch_mask)
+        elif self._settings.threads > 1:
+            self._epoll.modify(connection.fd, self._watch_mask)
+        if self._settings.threads > 1 and peer.deadline is not None:
+            # The leader may be waiting without a deadline.
+            self._wake_leader()
+
+    # --- what only the leader does ---
+
+    def _next(self) -> Optional[Peer]:
+        """Wait for one piece of work: a new connection, or a known one that has something to say."""
+        if self._drain_began is not None and self._listening:
+            self._listen(False)
+        if not self._pending:
+            self._pending = self._epoll.poll(self._patience(), _AT_ONCE)
+        now = time.monotonic()
+        if now >= self._sweep_at:
+            self._sweep(now)
+        if not self._pending:
+            return None
+        fd, _ = self._pending.pop()
+        if fd in self._listeners:
+            return self._accept(fd, now)
+        if fd == self._wake_read:
+            with contextlib.suppress(BlockingIOError):
+                os.read(fd, 4096)
+            return None
+        # Taken out while it is served: it may be closed, and its number given to another connection.
+        return self._peers.pop(fd, None)
+
+    def _accept(self, fd: int, now: float) -> Optional[Peer]:
+        if self._drain_began is not None or not self._listening:
+            return None
+        listener, kind, gateway = self._listeners[fd]
+        try:
+            accepted, _ = listener.accept()
+        except OSError as error:
+            if error.errno not in _COMMON:
+                report(f"accept: {error.strerror} -- no new connections for {_SWEEP_SECONDS:g} s")
+                self._listen(False)
+            return None
+        peer: Peer = kind(Connection(accepted), gateway, self._settings, self._tally, now)
+        return peer
+
+    def _listen(self, on: bool) -> None:
+        if on == self._listening:
+            return
+        self._listening = on
+        self._hurried = self._hurried or not on
+        for fd in self._listeners:
+            if on:
+                self._epoll.register(fd, _LISTEN)
+            else:
+                self._epoll.unregister(fd)
+
+    def _patience(self) -> float:
+        """How long epoll may wait: for ever (negative) when no deadline is open."""
+        if self._drain_began is not None:
+            return max(0.0, min(_SWEEP_SECONDS, self._time_left()))
+        return _SWEEP_SECONDS if self._hurried else -1.0
+
+    def _sweep(self, now: float) -> None:
+        """Close what is overdue. Once a second is often enough for deadlines of ten."""
+        self._sweep_at = now + _SWEEP_SECONDS
+        draining = self._drain_began is not None
+        if not draining:
+            self._listen(True)
+        kept_too = draining and now >= (self._drain_began or 0.0) + self._settings.patience_with_kept
+        self._hurried = False
+        for fd, peer in list(self._peers.items()):
+            if peer.deadline is None:
+                overdue = kept_too
+            else:
+                self._hurried = True
+                overdue = now >= peer.deadline
+            if overdue and self._peers.pop(fd, None) is not None:
+                peer.connection.close()
+
+    # --- the way out ---
+
+    def _is_done(self) -> bool:
+        if self._drain_began is None:
+            return False
+        return not self._peers or self._time_left() <= 0
+
+    def _time_left(self) -> float:
+        began = self._drain_began
+        return 0.0 if began is None else began + self._settings.drain_seconds - time.monotonic()
+
+    def _wake_leader(self) -> None:
+        if self._wake_write >= 0:
+            with contextlib.suppress(BlockingIOError):
+                os.write(self._wake_write, b"\0")
+
+    def _close(self) -> None:
+        ends = self._wake_read, self._wake_write
+        self._wake_read = self._wake_write = -1
+        for peer in self._peers.values():
+            peer.connection.close()
+        self._peers.clear()
+        self._epoll.close()
+        for fd in ends:
+            os.close(fd)

@@ -1,0 +1,113 @@
+"""``emperor run``: one app in the foreground, through the same code as the daemon.
+
+``emperor run FILE.ini`` or ``emperor run -s SOCKET --wsgi-file FILE …``: the options are those of an ini. If the app
+cannot be started the program ends with 1; once it has served, it is restarted like any vassal.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from emperor import cli
+from emperor.config import options
+from emperor.config.commandline import cli_rows
+from emperor.config.inifile import Row
+from emperor.control.messages import Policy
+from emperor.daemon import Emperor
+from emperor.journal import Journal
+from emperor.model import ADMIN, VASSAL_NAME, Authority, Problem
+from emperor.reading import Reader, Reading, Settings
+
+USAGE = """\
+usage: emperor run FILE.ini [OPTIONS]
+       emperor run -s SOCKET --wsgi-file FILE [OPTIONS]
+       emperor run -s SOCKET --module package.module:app [OPTIONS]
+
+Serves one app in the foreground: what `uwsgi --ini FILE` did. Options are those of an ini with two dashes before,
+and win over the file's. INT or TERM end it; requests in flight finish.
+
+examples:
+  emperor run /etc/emperor/vassals.d/blog.ini
+  emperor run --protocol fastcgi -s /tmp/hello.sock --chmod-socket=666 --wsgi-file hello.py --callable app
+  emperor run -s /run/app.sock --mount /=wsgi:application --manage-script-name --uid www-data
+
+options:
+"""
+
+
+def main(words: Sequence[str]) -> int:
+    """Exit code 0, 1 or 2."""
+    if not words or {"-h", "--help"} & set(words):
+        print(USAGE + _option_list(), end="")
+        return cli.OK if words else cli.USAGE
+    words, control = _take(list(words), "--control-socket")
+    rows, positional, problems = cli_rows(words)
+    files = [*positional, *(row.value for row in rows if row.key == "ini")]
+    rows = tuple(row for row in rows if row.key != "ini")
+    if len(files) > 1:
+        problems = (*problems, Problem("command line", 0, "", f"{len(files)} files, one app: name one"))
+    if problems:
+        return _refuse(problems)
+    return _serve(os.path.abspath(files[0]) if files else "", rows, control)
+
+
+def _serve(path: str, rows: Sequence[Row], control: str) -> int:
+    runtime = os.path.dirname(os.path.abspath(control)) if control else ""
+    # The person at this prompt decides who the app runs as: root, too, if that is who types.
+    reader = Reader(Settings(runtime=runtime, allow_root=True))
+    name = _name(path)
+    reading = _read(reader, name, path, rows)
+    if reading.checked.spec is None:
+        return _refuse(reading.checked.problems)
+    control = control or os.path.join(reader.settings.runtime_folder, f"run-{name}.control")
+    journal = Journal()
+
+    def prepare(emperor: Emperor) -> None:
+        emperor.listen(control, Policy(os.geteuid()))
+        for problem in reading.checked.problems:
+            journal.warning(name, str(problem))
+        emperor.loop.call_soon(lambda: emperor.take(name, reading, reload=False))
+
+    return cli.run(reader, journal, prepare, only=name)
+
+
+def _read(reader: Reader, name: str, path: str, rows: Sequence[Row]) -> Reading:
+    """The file's rows, if there is one, then the command line's, which win."""
+    if path:
+        return reader.read(name, path, rows)
+    authority = Authority(ADMIN)
+    expanded, problems = reader.expand(rows, os.path.join(os.getcwd(), name), authority)
+    checked = reader.check(name, "command line", expanded, problems, authority, os.getcwd())
+    return Reading(checked, authority)
+
+
+def _name(path: str) -> str:
+    stem = os.path.basename(path).removesuffix(".ini")
+    return stem if VASSAL_NAME.fullmatch(stem) else "app"
+
+
+def _take(words: list[str], option: str) -> tuple[list[str], str]:
+    """Take an option of ours, which no ini has, out of the words."""
+    for index, word in enumerate(words):
+        if word == option and index + 1 < len(words):
+            return words[:index] + words[index + 2 :], words[index + 1]
+        if word.startswith(option + "="):
+            return words[:index] + words[index + 1 :], word.partition("=")[2]
+    return words, ""
+
+
+def _refuse(problems: Sequence[Problem]) -> int:
+    for problem in problems:
+        print(f"{'' if problem.fatal else 'warning: '}{problem}", file=sys.stderr)
+    return cli.FAILED if all(one.path != "command line" for one in problems) else cli.USAGE
+
+
+def _option_list() -> str:
+    lines = []
+    for option in options.TABLE:
+        if option.standing == options.DONE:
+            spelling = f"-{option.short}, " if option.short else ""
+            lines.append(f"  {spelling}--{option.name} {option.kind.text}\n        {option.help}\n")
+    return "".join(lines)

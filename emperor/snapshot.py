@@ -1,0 +1,40 @@
+"""What ``status`` shows of one vassal: CONTRACT's fields, derived afresh each time."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from emperor.performer import Performer
+from emperor.supervision.vassal import Vassal, state
+
+
+def snapshot(vassal: Vassal, performer: Performer, config: str, now: float, lines: int = 0) -> dict[str, Any]:
+    """``lines`` > 0: with the last log lines, the traceback and every problem. ``now``: monotonic seconds."""
+    shown = vassal.serving or vassal.incoming
+    spec = vassal.proven if vassal.serving is not None else vassal.spec
+    workers = performer.workers(shown.number) if shown is not None else ()
+    born = performer.born(shown.number) if shown is not None else None
+    facts: dict[str, Any] = {
+        "name": vassal.name,
+        "state": state(vassal),
+        "wanted": vassal.wanted.value,
+        "pid": (performer.pid(shown.number) or None) if shown is not None else None,
+        "generation": shown.number if shown is not None else vassal.last_number,
+        "restarts": vassal.restarts,
+        "uptime": round(now - born, 3) if born is not None else None,
+        "error": vassal.error or None,
+        "config": config,
+        "uid": spec.identity.uid if spec is not None else None,
+        "gid": spec.identity.gid if spec is not None else None,
+        "sockets": performer.holdings.shown(),
+        "workers": [asdict(one) for one in workers],
+        "last_exit": asdict(vassal.last_exit) if vassal.last_exit is not None else None,
+        "next_retry_in": round(max(0.0, vassal.retry_at - now), 3) if vassal.retry_at is not None else None,
+        "requests": sum(one.requests for one in workers),
+    }
+    if lines:
+        facts["lines"] = performer.ring.last(lines)
+        facts["traceback"] = vassal.traceback or None
+        facts["problems"] = [asdict(one) for one in vassal.problems]
+    return facts

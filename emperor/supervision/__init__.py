@@ -1,0 +1,1 @@
+"""The lifecycle, pure: what is decided, never how it is done. ``now`` is an argument, nobody sleeps."""

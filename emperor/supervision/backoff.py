@@ -1,0 +1,25 @@
+"""How long to wait before a child that died is started again.
+
+The first death of a child that had served is answered at once; from then on the pause doubles up to a minute and
+never ends the attempts: an outage of a database must heal by itself. At most 20 starts in the first ten minutes.
+
+This module runs in vassals too: standard library, Python 3.9.
+"""
+
+from __future__ import annotations
+
+FIRST = 0.25
+CAP = 60.0
+STABLE = 10.0
+"""Seconds of service after which earlier deaths are forgotten."""
+
+JITTER = 0.25
+"""At most this share is added, so that a hundred vassals that lost one database do not come back as one."""
+
+
+def delay(failures: int, had_served: bool, luck: float) -> float:
+    """Seconds to wait after the ``failures``-th death in a row (1 is the first); ``luck`` is in [0, 1)."""
+    if failures <= 1 and had_served:
+        return 0.0
+    doublings = min(failures - 1, 16)
+    return float(min(CAP, FIRST * 2**doublings) * (1 + JITTER * luck))

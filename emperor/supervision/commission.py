@@ -1,0 +1,56 @@
+"""What a vassal is given at its birth, sealed: the spec that was validated, and which descriptors are what.
+
+This module runs in vassals too: standard library, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+from emperor.model import VassalSpec
+
+SERVE, CHECK, UNLINK = "serve", "check", "unlink"
+"""Serve the app; import it once and report; remove the socket files that this user's vassals bound."""
+
+
+@dataclass(frozen=True)
+class Commission:
+    """What one process of the vassal side is to do, and with what.
+
+    ``listeners``: socket index → inherited descriptor. ``places``: socket index → (device, inode) of a socket file that
+    this user's vassals bound before, and may remove. ``keeps_log``: the vassal opens ``logto`` itself.
+    ``parent``: the emperor's pid; a vassal whose parent is another one by now must not start to serve.
+    """
+
+    role: str
+    spec: VassalSpec
+    listeners: dict[int, int] = field(default_factory=dict)
+    places: dict[int, tuple[int, int]] = field(default_factory=dict)
+    keeps_log: bool = False
+    parent: int = 0
+
+    def to_bytes(self) -> bytes:
+        return json.dumps(
+            {
+                "role": self.role,
+                "spec": self.spec.to_json(),
+                "listeners": self.listeners,
+                "places": self.places,
+                "keeps_log": self.keeps_log,
+                "parent": self.parent,
+            }
+        ).encode("ascii")
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Commission:
+        """The inverse; it trusts its input, which the emperor sealed."""
+        raw = json.loads(data)
+        return cls(
+            raw["role"],
+            VassalSpec.from_json(raw["spec"]),
+            {int(index): fd for index, fd in raw["listeners"].items()},
+            {int(index): (place[0], place[1]) for index, place in raw["places"].items()},
+            raw["keeps_log"],
+            raw["parent"],
+        )

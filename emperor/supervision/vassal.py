@@ -1,0 +1,430 @@
+"""One vassal's life: what is wanted of it, and at most two generations at a time.
+
+Rule 1: every event changes the record, then ``_settle`` compares what is wanted with what is, and asks for the next
+step. So an order that arrives at a bad moment is not lost: it is seen again at the next event.
+Rule 2: a generation is only ever replaced by one that has said that it serves. What fails to start beside a serving
+generation changes nothing but ``error``.
+Rule 3: news of a generation that is in no slot is dropped (it is late word of a dead one).
+
+The displayed state is not stored; ``state`` derives it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Callable, Optional, Union
+
+from emperor.model import Problem, VassalSpec
+from emperor.supervision import backoff
+from emperor.supervision import generation as gen
+from emperor.supervision.generation import Action, Generation, Patience, Phase
+
+
+class Wanted(Enum):
+    UP = "up"
+    DOWN = "down"
+    """Stopped by an order; its ini is still there."""
+    GONE = "gone"
+    """Its ini was removed, or the emperor ends."""
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a generation ended. ``at``: wall-clock seconds, for people."""
+
+    code: Optional[int]
+    signal: Optional[int]
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True)
+class Vassal:
+    """``spec``: the newest valid ini. ``proven``: the one that served last. ``holds``: sockets may be open.
+
+    ``rejected``: ``spec`` failed to start beside a serving generation. ``retry_at``: monotonic seconds.
+    """
+
+    name: str
+    wanted: Wanted = Wanted.UP
+    spec: Optional[VassalSpec] = None
+    proven: Optional[VassalSpec] = None
+    problems: tuple[Problem, ...] = ()
+    error: str = ""
+    traceback: str = ""
+    serving: Optional[Generation] = None
+    incoming: Optional[Generation] = None
+    outgoing: Optional[Generation] = None
+    incoming_spec: Optional[VassalSpec] = None
+    reload_wanted: bool = False
+    restart_wanted: bool = False
+    rejected: bool = False
+    exhausted: bool = False
+    holds: bool = False
+    failures: int = 0
+    retry_at: Optional[float] = None
+    restarts: int = 0
+    last_exit: Optional[Exit] = None
+    last_number: int = 0
+
+    @property
+    def alive(self) -> tuple[Generation, ...]:
+        return tuple(one for one in (self.serving, self.incoming, self.outgoing) if one is not None)
+
+
+# Events -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Configured:
+    """The ini was read and is valid; ``problems`` are warnings. ``reload``: a running generation is to be replaced."""
+
+    spec: VassalSpec
+    problems: tuple[Problem, ...] = ()
+    reload: bool = True
+
+
+@dataclass(frozen=True)
+class Misconfigured:
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True)
+class Order:
+    """``verb``: start, stop, restart, remove or kill."""
+
+    verb: str
+
+
+@dataclass(frozen=True)
+class Ready:
+    number: int
+
+
+@dataclass(frozen=True)
+class BootFailed:
+    """A vassal's own word on why it is about to exit."""
+
+    number: int
+    reason: str
+    traceback: str
+
+
+@dataclass(frozen=True)
+class Exited:
+    """The process is gone, or never came to be. ``luck``: the dice, in [0, 1), thrown by the caller."""
+
+    number: int
+    exit: Exit
+    luck: float
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A deadline may have passed."""
+
+
+VassalEvent = Union[Configured, Misconfigured, Order, Ready, BootFailed, Exited, Tick]
+
+
+# What the performer has to do -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Spawn:
+    number: int
+    spec: VassalSpec
+
+
+@dataclass(frozen=True)
+class Signal:
+    """To the process (TERM) or to its whole group (KILL)."""
+
+    number: int
+    action: Action
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Of the sockets, only this spec's are needed from now on."""
+
+    spec: VassalSpec
+
+
+@dataclass(frozen=True)
+class Release:
+    """No generation is left and none is wanted: close and unlink the sockets."""
+
+
+@dataclass(frozen=True)
+class Forget:
+    """The record can go."""
+
+
+Doing = Union[Spawn, Signal, Keep, Release, Forget]
+
+
+@dataclass
+class _Draft:
+    """A step in the making."""
+
+    vassal: Vassal
+    now: float
+    doings: list[Doing] = field(default_factory=list)
+
+    def put(self, **changes: object) -> None:
+        self.vassal = replace(self.vassal, **changes)  # type: ignore[arg-type]  # names are checked by replace
+
+    def drive(self, slot: str, event: gen.Event) -> None:
+        """Let the generation in ``slot`` take its own step."""
+        one: Optional[Generation] = getattr(self.vassal, slot)
+        if one is None:
+            return
+        after, actions = gen.step(one, event, self.now)
+        self.put(**{slot: after})
+        self.doings.extend(Signal(one.number, action) for action in actions)
+
+
+SLOTS = ("serving", "incoming", "outgoing")
+
+
+def step(vassal: Vassal, event: VassalEvent, now: float) -> tuple[Vassal, tuple[Doing, ...]]:
+    """The record after the event, and what is to be done, in this order."""
+    draft = _Draft(vassal, now)
+    _ON[type(event)](draft, event)
+    _settle(draft)
+    return draft.vassal, tuple(draft.doings)
+
+
+def _on_configured(draft: _Draft, event: Configured) -> None:
+    draft.put(
+        spec=event.spec,
+        problems=event.problems,
+        error="",
+        traceback="",
+        failures=0,
+        retry_at=None,
+        rejected=False,
+        exhausted=False,
+        reload_wanted=draft.vassal.reload_wanted or (event.reload and bool(draft.vassal.alive)),
+    )
+    if draft.vassal.wanted is Wanted.GONE:
+        draft.put(wanted=Wanted.UP)
+
+
+def _on_misconfigured(draft: _Draft, event: Misconfigured) -> None:
+    first = next(one for one in event.problems if one.fatal)
+    # The file's word replaces a pause that an older file earned, but not a generation that serves.
+    draft.put(problems=event.problems, error=str(first), traceback="", reload_wanted=False)
+    if draft.vassal.wanted is Wanted.GONE:
+        draft.put(wanted=Wanted.UP)
+
+
+def _on_order(draft: _Draft, event: Order) -> None:
+    fresh = {"failures": 0, "retry_at": None, "exhausted": False}
+    if event.verb == "start":
+        draft.put(wanted=Wanted.UP, **fresh)
+    elif event.verb == "stop":
+        draft.put(wanted=Wanted.DOWN, reload_wanted=False, restart_wanted=False, **fresh)
+    elif event.verb == "restart":
+        draft.put(wanted=Wanted.UP, restart_wanted=True, reload_wanted=False, rejected=False, **fresh)
+    elif event.verb == "remove":
+        draft.put(wanted=Wanted.GONE, reload_wanted=False, restart_wanted=False)
+    elif event.verb == "kill":
+        for slot in SLOTS:
+            draft.drive(slot, gen.Event.KILL)
+    else:
+        raise AssertionError(event.verb)
+
+
+def _on_ready(draft: _Draft, event: Ready) -> None:
+    incoming = draft.vassal.incoming
+    if incoming is None or incoming.number != event.number or incoming.phase is not Phase.STARTING:
+        return
+    draft.drive("incoming", gen.Event.READY)
+    if draft.vassal.serving is not None:
+        draft.drive("serving", gen.Event.DRAIN)
+    spec = draft.vassal.incoming_spec
+    assert spec is not None
+    draft.put(
+        outgoing=draft.vassal.serving or draft.vassal.outgoing,
+        serving=draft.vassal.incoming,
+        incoming=None,
+        incoming_spec=None,
+        proven=spec,
+        retry_at=None,
+        traceback="",
+        error=_first_fatal(draft.vassal.problems) if not draft.vassal.rejected else draft.vassal.error,
+    )
+    draft.doings.append(Keep(spec))
+
+
+def _on_boot_failed(draft: _Draft, event: BootFailed) -> None:
+    incoming = draft.vassal.incoming
+    if incoming is not None and incoming.number == event.number:
+        draft.put(error=event.reason, traceback=event.traceback)
+
+
+def _on_exited(draft: _Draft, event: Exited) -> None:
+    slot = next((s for s in SLOTS if getattr(draft.vassal, s) and getattr(draft.vassal, s).number == event.number), "")
+    if not slot:
+        return
+    one: Generation = getattr(draft.vassal, slot)
+    expected = one.phase is Phase.DRAINING and not one.late
+    draft.put(**{slot: None}, last_exit=event.exit)
+    if slot == "incoming":
+        draft.put(incoming_spec=None)
+    if expected:
+        return
+    reason = _why(draft.vassal, one, event.exit)
+    if slot == "incoming" and draft.vassal.serving is not None:
+        draft.put(error=reason, rejected=True)
+        if draft.vassal.proven is not None:
+            draft.doings.append(Keep(draft.vassal.proven))
+        return
+    _count_failure(draft, one, event, reason)
+
+
+def _why(vassal: Vassal, one: Generation, exit: Exit) -> str:
+    """The vassal's own last word is better than the kernel's."""
+    if one.late:
+        return f"start-timeout: not ready after {one.patience.start:g} s"
+    if not one.had_served and vassal.traceback:
+        return vassal.error
+    return exit.reason
+
+
+def _count_failure(draft: _Draft, one: Generation, event: Exited, reason: str) -> None:
+    vassal = draft.vassal
+    stable = one.ready_at is not None and draft.now - one.ready_at >= backoff.STABLE
+    failures = 1 if stable else vassal.failures + 1
+    limit = vassal.spec.max_restarts if vassal.spec is not None else 0
+    pause = backoff.delay(failures, one.had_served, event.luck)
+    draft.put(
+        error=reason,
+        failures=failures,
+        restarts=vassal.restarts + 1,
+        exhausted=bool(limit) and failures > limit,
+        retry_at=draft.now + pause if pause else None,
+    )
+
+
+def _on_tick(draft: _Draft, event: Tick) -> None:
+    for slot in SLOTS:
+        one: Optional[Generation] = getattr(draft.vassal, slot)
+        if one is not None and one.deadline is not None and one.deadline <= draft.now:
+            draft.drive(slot, gen.Event.DEADLINE)
+
+
+_ON: dict[type, Callable[[_Draft, object], None]] = {
+    Configured: _on_configured,  # type: ignore[dict-item]  # each takes exactly the type it is filed under
+    Misconfigured: _on_misconfigured,  # type: ignore[dict-item]
+    Order: _on_order,  # type: ignore[dict-item]
+    Ready: _on_ready,  # type: ignore[dict-item]
+    BootFailed: _on_boot_failed,  # type: ignore[dict-item]
+    Exited: _on_exited,  # type: ignore[dict-item]
+    Tick: _on_tick,  # type: ignore[dict-item]
+}
+
+
+# What is wanted against what is -----------------------------------------------------------------------------------
+
+
+def _settle(draft: _Draft) -> None:
+    if draft.vassal.wanted is not Wanted.UP:
+        _end(draft)
+        return
+    if draft.vassal.restart_wanted:
+        _drain_all(draft)
+        if draft.vassal.alive:
+            return
+        draft.put(restart_wanted=False)
+    if draft.vassal.reload_wanted and draft.vassal.incoming is not None:
+        # It starts from what is already old news.
+        draft.drive("incoming", gen.Event.DRAIN)
+        return
+    if draft.vassal.serving is None and draft.vassal.incoming is None:
+        _start_anew(draft)
+    elif draft.vassal.reload_wanted and draft.vassal.outgoing is None:
+        _start_beside(draft)
+
+
+def _end(draft: _Draft) -> None:
+    _drain_all(draft)
+    if draft.vassal.alive:
+        return
+    if draft.vassal.holds:
+        draft.put(holds=False)
+        draft.doings.append(Release())
+    if draft.vassal.wanted is Wanted.GONE:
+        draft.doings.append(Forget())
+
+
+def _drain_all(draft: _Draft) -> None:
+    for slot in SLOTS:
+        draft.drive(slot, gen.Event.DRAIN)
+
+
+def _start_anew(draft: _Draft) -> None:
+    vassal = draft.vassal
+    spec = vassal.proven if vassal.rejected and vassal.proven is not None else vassal.spec
+    if spec is None or vassal.exhausted:
+        return
+    if vassal.retry_at is not None and draft.now < vassal.retry_at:
+        return
+    _spawn(draft, spec)
+
+
+def _start_beside(draft: _Draft) -> None:
+    if draft.vassal.spec is not None:
+        _spawn(draft, draft.vassal.spec)
+
+
+def _spawn(draft: _Draft, spec: VassalSpec) -> None:
+    number = draft.vassal.last_number + 1
+    patience = Patience(start=spec.start_timeout, drain=spec.reload_mercy)
+    draft.put(
+        incoming=gen.born(number, patience, draft.now),
+        incoming_spec=spec,
+        last_number=number,
+        retry_at=None,
+        reload_wanted=False,
+        holds=True,
+        traceback="",
+    )
+    draft.doings.append(Spawn(number, spec))
+
+
+# What is shown ----------------------------------------------------------------------------------------------------
+
+
+def _first_fatal(problems: tuple[Problem, ...]) -> str:
+    return next((str(one) for one in problems if one.fatal), "")
+
+
+def state(vassal: Vassal) -> str:
+    """The state of CONTRACT.md, a pure function of the record."""
+    if vassal.wanted is not Wanted.UP:
+        return "STOPPING" if vassal.alive else "STOPPED"
+    if vassal.serving is not None:
+        if not vassal.serving.serving:
+            return "STOPPING"
+        return "RELOADING" if vassal.incoming is not None else "RUNNING"
+    if vassal.incoming is not None:
+        return "STARTING"
+    if vassal.exhausted:
+        return "FATAL"
+    if vassal.retry_at is not None:
+        return "BACKOFF"
+    if vassal.spec is None:
+        return "INVALID"
+    return "STARTING"
+
+
+def next_deadline(vassal: Vassal) -> Optional[float]:
+    """When ``Tick`` is due, monotonic seconds."""
+    times = [one.deadline for one in vassal.alive if one.deadline is not None]
+    if vassal.retry_at is not None and vassal.wanted is Wanted.UP:
+        times.append(vassal.retry_at)
+    return min(times, default=None)

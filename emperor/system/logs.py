@@ -1,0 +1,126 @@
+"""Log lines: cut from a stream, stamped, kept in a ring, written to a file.
+
+It promises: lines are bounded and escaped; writing never raises and never waits for a reader; what is lost is counted.
+It never opens a path: the caller decides who may, and hands over a way to do it.
+
+This module runs in vassals too: standard library, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import os
+import select
+import time
+from typing import Callable, Optional
+
+from emperor.text import printable
+
+MAX_LINE = 4096
+PIPE_ATOMIC = 4096
+"""pipe(7): poll says writable when this much fits, and a write of this much is not split (PIPE_BUF)."""
+
+
+class LineCutter:
+    """Bytes in, whole lines out. A line over ``MAX_LINE`` bytes is cut there."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[str]:
+        *whole, rest = (self._rest + data).split(b"\n")
+        while len(rest) > MAX_LINE:
+            whole.append(rest[:MAX_LINE])
+            rest = rest[MAX_LINE:]
+        self._rest = rest
+        return [text for line in whole for text in _pieces(line)]
+
+    def flush(self) -> list[str]:
+        """What is left when the stream ends without a newline."""
+        rest, self._rest = self._rest, b""
+        return _pieces(rest) if rest else []
+
+
+def _pieces(line: bytes) -> list[str]:
+    line = line.rstrip(b"\r")
+    cut = [line[start : start + MAX_LINE] for start in range(0, len(line), MAX_LINE)] or [b""]
+    return [printable(piece.decode("utf-8", "backslashreplace")) for piece in cut]
+
+
+class Ring:
+    """The last lines, for ``status`` and ``logs``; numbered, so that a follower knows where it was."""
+
+    def __init__(self, size: int = 500) -> None:
+        self._lines: collections.deque[str] = collections.deque(maxlen=size)
+        self.count = 0
+
+    def add(self, line: str) -> None:
+        self._lines.append(line)
+        self.count += 1
+
+    def last(self, wanted: int) -> list[str]:
+        return list(self._lines)[-wanted:] if wanted > 0 else []
+
+    def since(self, number: int) -> list[str]:
+        """The lines after the ``number``-th that are still there."""
+        return self.last(min(self.count - number, len(self._lines)))
+
+
+def stamp(seconds: Optional[float] = None) -> str:
+    """Local time to the millisecond with its offset, as journalctl's short-iso-precise does."""
+    seconds = time.time() if seconds is None else seconds
+    local = time.localtime(seconds)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", local) + f".{int(seconds * 1000) % 1000:03d}" + time.strftime("%z", local)
+
+
+class LogFile:
+    """A file that lines are appended to. ``opener`` gives a descriptor, at first and at every ``reopen``."""
+
+    def __init__(self, opener: Callable[[], int]) -> None:
+        self._opener = opener
+        self._fd = -1
+        self.dropped = 0
+        self.error = ""
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Open anew, for logrotate. If that fails the old file stays in use, and ``error`` says why."""
+        try:
+            fd = self._opener()
+        except OSError as error:
+            self.error = error.strerror or str(error)
+            return
+        self.close()
+        self._fd, self.error = fd, ""
+
+    def write(self, line: str) -> None:
+        if not append(self._fd, line):
+            self.dropped += 1
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            with contextlib.suppress(OSError):
+                os.close(self._fd)
+        self._fd = -1
+
+
+def append(fd: int, line: str) -> bool:
+    """Write one line without ever waiting; False: it is lost (full disk, dead or slow reader)."""
+    data = line.encode("utf-8", "backslashreplace") + b"\n"
+    try:
+        for start in range(0, len(data), PIPE_ATOMIC):
+            poll = select.poll()
+            poll.register(fd, select.POLLOUT)
+            if not poll.poll(0):
+                return False
+            os.write(fd, data[start : start + PIPE_ATOMIC])
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def open_for_append(path: str) -> int:
+    """As the user who runs us; never through a symbolic link at the end of the path, never a FIFO that would block."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    return os.open(path, flags, 0o640)

@@ -1,0 +1,163 @@
+"""Vassals as processes: started by exec, watched by pidfd, signalled as a group, reaped last.
+
+It promises: a child starts as its own user in its own session with exactly the descriptors it is given; its pid is not
+given back to the kernel before its process group was swept, so that no signal of ours ever meets a stranger.
+It never forks without exec (this process has watchdog's threads), and reads no path that a vassal's user controls.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from emperor.errors import SpawnError
+from emperor.model import Identity
+from emperor.supervision.commission import Commission
+from emperor.supervision.vassal import Exit
+from emperor.system import privilege
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+INHERITED = ("LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LC_MESSAGES", "LC_TIME", "LC_NUMERIC", "LC_COLLATE", "TZ")
+SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
+
+@dataclass
+class Child:
+    """A process of ours. ``channel``: our end, non-blocking; ``output``: the read end of its stdout and stderr."""
+
+    popen: subprocess.Popen[bytes]
+    pidfd: int
+    channel: socket.socket
+    output: int
+    born: float
+
+    @property
+    def pid(self) -> int:
+        return self.popen.pid
+
+
+def environment(identity: Identity, own: Mapping[str, str]) -> dict[str, str]:
+    """What a vassal starts with: nothing of ours but the language and the time zone."""
+    chosen = {name: own[name] for name in INHERITED if name in own}
+    return {
+        **chosen,
+        "PATH": PATH,
+        "HOME": identity.home,
+        "USER": identity.user,
+        "LOGNAME": identity.user,
+        "SHELL": identity.shell,
+    }
+
+
+def sealed(data: bytes) -> int:
+    """A descriptor on memory that nobody can change any more (memfd_create(2), fcntl(2) F_ADD_SEALS)."""
+    fd = os.memfd_create("commission", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    with os.fdopen(os.dup(fd), "wb") as file:
+        file.write(data)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SEALS)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+def spawn(commission: Commission, launcher: str) -> Child:
+    """Start a vassal. SpawnError: no process came to be, and nothing is left open."""
+    spec = commission.spec
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    output_read, output_write = os.pipe2(os.O_CLOEXEC)
+    paper = sealed(commission.to_bytes())
+    program = spec.python or sys.executable
+    try:
+        popen = start(
+            [program, launcher, spec.name, str(theirs.fileno()), str(paper)],
+            spec.identity,
+            [theirs.fileno(), paper, *commission.listeners.values()],
+            output_write,
+            0o022 if spec.umask is None else spec.umask,
+        )
+    except SpawnError:
+        ours.close()
+        os.close(output_read)
+        raise
+    finally:
+        theirs.close()
+        os.close(output_write)
+        os.close(paper)
+    ours.setblocking(False)
+    os.set_blocking(output_read, False)
+    return Child(popen, os.pidfd_open(popen.pid), ours, output_read, time.monotonic())
+
+
+def start(
+    command: Sequence[str], identity: Identity, descriptors: Sequence[int], output: int, umask: int = 0o022
+) -> subprocess.Popen[bytes]:
+    """Exec as ``identity`` in a new session, from /, with these descriptors and no others."""
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=descriptors,
+            env=environment(identity, os.environ),
+            start_new_session=True,
+            umask=umask,
+            **privilege.spawn_arguments(identity, os.geteuid()),
+        )
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise SpawnError(f"exec {command[0]} as {identity.user}: {reason}") from None
+    except subprocess.SubprocessError as error:
+        raise SpawnError(f"exec {command[0]} as {identity.user}: {error}") from None
+
+
+def how_it_ended(child: Child) -> Exit:
+    """Its exit, without reaping it; to be called once the pidfd is readable."""
+    result = os.waitid(os.P_PIDFD, child.pidfd, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+    if result is None:
+        return Exit(None, None, "is still there", time.time())
+    if result.si_code == os.CLD_EXITED:
+        return Exit(result.si_status, None, f"exited with code {result.si_status}", time.time())
+    name = signal_name(result.si_status)
+    return Exit(None, result.si_status, f"killed by {name}", time.time())
+
+
+def signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def terminate(child: Child) -> None:
+    """TERM to the vassal alone: it drains its workers itself."""
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(child.pidfd, signal.SIGTERM)
+
+
+def ask_to_reopen(child: Child) -> None:
+    """USR1 to a vassal that serves (before that, it would die of it): open the log anew."""
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(child.pidfd, signal.SIGUSR1)
+
+
+def kill_group(child: Child) -> None:
+    """KILL to the vassal and whatever it started; safe as long as it is not reaped."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+
+
+def bury(child: Child) -> None:
+    """Sweep its group, reap it, close what was ours of it."""
+    kill_group(child)
+    child.popen.wait()
+    os.close(child.pidfd)
+    child.channel.close()
+    os.close(child.output)

@@ -1,0 +1,64 @@
+"""The vassal's end of the channel to its emperor.
+
+It promises: words that matter are delivered or the vassal ends; log lines and counts never make anybody wait.
+
+This module runs in vassals too: standard library, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Sequence
+
+from emperor.supervision.channel import MAX_DATAGRAM, Lines, Message, encode
+
+PATIENCE = 10.0
+"""Seconds that an emperor may be too busy to take a word that matters."""
+
+
+class Uplink:
+    """Sends on ``channel``; everything that is received on it is its end: the emperor is gone."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._channel.settimeout(PATIENCE)
+        self._lost = 0
+
+    def fileno(self) -> int:
+        return self._channel.fileno()
+
+    def say(self, message: Message, descriptors: Sequence[int] = ()) -> None:
+        """Deliver it. OSError: nobody listens any more."""
+        socket.send_fds(self._channel, [encode(message)], list(descriptors))
+
+    def mention(self, message: Message) -> None:
+        """Deliver it if that costs no waiting."""
+        with contextlib.suppress(OSError):
+            self._channel.send(encode(message), socket.MSG_DONTWAIT)
+
+    def lines(self, lines: Sequence[str]) -> None:
+        """Pass log lines up; those that do not fit are counted, and the next message says how many."""
+        for batch in _batches(lines):
+            try:
+                self._channel.send(encode(Lines(tuple(batch), self._lost)), socket.MSG_DONTWAIT)
+                self._lost = 0
+            except OSError:
+                self._lost += len(batch)
+
+    def close(self) -> None:
+        self._channel.close()
+
+
+def _batches(lines: Sequence[str]) -> list[list[str]]:
+    """Each of them fits into one datagram: a character may take six bytes, and a line its quotes."""
+    batches: list[list[str]] = [[]]
+    room = MAX_DATAGRAM - 256
+    for line in lines:
+        size = 6 * len(line) + 8
+        if size > room and batches[-1]:
+            batches.append([])
+            room = MAX_DATAGRAM - 256
+        batches[-1].append(line)
+        room -= size
+    return [batch for batch in batches if batch]

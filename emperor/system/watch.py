@@ -1,0 +1,108 @@
+"""Hints that something changed in a folder. The only module that knows watchdog.
+
+It promises hints, not truth: events may be missing, doubled or late, so whoever is woken looks for himself.
+watchdog's threads do nothing here but wake the loop; an exception in a handler would end its thread silently.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+
+from watchdog.events import (
+    EVENT_TYPE_CLOSED_NO_WRITE,
+    EVENT_TYPE_OPENED,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver, ObservedWatch
+
+from emperor.system.eventloop import Loop
+
+READING = frozenset({EVENT_TYPE_OPENED, EVENT_TYPE_CLOSED_NO_WRITE})
+"""Our own look at a file must not be a reason for the next one."""
+
+
+class _Waker(FileSystemEventHandler):
+    def __init__(self, ring: Callable[[], None]) -> None:
+        self._ring = ring
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        if event.event_type not in READING:
+            self._ring()
+
+
+class Watch:
+    """Calls ``hint`` in the loop's thread, once for any number of events since it last did."""
+
+    def __init__(self, loop: Loop, hint: Callable[[], None], complain: Callable[[str], None]) -> None:
+        self._loop, self._hint, self._complain = loop, hint, complain
+        self._observer: BaseObserver | None = None
+        self._watches: dict[str, tuple[ObservedWatch, tuple[int, int]]] = {}
+        self._failed: set[str] = set()
+        self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        loop.watch(self._read, self._heard)
+
+    def follow(self, folders: Iterable[str]) -> None:
+        """Watch exactly these folders. One that was replaced is watched anew; one that is missing is left out."""
+        wanted = {folder: key for folder in folders if (key := _identity(folder)) is not None}
+        for folder in list(self._watches):
+            if wanted.get(folder) != self._watches[folder][1]:
+                self._drop(folder)
+        for folder, key in wanted.items():
+            if folder not in self._watches:
+                self._add(folder, key)
+
+    def close(self) -> None:
+        if self._observer is not None:
+            self._observer.stop()
+            self._observer.join(2)
+        self._loop.unwatch(self._read)
+        os.close(self._read)
+        os.close(self._write)
+
+    def _add(self, folder: str, key: tuple[int, int]) -> None:
+        try:
+            if self._observer is None:
+                self._observer = Observer()
+                self._observer.start()
+            self._watches[folder] = (self._observer.schedule(_Waker(self._ring), folder), key)
+            self._failed.discard(folder)
+        except OSError as error:
+            # The slow rescan still sees everything, only later.
+            if folder not in self._failed:
+                self._failed.add(folder)
+                self._complain(f"watch {folder}: {error.strerror} -- changes there are seen by the rescan")
+
+    def _drop(self, folder: str) -> None:
+        watch, _ = self._watches.pop(folder)
+        assert self._observer is not None
+        try:
+            self._observer.unschedule(watch)
+        except KeyError:
+            # Its emitter ended by itself when the folder was removed.
+            return
+
+    def _ring(self) -> None:
+        """In watchdog's thread."""
+        try:
+            os.write(self._write, b"\0")
+        except OSError:
+            # Full: the loop will look anyway. Closed: nobody looks any more.
+            return
+
+    def _heard(self) -> None:
+        try:
+            os.read(self._read, 65536)
+        except BlockingIOError:
+            return
+        self._hint()
+
+
+def _identity(folder: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(folder)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -1,0 +1,74 @@
+"""``emperorctl check --import``: load an app as its user in a process that is thrown away, and say what happened."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import tempfile
+import time
+
+from emperor.errors import EmperorError
+from emperor.model import VassalSpec
+from emperor.reading import Reader, Settings
+from emperor.supervision import channel
+from emperor.supervision.commission import CHECK, Commission
+from emperor.system import library, processes
+from emperor.system.processes import Child
+from emperor.text import printable
+
+MAX_OUTPUT = 65536
+
+
+def import_check(path: str, settings: Settings) -> tuple[bool, str]:
+    """Did the app load, and what it printed (the traceback, if it did not). An ini with problems is not tried."""
+    name = os.path.basename(path).removesuffix(".ini")
+    checked = Reader(settings).read(name, os.path.abspath(path)).checked
+    if checked.spec is None:
+        return False, "\n".join(map(str, checked.problems))
+    with tempfile.TemporaryDirectory(prefix="emperor-check-") as runtime:
+        os.chmod(runtime, 0o755)
+        try:
+            launcher = library.install(runtime)
+            child = processes.spawn(Commission(CHECK, checked.spec, parent=os.getpid()), launcher)
+        except EmperorError as error:
+            return False, str(error)
+        try:
+            return _outcome(child, checked.spec)
+        finally:
+            processes.bury(child)
+
+
+def _outcome(child: Child, spec: VassalSpec) -> tuple[bool, str]:
+    output, deadline = b"", time.monotonic() + spec.start_timeout
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(child.pidfd, selectors.EVENT_READ)
+        waiting.register(child.output, selectors.EVENT_READ)
+        while True:
+            ready = {key.fd for key, _ in waiting.select(max(0.0, deadline - time.monotonic()))}
+            more = _read(child)
+            output += more or b""
+            if child.pidfd in ready:
+                break
+            if time.monotonic() >= deadline:
+                return False, f"start-timeout: not imported after {spec.start_timeout:g} s"
+            if more == b"":
+                waiting.unregister(child.output)
+    text = printable(output[-MAX_OUTPUT:].decode("utf-8", "backslashreplace"), keep_newlines=True).rstrip("\n")
+    if _said_ready(child):
+        return True, text
+    return False, text or processes.how_it_ended(child).reason
+
+
+def _read(child: Child) -> bytes | None:
+    """None: nothing at the moment; b"": it has closed it."""
+    with contextlib.suppress(BlockingIOError):
+        return os.read(child.output, 65536)
+    return None
+
+
+def _said_ready(child: Child) -> bool:
+    with contextlib.suppress(OSError, EmperorError):
+        data = child.channel.recv(channel.MAX_DATAGRAM)
+        return isinstance(channel.decode(data), channel.Serving)
+    return False

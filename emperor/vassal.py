@@ -1,0 +1,244 @@
+"""A vassal: the process that one ini stands for, already its own user on its own interpreter.
+
+It binds what the emperor may not, imports the app once, forks its workers, gathers their lines, and says *serving*
+when the first worker accepts. TERM, or the emperor's end, means drain.
+
+This module runs in vassals: standard library, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+import sys
+import traceback
+from typing import Any, Optional
+
+from emperor.crew import Crew, Ears
+from emperor.errors import EmperorError, ListenError, LoadError
+from emperor.model import UNIX, Address
+from emperor.supervision.channel import Failed, Listening, Serving, WorkerReport, Workers
+from emperor.supervision.commission import CHECK, UNLINK, Commission
+from emperor.system import listeners as sockets
+from emperor.system import prctl
+from emperor.system.eventloop import Loop
+from emperor.system.listeners import Place
+from emperor.system.logs import LogFile, append, open_for_append, stamp
+from emperor.system.scoreboard import Scoreboard
+from emperor.system.uplink import Uplink
+from emperor.worker import work
+
+BOOT_FAILED = 22
+"""uWSGI's code for "the app could not be loaded"."""
+
+ORPHAN_MERCY = 1.5
+"""Seconds that workers may take to finish once the emperor is gone."""
+
+REPORT_EVERY = 1.0
+
+
+def main(argv: list[str]) -> None:
+    """``launch.py NAME CHANNEL PAPER``: two inherited descriptors."""
+    channel, paper = int(argv[2]), int(argv[3])
+    commission = _read(paper)
+    for fd in (channel, *commission.listeners.values()):
+        os.set_inheritable(fd, False)
+    if not prctl.die_with_parent(signal.SIGKILL, commission.parent):
+        sys.exit(0)
+    uplink = Uplink(socket.socket(fileno=channel))
+    sys.argv = [commission.spec.name]
+    try:
+        _ROLES.get(commission.role, _serve)(commission, uplink)
+    except EmperorError as error:
+        text = error.traceback if isinstance(error, LoadError) else ""
+        sys.stderr.write(text or f"{error}\n")
+        sys.stderr.flush()
+        uplink.say(Failed(str(error), text))
+        os._exit(BOOT_FAILED)
+
+
+def _read(paper: int) -> Commission:
+    with os.fdopen(paper, "rb") as file:
+        return Commission.from_bytes(file.read())
+
+
+def _settle_in(commission: Commission) -> None:
+    """Folder and environment, as this user."""
+    spec = commission.spec
+    os.environ.update(spec.env)
+    folder = spec.chdir or spec.folder
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        if spec.chdir:
+            raise EmperorError(f"chdir {folder}: {error.strerror}") from None
+
+
+def _check(commission: Commission, uplink: Uplink) -> None:
+    """``emperorctl check --import``: everything up to the first request, and nothing of it stays."""
+    from emperor.wsgi.loading import load
+
+    _settle_in(commission)
+    load(commission.spec)
+    uplink.say(Serving())
+    os._exit(0)
+
+
+def _unlink(commission: Commission, uplink: Uplink) -> None:
+    """Remove socket files that this user's vassals bound; the emperor touches nothing in a user's folder."""
+    for index, place in commission.places.items():
+        sockets.unlink(commission.spec.sockets[index].address.path, Place(*place))
+    os._exit(0)
+
+
+def _serve(commission: Commission, uplink: Uplink) -> None:
+    from emperor.wsgi.loading import load
+
+    _settle_in(commission)
+    listeners = _listeners(commission, uplink)
+    log = _open_log(commission)
+    application: Optional[Any] = None
+    try:
+        if not commission.spec.lazy_apps:
+            application = load(commission.spec)
+    except LoadError as error:
+        if log is not None:
+            for line in error.traceback.splitlines():
+                log.write(f"{stamp()} {line}")
+        raise
+    _Vassal(commission, uplink, listeners, application, log).run()
+
+
+def _listeners(commission: Commission, uplink: Uplink) -> list[tuple[socket.socket, str]]:
+    """Inherited where the emperor had one, else bound here and handed up."""
+    spec, bound = commission.spec, []
+    mask = os.umask(0o022)
+    os.umask(mask)
+    for index, wanted in enumerate(spec.sockets):
+        access = sockets.access(wanted, spec.identity, spec.web_gid, mask, can_chown=False)
+        place = Place(*commission.places[index]) if index in commission.places else None
+        if index in commission.listeners:
+            listener = socket.socket(fileno=commission.listeners[index])
+            if place is not None and wanted.address.family == UNIX:
+                sockets.adjust(wanted.address.path, place, access)
+        else:
+            fresh = sockets.bind(wanted, access, place)
+            listener = fresh.sock
+            if fresh.warning:
+                sys.stderr.write(fresh.warning + "\n")
+            uplink.say(_listening(index, wanted.address), [listener.fileno()])
+        listener.setblocking(False)
+        bound.append((listener, wanted.protocol))
+    return bound
+
+
+def _listening(index: int, address: Address) -> Listening:
+    if address.family != UNIX:
+        return Listening(index)
+    seen = os.lstat(address.path)
+    return Listening(index, seen.st_dev, seen.st_ino, seen.st_mode & 0o7777, seen.st_uid, seen.st_gid)
+
+
+def _open_log(commission: Commission) -> Optional[LogFile]:
+    path = commission.spec.logto
+    if not path or not commission.keeps_log:
+        return None
+    log = LogFile(lambda: open_for_append(path))
+    if log.error:
+        raise ListenError(f"logto {path}: cannot be opened as {commission.spec.identity.user}: {log.error}")
+    return log
+
+
+class _Vassal:
+    """The running program: a loop, a crew, a log."""
+
+    def __init__(
+        self,
+        commission: Commission,
+        uplink: Uplink,
+        listeners: list[tuple[socket.socket, str]],
+        application: Optional[Any],
+        log: Optional[LogFile],
+    ) -> None:
+        self._spec = commission.spec
+        self._commission, self._uplink, self._log = commission, uplink, log
+        self._listeners, self._application = listeners, application
+        self._announced, self._pid = False, os.getpid()
+        self._reported: tuple[WorkerReport, ...] = ()
+        self._loop = Loop(_bug)
+        self._board = Scoreboard(self._spec.processes, self._spec.threads)
+        ears = Ears(self._lines, self._serving, self._failed, self._loop.stop)
+        self._crew = Crew(self._spec, self._loop, self._board, self._work, ears, self._close_ours)
+
+    def run(self) -> None:
+        loop, pid = self._loop, self._commission.parent
+        loop.on_signal(signal.SIGCHLD, self._crew.reap)
+        loop.on_signal(signal.SIGTERM, lambda: self._crew.drain(self._spec.reload_mercy))
+        loop.on_signal(signal.SIGINT, lambda: None)
+        loop.on_signal(signal.SIGUSR1, self._reopen)
+        loop.watch(self._uplink.fileno(), self._orphaned)
+        # From here on there may be requests in flight: the emperor's death is a reason to drain, not to die.
+        if not prctl.die_with_parent(signal.SIGTERM, pid):
+            sys.exit(0)
+        if hasattr(gc, "freeze"):
+            # What was imported is garbage to nobody; the collector need not touch (and so copy) its pages.
+            gc.collect()
+            gc.freeze()
+        self._crew.start()
+        self._tell_workers()
+        loop.run()
+        # The app's own atexit functions ran in every worker; here they would run once too often.
+        os._exit(0)
+
+    def _work(self, index: int, report: int) -> int:
+        tally = self._board.tally(index)
+        return work(self._spec, self._listeners, self._application, tally, report, self._pid)
+
+    def _close_ours(self) -> None:
+        self._uplink.close()
+        if self._log is not None:
+            self._log.close()
+
+    def _lines(self, index: int, lines: list[str]) -> None:
+        if self._log is not None:
+            for line in lines:
+                self._log.write(f"{stamp()} {line}")
+        self._uplink.lines(lines)
+
+    def _serving(self) -> None:
+        if not self._announced:
+            self._announced = True
+            self._uplink.say(Serving())
+        self._tell_workers(again=False)
+
+    def _failed(self, reason: str, text: str) -> None:
+        """A worker could not import the app: the whole generation has failed, unless it served already."""
+        self._lines(0, [line for line in text.splitlines()] or [reason])
+        if not self._announced:
+            self._uplink.say(Failed(reason, text))
+            os._exit(BOOT_FAILED)
+
+    def _tell_workers(self, again: bool = True) -> None:
+        reports = self._crew.reports()
+        if reports != self._reported:
+            self._reported = reports
+            self._uplink.mention(Workers(reports))
+        if again:
+            self._loop.call_at(self._loop.now() + REPORT_EVERY, self._tell_workers)
+
+    def _orphaned(self) -> None:
+        self._loop.unwatch(self._uplink.fileno())
+        self._crew.drain(min(ORPHAN_MERCY, self._spec.reload_mercy))
+
+    def _reopen(self) -> None:
+        if self._log is not None:
+            self._log.reopen()
+
+
+def _bug(error: BaseException) -> None:
+    append(2, "".join(traceback.format_exception(type(error), error, error.__traceback__)))
+
+
+_ROLES = {CHECK: _check, UNLINK: _unlink}

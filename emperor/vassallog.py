@@ -1,0 +1,75 @@
+"""Where one vassal's lines go: always into its ring; into ``logto`` if root may open that, else to the journal.
+
+A ``logto`` in a folder of the vassal's user is opened and written by the vassal itself, never from here.
+"""
+
+from __future__ import annotations
+
+import os
+
+from emperor.config.placement import EMPEROR, opener
+from emperor.journal import Journal
+from emperor.model import Authority, VassalSpec
+from emperor.system import trust
+from emperor.system.logs import LogFile, Ring, open_for_append, stamp
+from emperor.text import printable
+
+
+class VassalLog:
+    """``authority`` is who wrote the ini that is in force; the daemon keeps it up to date."""
+
+    def __init__(self, name: str, journal: Journal) -> None:
+        self.name = name
+        self.ring = Ring()
+        self.authority: Authority | None = None
+        self.kept_by_vassal = False
+        self._journal = journal
+        self._path = ""
+        self._file: LogFile | None = None
+
+    def follow(self, spec: VassalSpec) -> None:
+        """Before a generation starts: write where its spec says."""
+        if spec.logto == self._path:
+            return
+        self.close()
+        self._path = spec.logto
+        self.kept_by_vassal = bool(spec.logto) and not self._may_open(spec.logto)
+        if spec.logto and not self.kept_by_vassal:
+            self._file = LogFile(self._open)
+            if self._file.error:
+                self._journal.warning(self.name, f"logto {spec.logto}: {self._file.error} -- its lines stay here")
+
+    def say(self, line: str) -> None:
+        """A line that came raw: from its standard error, or from us about it."""
+        line = printable(line)
+        self.ring.add(f"{stamp()} {line}")
+        if self._file is not None and not self._file.error:
+            self._file.write(f"{stamp()} {line}")
+        elif not self.kept_by_vassal:
+            self._journal.line(self.name, line)
+
+    def hear(self, lines: tuple[str, ...], dropped: int) -> None:
+        if dropped:
+            self.say(f"[{dropped} lines lost]")
+        for line in lines:
+            self.say(line)
+
+    def reopen(self) -> None:
+        if self._file is not None:
+            self._file.reopen()
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        self._file, self._path = None, ""
+
+    def _may_open(self, path: str) -> bool:
+        assert self.authority is not None
+        ours = trust.only_ours(os.path.dirname(path), os.geteuid())
+        return opener(self.authority, ours.ours) == EMPEROR
+
+    def _open(self) -> int:
+        # Asked anew each time: what was root's folder at the start may be somebody else's by now.
+        if not self._may_open(self._path):
+            raise PermissionError(13, "its folder is not root's alone")
+        return open_for_append(self._path)

@@ -1,0 +1,76 @@
+"""A worker: a fork of its vassal that answers requests until it is told to drain.
+
+It promises: TERM, or the vassal's death, means finish what is in flight and go; after ``reload_mercy`` the kernel ends
+it, whatever the app does.
+
+This module runs in vassals: standard library, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from typing import Any, Optional
+
+from emperor.errors import EmperorError, LoadError
+from emperor.model import VassalSpec
+from emperor.serving.native import Server, Settings
+from emperor.system import prctl
+from emperor.system.scoreboard import Tally
+from emperor.wsgi.loading import load
+
+READY = b"R"
+
+
+def work(
+    spec: VassalSpec,
+    listeners: Sequence[tuple[socket.socket, str]],
+    application: Optional[Any],
+    tally: Tally,
+    report: int,
+    parent: int,
+) -> int:
+    """Serve until drained; the exit code. ``application`` None: import it here (lazy-apps)."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if not prctl.die_with_parent(signal.SIGTERM, parent):
+        return 0
+    try:
+        server = _server(spec, listeners, load(spec) if application is None else application, tally)
+    except EmperorError as error:
+        traceback = error.traceback if isinstance(error, LoadError) else ""
+        os.write(report, json.dumps([str(error)[:1024], traceback[-4096:]]).encode("ascii"))
+        return 22
+
+    def drain(signum: int, frame: Any) -> None:
+        # The kernel's own alarm: it also ends an app that never comes back to Python.
+        signal.setitimer(signal.ITIMER_REAL, spec.reload_mercy + 0.5)
+        server.drain()
+
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, drain)
+    os.write(report, READY)
+    os.close(report)
+    server.run()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return 0
+
+
+def _server(spec: VassalSpec, listeners: Sequence[tuple[socket.socket, str]], application: Any, tally: Tally) -> Any:
+    settings = Settings(
+        threads=spec.threads,
+        multiprocess=spec.processes > 1,
+        buffer_size=spec.buffer_size,
+        limit_post=spec.limit_post,
+        drain_seconds=spec.reload_mercy,
+    )
+    if spec.fastcgi_engine == "flup":
+        from emperor.serving import flup_engine
+
+        return flup_engine.Server(listeners, application, settings, tally)
+    return Server(listeners, application, settings, tally)

@@ -1,0 +1,167 @@
+"""From a vassal's spec to one WSGI application: the app's modules are imported here, and nowhere else.
+
+It promises: every way in which an import can fail is a ``LoadError`` whose traceback shows the app's frames
+and none of ours; what is set for the import alone (FLASK_RUN_FROM_CLI) is gone afterwards. ``sys.path`` and
+``sys.modules`` do change: that is the purpose.
+"""
+
+from __future__ import annotations
+
+import glob
+import importlib
+import importlib.machinery
+import importlib.util
+import os
+import re
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any, NoReturn, Optional
+
+from emperor.errors import LoadError
+from emperor.model import Target, VassalSpec
+from emperor.wsgi.gateway import WSGIApplication
+from emperor.wsgi.routing import compose
+
+__all__ = ["DEFAULT_CALLABLES", "load"]
+
+DEFAULT_CALLABLES = ("application", "app")
+"""uWSGI looks for ``application`` alone; what Flask's readers write is ``app``."""
+
+_OURS = str(Path(__file__).resolve().parent.parent) + os.sep
+
+
+def load(spec: VassalSpec) -> WSGIApplication:
+    """Import every target and compose them. Raises ``LoadError``.
+
+    A target is a module (``pkg.mod``, ``pkg.mod:name``, ``pkg.mod:factory()``) or a file of any suffix.
+    Without a name the callable is ``application`` or, if there is none, ``app``. In front of ``sys.path``
+    come the ``pythonpath`` entries (globs; the last one first, as in uWSGI), then the current folder, then
+    the folders of the files.
+    """
+    _extend_path(spec)
+    apps: dict[str, WSGIApplication] = {}
+    with _flask_does_not_run():
+        for target in spec.targets:
+            apps[target.mount] = _application(target)
+    if not apps:
+        raise LoadError("app: nothing to load: neither module nor wsgi-file nor mount is given")
+    return compose(apps, spec.manage_script_name, spec.script_name)
+
+
+def _extend_path(spec: VassalSpec) -> None:
+    files = [str(Path(target.where).absolute().parent) for target in spec.targets if target.kind == "file"]
+    entries = [found for entry in spec.pythonpath for found in (sorted(glob.glob(entry)) or [entry])]
+    for folder in [*reversed(files), str(Path.cwd()), *entries]:
+        # An entry that is there already moves to the front: the one written last wins.
+        if folder in sys.path:
+            sys.path.remove(folder)
+        sys.path.insert(0, folder)
+    importlib.invalidate_caches()
+
+
+@contextmanager
+def _flask_does_not_run() -> Iterator[None]:
+    """Flask's ``app.run()`` returns at once while this is set: a module without a ``__main__`` guard can be
+    imported.
+    """
+    name = "FLASK_RUN_FROM_CLI"
+    before = os.environ.get(name)
+    os.environ[name] = "true"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = before
+
+
+def _application(target: Target) -> WSGIApplication:
+    where, _, name = target.where.partition(":") if target.kind == "module" else (target.where, "", "")
+    try:
+        module = importlib.import_module(where) if target.kind == "module" else _import_file(where)
+        return _callable(module, where, target.callable or name)
+    except LoadError:
+        raise
+    except (Exception, SystemExit) as error:
+        _fail(error)
+
+
+def _import_file(path: str) -> ModuleType:
+    """A file by its path, whatever its suffix. Its name cannot shadow a module; no byte code is kept beside
+    it, because
+    ``app.py`` and ``app.wsgi`` would share one cache file."""
+    path = str(Path(path).absolute())
+    name = "emperor_file_" + re.sub(r"\W", "_", path)
+    if name in sys.modules:
+        return sys.modules[name]
+    loader = importlib.machinery.SourceFileLoader(name, path)
+    code = loader.source_to_code(loader.get_data(path), path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        exec(code, module.__dict__)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+    return module
+
+
+def _callable(module: ModuleType, where: str, name: str) -> WSGIApplication:
+    factory = name.endswith("()")
+    plain = name[:-2] if factory else name
+    found: Any = None
+    for candidate in (plain,) if plain else DEFAULT_CALLABLES:
+        found = _attribute(module, candidate)
+        if found is not None:
+            break
+    if found is None:
+        wanted = repr(plain) if plain else " nor ".join(map(repr, DEFAULT_CALLABLES))
+        raise LoadError(f"{where}: no {wanted} in it: {_offer(module)}")
+    app = found() if factory else found
+    if not callable(app):
+        raise LoadError(f"{where}: {name or candidate}: {type(app).__name__} is no WSGI application")
+    return app  # type: ignore[no-any-return]
+
+
+def _attribute(module: ModuleType, dotted: str) -> Any:
+    found: Any = module
+    for part in dotted.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def _offer(module: ModuleType) -> str:
+    names = sorted(
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and callable(value) and _is_its_own(module, value)
+    )
+    return f"callable there: {', '.join(names[:20])}" if names else "nothing there is callable"
+
+
+def _is_its_own(module: ModuleType, value: Any) -> bool:
+    """What is imported from elsewhere (``from flask import Flask``) is not what somebody meant to serve."""
+    return not isinstance(value, type) or value.__module__ == module.__name__
+
+
+def _fail(error: BaseException) -> NoReturn:
+    lines = traceback.format_exception(type(error), error, _their_frames(error.__traceback__))
+    last = lines[-1].strip().splitlines()[-1]
+    if isinstance(error, SystemExit):
+        last += " -- the module leaves the process while it is imported"
+    raise LoadError(last, "".join(lines)) from error
+
+
+def _their_frames(frames: Optional[TracebackType]) -> Optional[TracebackType]:
+    """The traceback from the first frame on that is neither ours nor the import system's."""
+    prefixes: Sequence[str] = (_OURS, "<frozen importlib", str(Path(importlib.__file__).parent) + os.sep)
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(tuple(prefixes)):
+        frames = frames.tb_next
+    return frames

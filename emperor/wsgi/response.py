@@ -1,0 +1,174 @@
+"""One response as PEP 3333 builds it: ``start_response``, ``write`` and the rules between them.
+
+It promises: nothing is sent before the first block of the body (or its end); head and first block leave
+together; never more bytes than Content-Length says; no header can carry a line break. It knows no wire: bytes
+go to a ``Send``. Source: PEP 3333 "The start_response() Callable", "Handling the Content-Length Header",
+"Error Handling".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, Callable, Optional, Union
+
+__all__ = ["ExcInfo", "Response", "Send", "encode_head", "error_page"]
+
+Send = Callable[[bytes, bool], None]
+"""``send(data, last)``: data may be empty; after ``last`` nothing follows. Raises ``Disconnected``."""
+
+ExcInfo = Union[tuple[type[BaseException], BaseException, TracebackType], tuple[None, None, None]]
+
+_JOIN_LIMIT = 65536
+"""Bytes of a block up to which copying it behind the head is cheaper than a second system call."""
+
+_STATUS = re.compile(r"([1-9]\d\d)(?: ([^\0-\x08\x0a-\x1f\x7f]*))?", re.ASCII)
+_NAMES = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z\n]*", re.ASCII)
+
+# Hop-by-hop fields (RFC 9110 section 7.6.1) are the web server's to send, and "Status" is how CGI would say
+# it again.
+_NOT_THE_APPS = frozenset(
+    ("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "status",
+    "te", "trailer", "transfer-encoding", "upgrade") )  # fmt: skip
+
+
+class Response:
+    """``line`` stands in front of the status: ``HTTP/1.1 `` or ``Status: ``.
+
+    ``sent``: the head has left. ``ended``: the last byte has. ``counted``: Content-Length was declared.
+    ``surplus``: the app gave more than it had declared.
+    """
+
+    __slots__ = ("_head", "_left", "_line", "_send", "counted", "ended", "sent", "surplus")
+
+    def __init__(self, send: Send, line: str) -> None:
+        self._send = send
+        self._line = line
+        self._head: Optional[bytes] = None
+        self._left: Optional[int] = None
+        self.counted = False
+        self.sent = False
+        self.ended = False
+        self.surplus = False
+
+    def start(
+        self, status: str, headers: list[tuple[str, str]], exc_info: Optional[ExcInfo] = None
+    ) -> Callable[[bytes], None]:
+        """``start_response``. A second call needs ``exc_info``; once the head has left, it raises that
+        exception.
+        """
+        if exc_info is not None:
+            try:
+                if self.sent and exc_info[1] is not None:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None  # the traceback holds this frame: PEP 3333 warns of the circle
+        elif self._head is not None:
+            raise AssertionError("start_response: called a second time without exc_info")
+        self._head, self._left = encode_head(self._line, status, headers)
+        self.counted = self._left is not None
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """Send one block of the body, behind the head if that is still here."""
+        if not isinstance(data, bytes):
+            raise TypeError(f"response body: blocks are bytes, not {type(data).__name__}")
+        if self._head is None:
+            raise AssertionError("response body: a block before start_response was called")
+        if self.ended:
+            self.surplus = self.surplus or bool(data)
+            return
+        left = self._left
+        if left is not None:
+            if len(data) > left:
+                self.surplus = True
+                data = data[:left]
+            self._left = left = left - len(data)
+        self._put(data, left == 0)
+
+    def finish(self) -> None:
+        """The app has given its last block."""
+        if self._head is None:
+            raise AssertionError("response: the app ended without calling start_response")
+        if not self.ended:
+            self._put(b"", True)
+
+    def replace(self, status: int) -> None:
+        """Answer with the constant page of ``status``; only while the head is still here."""
+        self._head, page = error_page(self._line, status)
+        self.counted, self._left = True, 0
+        self._put(page, True)
+
+    def _put(self, data: bytes, last: bool) -> None:
+        if not self.sent:
+            self.sent = True
+            head = self._head or b""
+            if len(data) <= _JOIN_LIMIT:
+                data = head + data
+            else:
+                self._send(head, False)
+        self.ended = last
+        self._send(data, last)
+
+
+def encode_head(line: str, status: str, headers: Sequence[tuple[str, str]]) -> tuple[bytes, Optional[int]]:
+    """The head as bytes, and what its Content-Length says.
+
+    Raises ``TypeError`` or ``ValueError`` for what PEP 3333 forbids: the app hears of it where it made the
+    mistake. Fields that are the web server's to send are left out.
+    """
+    if type(headers) is not list:
+        raise TypeError(f"start_response: headers are a list, not {type(headers).__name__}")
+    parts = [line + _checked_status(status)]
+    names: list[str] = []
+    length: Optional[int] = None
+    for name, value in headers:
+        if not (isinstance(name, str) and isinstance(value, str)):
+            raise TypeError("start_response: names and values of headers are str")
+        lowered = name.lower()
+        if lowered in _NOT_THE_APPS:
+            continue
+        if lowered == "content-length":
+            length = _checked_length(value, length)
+        names.append(name)
+        parts.append(f"{name}: {value}")
+    parts.append("\r\n")
+    text = "\r\n".join(parts)
+    breaks = len(parts)
+    if text.count("\n") != breaks or text.count("\r") != breaks or "\0" in text:
+        raise ValueError("start_response: a header holds a line break or NUL")
+    if "" in names or not _NAMES.fullmatch("\n".join(names)):
+        raise ValueError("start_response: a header's name holds characters that names may not hold")
+    return text.encode("latin-1"), length
+
+
+def error_page(line: str, status: int) -> tuple[bytes, bytes]:
+    """Head and body of a constant page: whoever reads it learns nothing but the status."""
+    reason = HTTPStatus(status).phrase
+    body = f"{status} {reason}\n".encode("ascii")
+    headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
+    return encode_head(line, f"{status} {reason}", headers)[0], body
+
+
+def _checked_status(status: Any) -> str:
+    if not isinstance(status, str):
+        raise TypeError(f"start_response: the status is str, not {type(status).__name__}")
+    match = _STATUS.fullmatch(status)
+    if match is None or match[1] < "200":
+        raise ValueError("start_response: the status is three digits from 200 on, a space and a reason")
+    if match[2]:
+        return status
+    try:
+        return f"{match[1]} {HTTPStatus(int(match[1])).phrase}"
+    except ValueError:
+        return f"{match[1]} Unknown"
+
+
+def _checked_length(value: str, before: Optional[int]) -> int:
+    if not (value.isascii() and value.isdigit() and len(value) <= 18):
+        raise ValueError("start_response: Content-Length is not a number")
+    if before is not None and before != int(value):
+        raise ValueError("start_response: Content-Length came twice with different values")
+    return int(value)

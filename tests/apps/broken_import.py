@@ -1,0 +1,5 @@
+"""An app that cannot be imported."""
+
+import a_module_that_nobody_has
+
+application = a_module_that_nobody_has.application

@@ -1,0 +1,166 @@
+"""``emperor run``: one app in the foreground, by an ini or by uWSGI's command line."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Callable
+
+import pytest
+
+from tests.e2e.harness import people, procfs
+from tests.e2e.harness.daemon import APPS, environ_for, ini
+from tests.e2e.harness.people import Person, Users
+from tests.e2e.harness.waiting import wait_for
+from tests.e2e.harness.wire import Visitor, request
+from tests.requirements import needs
+
+Run = Callable[..., "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def home(folder: Path, someone: Person) -> Path:
+    """A folder of an ordinary user's with an app in it."""
+    shutil.copy(APPS / "facts.py", folder / "wsgi.py")
+    if os.geteuid() == 0:
+        os.chown(folder, someone.uid, someone.gid)
+    return folder
+
+
+@pytest.fixture
+def run(emperor_venv: Path, home: Path, someone: Person) -> Iterator[Run]:
+    """Starts ``emperor run …`` in the folder; it is killed at the end if it still runs."""
+    with ExitStack() as ends:
+
+        def start(*words: object, person: Person | None = None) -> subprocess.Popen[bytes]:
+            who = person or someone
+            with (home / "log").open("ab") as log:
+                process: subprocess.Popen[bytes] = subprocess.Popen(
+                    [str(emperor_venv / "bin/emperor"), "run", *map(str, words)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd=home,
+                    env=environ_for(who),
+                    start_new_session=True,
+                    **who.popen_arguments(),  # type: ignore[call-overload]
+                )
+            ends.callback(end, process)
+            return process
+
+        def end(process: subprocess.Popen[bytes]) -> None:
+            process.kill()
+            process.wait()
+            print((home / "log").read_text())
+
+        yield start
+
+
+def serves(process: subprocess.Popen[bytes], address: object) -> dict[str, object]:
+    """The facts, once it answers."""
+
+    def look() -> dict[str, object]:
+        assert process.poll() is None, "it is gone"
+        try:
+            facts: dict[str, object] = request(str(address)).json
+        except OSError:
+            return {}
+        return facts
+
+    return wait_for(look, what="an answer")
+
+
+def test_an_ini_is_served_until_term(run: Run, home: Path, someone: Person) -> None:
+    address = home / "a.sock"
+    (home / "site.ini").write_text(ini(socket=address, wsgi_file="wsgi.py", chdir=home, processes=2, env="NAME=%n"))
+    process = run(home / "site.ini")
+    facts = serves(process, address)
+    assert facts["uids"] == [someone.uid] * 3
+    assert facts["os_environ"]["NAME"] == "site"  # type: ignore[index]
+    below = procfs.descendants(process.pid)
+    assert len(below) >= 2
+    process.terminate()
+    assert process.wait(20) == 0
+    assert not address.exists()
+    assert not [pid for pid in below if procfs.alive(pid)]
+
+
+def test_term_lets_a_request_in_flight_finish(run: Run, home: Path, someone: Person) -> None:
+    address = home / "a.sock"
+    process = run("--socket", address, "--wsgi-file", "wsgi.py")
+    serves(process, address)
+    visitor = Visitor(str(address), f"/hold?{home}")
+    wait_for((home / "started").exists, what="a request in flight")
+    process.send_signal(signal.SIGINT)
+    wait_for(lambda: visitor.waits)
+    (home / "go").touch()
+    assert visitor.answer().status == 200
+    assert process.wait(20) == 0
+
+
+def test_uwsgis_command_line(run: Run, home: Path) -> None:
+    address = home / "a.sock"
+    process = run(
+        "--enable-threads",
+        "--plugin=python3",
+        "-s",
+        address,
+        "--manage-script-name",
+        "--mount",
+        "/=wsgi:application",
+    )
+    assert serves(process, address)["cwd"] == str(home)
+
+
+def test_module_and_chmod_on_the_command_line(run: Run, home: Path) -> None:
+    address = home / "a.sock"
+    process = run("-s", address, "--module", "wsgi", "--chmod-socket=666", "--processes", "2", "--master")
+    facts = serves(process, address)
+    assert os.stat(address).st_mode & 0o777 == 0o666
+    assert facts["environ"]["wsgi.multiprocess"] is True  # type: ignore[index]
+
+
+@needs("root")
+def test_as_root_it_drops_to_the_named_user_and_group(run: Run, folder: Path, users: Users, emperor_venv: Path) -> None:
+    place = folder / "run"
+    place.mkdir(mode=0o755)
+    os.chown(folder, 0, 0)
+    address = place / "simple.sock"
+    process = run(
+        *(
+            "--enable-threads",
+            "--plugin=python3",
+            "-s",
+            address,
+            "--manage-script-name",
+            "--mount",
+            "/=wsgi:application",
+        ),
+        *("--uid", users.bob.name, "--gid", "www-data", "--chmod-socket=020"),
+        person=people.current(),
+    )
+    facts = serves(process, address)
+    assert facts["uids"] == [users.bob.uid] * 3
+    assert facts["gids"] == [33] * 3
+    about = os.stat(address)
+    assert (about.st_uid, about.st_gid, about.st_mode & 0o777) == (users.bob.uid, 33, 0o020)
+    process.terminate()
+    assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize("words", [["--no-such-option"], [], ["gone.ini"]])
+def test_what_cannot_be_run_exits_at_once(run: Run, words: list[str]) -> None:
+    assert run(*words).wait(20) in (1, 2)
+
+
+def test_an_app_that_cannot_be_imported_shows_its_traceback(run: Run, home: Path) -> None:
+    shutil.copy(APPS / "broken_import.py", home / "broken.py")
+    run("-s", home / "a.sock", "--wsgi-file", "broken.py")
+    log = home / "log"
+    wait_for(log.read_text, lambda text: "ModuleNotFoundError: No module named 'a_module_that_nobody_has'" in text)
+    assert "Traceback (most recent call last)" in log.read_text()

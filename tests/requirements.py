@@ -1,0 +1,79 @@
+"""What a test may need of the machine: one row each, with the words that a skip shows.
+
+With ``EMPEROR_TEST_NO_SKIPS=1`` in the environment a row that does not hold fails the test.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import shutil
+import subprocess
+from functools import cache
+from typing import Callable, NamedTuple
+
+import pytest
+
+SYSTEM_PYTHON = "/usr/bin/python3"
+"""Other users can run it; the interpreter of the tests may lie in a home folder."""
+
+needs = pytest.mark.needs
+"""``@needs("root", "nginx")``: rows of ``REQUIREMENTS``."""
+
+
+class Requirement(NamedTuple):
+    holds: Callable[[], bool]
+    reason: str
+
+
+def _program(name: str) -> Callable[[], bool]:
+    return lambda: shutil.which(name) is not None
+
+
+def _www_data() -> bool:
+    try:
+        pwd.getpwnam("www-data"), grp.getgrnam("www-data")
+    except KeyError:
+        return False
+    return True
+
+
+def _system_venv() -> bool:
+    code = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))"
+    try:
+        return subprocess.run([SYSTEM_PYTHON, "-c", code], capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
+REQUIREMENTS = {
+    "root": Requirement(lambda: os.geteuid() == 0, "needs root: several users, chown, setuid"),
+    "nginx": Requirement(_program("nginx"), "needs nginx: apt install nginx-light"),
+    "www-data": Requirement(_www_data, "needs the user and the group www-data"),
+    "pypy3": Requirement(_program("pypy3"), "needs PyPy: apt install pypy3"),
+    "setfacl": Requirement(_program("setfacl"), "needs setfacl: apt install acl"),
+    "useradd": Requirement(_program("useradd"), "needs useradd: apt install passwd"),
+    "venv": Requirement(_system_venv, f"needs {SYSTEM_PYTHON} >= 3.11 with venv: apt install python3-venv"),
+    "make": Requirement(_program("make"), "needs make: apt install make"),
+    "cgi-fcgi": Requirement(_program("cgi-fcgi"), "needs cgi-fcgi: apt install libfcgi-bin"),
+    "systemd-analyze": Requirement(_program("systemd-analyze"), "needs systemd-analyze: apt install systemd"),
+}
+
+
+@cache
+def missing(name: str) -> str:
+    """Why the requirement does not hold here; "" if it does."""
+    row = REQUIREMENTS[name]
+    return "" if row.holds() else row.reason
+
+
+def require(*names: str) -> None:
+    """The same from within a fixture: skips the test that asked for it."""
+    for name in names:
+        if reason := missing(name):
+            pytest.skip(reason)
+
+
+def skips_are_failures() -> bool:
+    return os.environ.get("EMPEROR_TEST_NO_SKIPS", "") not in ("", "0")

@@ -1,0 +1,303 @@
+"""``emperorctl status``: its two layouts, its exit codes, and that nobody steers the terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any, Optional
+
+import pytest
+
+from emperor.control.client import NoDaemon
+from emperor.control.messages import Request
+from emperor.ctl import block, overview, status
+from emperor.ctl.console import Console
+
+
+def snapshot(name: str = "blog", state: str = "RUNNING", **more: Any) -> dict[str, Any]:
+    one: dict[str, Any] = {
+        "name": name,
+        "state": state,
+        "wanted": "up",
+        "pid": 7412,
+        "generation": 3,
+        "restarts": 2,
+        "uptime": 485.9,
+        "error": None,
+        "config": f"/etc/emperor/vassals.d/{name}.ini",
+        "uid": 0,
+        "gid": 0,
+        "sockets": [
+            {
+                "protocol": "uwsgi",
+                "address": f"/run/emperor/{name}.sock",
+                "mode": "0660",
+                "owner": "kai",
+                "group": "www-data",
+            }
+        ],
+        "workers": [
+            {
+                "id": 1,
+                "pid": 7413,
+                "state": "idle",
+                "requests": 120,
+                "exceptions": 1,
+                "rss": 25_270_682,
+            },
+            {"id": 2, "pid": 7414, "state": "busy", "requests": 1, "exceptions": 0, "rss": 25_270_682},
+        ],
+        "last_exit": None,
+        "next_retry_in": None,
+        "requests": 121,
+    }
+    return {**one, **more}
+
+
+DEAD = {"code": None, "signal": 9, "reason": "the kernel ran out of memory", "at": 1_700_000_000.0}
+
+LINES = [
+    (snapshot(), "pid 7412, uptime 0:08:05, 2 workers, unix:/run/emperor/blog.sock"),
+    (snapshot(workers=[{"id": 1}], uptime=90061),
+     "pid 7412, uptime 1 day, 1:01:01, 1 worker, unix:/run/emperor/blog.sock"),
+    (snapshot(sockets=[{"address": "127.0.0.1:3031"}, {"address": "@blog"}], workers=[]),
+     "pid 7412, uptime 0:08:05, 127.0.0.1:3031, unix:@blog"),
+    (snapshot(error="/etc/blog.ini:4: processes: no number", sockets=[], workers=[]),
+     "pid 7412, uptime 0:08:05, error: /etc/blog.ini:4: processes: no number"),
+    (snapshot(state="RELOADING", sockets=[], workers=[]),
+     "pid 7412, uptime 0:08:05, the next generation starts"),
+    (snapshot(state="STARTING"), "pid 7412"),
+    (snapshot(state="BACKOFF", error="ImportError: no module named blog", next_retry_in=2.2),
+     "ImportError: no module named blog, retry in 3 s"),
+    (snapshot(state="BACKOFF", last_exit=DEAD, next_retry_in=0.0),
+     "ended by signal 9 (SIGKILL): the kernel ran out of memory, retry in 1 s"),
+    (snapshot(state="BACKOFF", last_exit={"code": 3}), "exit code 3"),
+    (snapshot(state="FATAL", error="gave up after 5 restarts"), "gave up after 5 restarts"),
+    (snapshot(state="INVALID", error="/etc/blog.ini:2: uid: no such user"),
+     "/etc/blog.ini:2: uid: no such user"),
+    (snapshot(state="IDLE"), "asleep until a request comes, unix:/run/emperor/blog.sock"),
+    (snapshot(state="STOPPED", wanted="down"), "stopped on purpose"),
+    (snapshot(state="STOPPED"), "not started"),
+    (snapshot(state="NEW STATE", error="of a later emperor"), "of a later emperor"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("one", "text"), LINES, ids=[text for _, text in LINES])
+def test_a_line_says_what_its_state_is_about(one: dict[str, Any], text: str) -> None:
+    assert overview.describe(one) == text
+
+
+class Bench:
+    """emperorctl without the kernel: what was asked, what was said."""
+
+    def __init__(self, *replies: Any, **more: Any) -> None:
+        self.replies = list(replies)
+        self.asked: list[tuple[Request, Optional[float]]] = []
+        self.out = ""
+        self.err = ""
+        self.pauses: list[float] = []
+        self.console = Console(self._write, self._complain, self._ask, self._pause, **more)
+
+    def _write(self, text: str) -> None:
+        self.out += text
+
+    def _complain(self, text: str) -> None:
+        self.err += text
+
+    def _pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        if not self.replies:
+            raise KeyboardInterrupt
+
+    def _ask(self, request: Request, timeout: Optional[float]) -> Iterator[dict[str, Any]]:
+        self.asked.append((request, timeout))
+        reply = self.replies.pop(0)
+        if isinstance(reply, Exception):
+            raise reply
+        yield {**reply, "end": True}
+
+    def run(self, *names: str, watch: bool = False) -> int:
+        args: Any = SimpleNamespace(names=list(names), watch=watch)
+        return status.run(args, self.console)
+
+
+def reply(*snapshots: dict[str, Any]) -> dict[str, Any]:
+    return {"ok": True, "exit": 0, "data": list(snapshots)}
+
+
+def test_the_columns_are_supervisorctls() -> None:
+    bench = Bench(reply(snapshot(workers=[], sockets=[]), snapshot("shop", "STOPPED", wanted="down")))
+    assert bench.run() == 0
+    assert bench.out == (
+        "blog                             RUNNING   pid 7412, uptime 0:08:05\n"
+        "shop                             STOPPED   stopped on purpose\n"
+    )
+
+
+def test_a_long_name_widens_the_column_for_all() -> None:
+    bench = Bench(reply(snapshot("x" * 40, "STARTING"), snapshot("y", "STARTING")))
+    bench.run()
+    assert [line.index("STARTING") for line in bench.out.splitlines()] == [43, 43]
+
+
+EXITS = [
+    ([], 0),
+    ([snapshot()], 0),
+    ([snapshot(state="IDLE")], 0),
+    ([snapshot(state="RELOADING")], 0),
+    ([snapshot(state="STOPPED", wanted="down")], 0),
+    ([snapshot(state="STOPPED", wanted="down", error="its last words")], 0),
+    ([snapshot(error="the new ini is bad")], 3),
+    ([snapshot(state="STARTING")], 3),
+    ([snapshot(state="STOPPED")], 3),
+    ([snapshot(), snapshot("shop", "BACKOFF")], 3),
+    ([snapshot(state="FATAL")], 3),
+    ([snapshot(state="INVALID")], 3),
+]
+
+
+@pytest.mark.parametrize(("snapshots", "code"), EXITS)
+def test_the_exit_is_zero_if_all_are_up_or_down_by_intent(snapshots: list[Any], code: int) -> None:
+    assert Bench(reply(*snapshots)).run() == code
+
+
+def test_an_unknown_name_exits_four_and_the_known_ones_are_shown() -> None:
+    bench = Bench({"ok": False, "exit": 6, "data": [snapshot()], "error": "nosuch: no such vassal"})
+    assert bench.run("blog", "nosuch") == 4
+    assert bench.out.startswith("blog - RUNNING")
+    assert bench.err == "emperorctl: nosuch: no such vassal\n"
+
+
+def test_a_name_that_no_vassal_can_have_is_not_even_asked_for() -> None:
+    bench = Bench()
+    assert bench.run("../blog") == 4
+    assert not bench.asked and "no such vassal" in bench.err
+
+
+def test_json_is_exactly_the_list_of_objects() -> None:
+    bench = Bench(reply(snapshot(), snapshot("shop", error="\x1b[2J")), json=True)
+    assert bench.run() == 3
+    assert json.loads(bench.out) == [snapshot(), snapshot("shop", error="\x1b[2J")]
+    assert "\x1b" not in bench.out
+
+
+def test_log_lines_are_asked_for_only_with_names() -> None:
+    bench = Bench(reply(), reply(snapshot()))
+    bench.run()
+    bench.run("blog")
+    assert bench.asked == [
+        (Request("status"), 10.0),
+        (Request("status", ("blog",), {"lines": 10}), 10.0),
+    ]
+
+
+def test_nothing_to_see_is_said_on_stderr() -> None:
+    bench = Bench(reply())
+    bench.run()
+    assert bench.out == "" and "no vassals" in bench.err
+
+
+def test_control_characters_of_others_are_shown_not_obeyed() -> None:
+    evil = "\x1b]0;owned\x07\r\nroot\x9b2J\u202e"
+    for names in ((), ("blog",)):
+        bench = Bench(
+            reply(
+                snapshot(
+                    error=evil,
+                    config=evil,
+                    lines=[evil],
+                    traceback=evil,
+                    problems=[{"path": evil, "line": 1, "option": evil, "message": evil}],
+                    sockets=[{"address": evil, "protocol": evil, "mode": evil, "owner": evil, "group": evil}],
+                    workers=[{"id": 1, "state": evil}],
+                    last_exit={"signal": evil, "reason": evil, "at": evil},
+                )
+            )
+        )
+        bench.run(*names)
+        shown = bench.out + bench.err
+        assert not set(shown) & set("\x1b\x07\r\x9b\u202e")
+        assert "\\x1b]0;owned" in shown
+
+
+def test_colour_is_for_terminals_and_pads_as_if_it_were_not_there() -> None:
+    plain, coloured = Bench(reply(snapshot())), Bench(reply(snapshot()), colour=True)
+    plain.run()
+    coloured.run()
+    assert coloured.out == plain.out.replace("RUNNING   ", "\x1b[32mRUNNING   \x1b[0m")
+
+
+def test_watch_looks_every_two_seconds_and_outlives_an_emperor_that_restarts() -> None:
+    bench = Bench(reply(snapshot()), NoDaemon("gone"), reply(snapshot()))
+    with pytest.raises(KeyboardInterrupt):
+        bench.run(watch=True)
+    assert bench.pauses == [2.0, 2.0, 2.0]
+    assert bench.out.count("RUNNING") == 2 and "gone" in bench.err and "\x1b" not in bench.out
+
+
+def test_watch_clears_a_terminal() -> None:
+    bench = Bench(reply(snapshot()), terminal=True)
+    with pytest.raises(KeyboardInterrupt):
+        bench.run(watch=True)
+    assert bench.out.startswith("\x1b[H\x1b[2J")
+
+
+def test_a_block_holds_everything_that_answers_why() -> None:
+    text = block.render(
+        snapshot(
+            state="BACKOFF",
+            error="ImportError: x",
+            next_retry_in=4,
+            last_exit={"code": 22, "signal": None, "reason": "the app did not import", "at": None},
+            problems=[
+                {"path": "/e/blog.ini", "line": 4, "option": "uid", "message": "no such user", "fatal": True},
+                {"path": "/e/blog.ini", "line": 0, "option": "", "message": "old", "fatal": False},
+            ],
+            traceback='Traceback (most recent call last):\n  File "a.py", line 1\nImportError: x\n',
+            lines=["one", "two"],
+        ),
+        lambda text, colour: text,
+    )
+    assert text == (
+        "blog - BACKOFF: ImportError: x, retry in 4 s\n"
+        "     Config: /etc/emperor/vassals.d/blog.ini\n"
+        "       User: root (0), group root (0)\n"
+        "     Wanted: up\n"
+        " Generation: 3\n"
+        "    Sockets: unix:/run/emperor/blog.sock  uwsgi  0660  kai:www-data\n"
+        "    Workers: 1: pid 7413, idle, 120 requests, 1 exception, 24.1 MiB\n"
+        "             2: pid 7414, busy, 1 request, 0 exceptions, 24.1 MiB\n"
+        "   Requests: 121\n"
+        "   Restarts: 2\n"
+        "  Last exit: exit code 22: the app did not import\n"
+        "\n"
+        "Problems:\n"
+        "    /e/blog.ini:4: uid: no such user\n"
+        "    warning: /e/blog.ini: old\n"
+        "\n"
+        "Traceback:\n"
+        "    Traceback (most recent call last):\n"
+        '      File "a.py", line 1\n'
+        "    ImportError: x\n"
+        "\n"
+        "Last lines:\n"
+        "    one\n"
+        "    two"
+    )
+
+
+def test_an_almost_empty_snapshot_is_shown_as_well() -> None:
+    assert block.render({"name": "blog", "state": "INVALID"}, lambda text, colour: text) == "blog - INVALID"
+
+
+def test_a_mode_may_be_a_number_and_a_signal_unknown() -> None:
+    text = block.render(
+        snapshot(
+            sockets=[{"address": "/a", "mode": 0o666, "owner": 0, "group": 0}],
+            last_exit={"signal": 250, "at": 0},
+        ),
+        lambda text, colour: text,
+    )
+    assert "unix:/a  0666  root:root" in text
+    assert "Last exit: ended by signal 250, 1970-01-01" in text or "1969-12-31" in text

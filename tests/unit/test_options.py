@@ -1,0 +1,134 @@
+"""The table is complete, unambiguous, and says what is true."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from emperor.config.options import ALWAYS, DONE, LATER, REFUSED, TABLE, Option, find, find_letter, markdown, suggestion
+from emperor.config.spec import PLAIN
+from emperor.model import SocketSpec, VassalSpec
+
+SERVED = [one for one in TABLE if one.standing == DONE]
+
+
+def test_no_name_alias_or_letter_is_taken_twice() -> None:
+    names = [name for one in TABLE for name in (one.name, *one.aliases)]
+    letters = [one.short for one in TABLE if one.short]
+    assert len(names) == len(set(names))
+    assert len(letters) == len(set(letters))
+
+
+@pytest.mark.parametrize("option", SERVED, ids=lambda one: one.name)
+def test_every_option_that_does_something_teaches_what(option: Option) -> None:
+    assert option.help[0].isupper() and option.help.endswith(".")
+    assert option.kind.text
+
+
+@pytest.mark.parametrize("option", [one for one in TABLE if one.standing != DONE], ids=lambda one: one.name)
+def test_every_other_option_says_why_it_does_nothing(option: Option) -> None:
+    assert option.help and not option.help.endswith(".")
+    assert not option.many and not option.aliases
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [
+        ("home", "virtualenv"),
+        ("venv", "virtualenv"),
+        ("pyhome", "virtualenv"),
+        ("wsgi", "module"),
+        ("file", "wsgi-file"),
+        ("workers", "processes"),
+        ("python-path", "pythonpath"),
+        ("pp", "pythonpath"),
+        ("daemonize", "logto"),
+        ("set-ph", "set-placeholder"),
+        ("worker-reload-mercy", "reload-mercy"),
+        ("socket", "socket"),
+    ],
+)
+def test_uwsgis_spellings_are_known(alias: str, name: str) -> None:
+    found = find(alias)
+    assert found is not None and found.name == name
+
+
+@pytest.mark.parametrize(
+    ("letter", "name"),
+    [
+        ("s", "socket"),
+        ("w", "module"),
+        ("p", "processes"),
+        ("H", "virtualenv"),
+        ("M", "master"),
+        ("T", "enable-threads"),
+        ("C", "chmod-socket"),
+        ("l", "listen"),
+        ("b", "buffer-size"),
+        ("d", "logto"),
+        ("t", "harakiri"),
+    ],
+)
+def test_uwsgis_letters_are_known(letter: str, name: str) -> None:
+    found = find_letter(letter)
+    assert found is not None and found.name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "standing"),
+    [
+        *((name, ALWAYS) for name in ("master", "die-on-term", "plugin", "plugins", "vacuum", "thunder-lock")),
+        *((name, LATER) for name in ("harakiri", "stats", "cheaper", "static-map", "http-socket", "proxy-fix")),
+        *((name, REFUSED) for name in ("include", "inherit", "ini", "immediate-uid")),
+    ],
+)
+def test_options_have_their_standing(name: str, standing: str) -> None:
+    found = find(name)
+    assert found is not None and found.standing == standing
+
+
+def test_nothing_is_known_under_a_name_that_is_not_there() -> None:
+    assert find("base") is None
+    assert find_letter("?") is None
+
+
+@pytest.mark.parametrize(
+    ("typo", "name"),
+    [("modul", "module"), ("chmod_socket", "chmod-socket"), ("Virtualenv", "virtualenv"), ("proceses", "processes")],
+)
+def test_a_typo_finds_what_was_meant(typo: str, name: str) -> None:
+    assert suggestion(typo) == f"; did you mean {name}?"
+
+
+def test_what_resembles_nothing_finds_nothing() -> None:
+    assert suggestion("zzz") == ""
+
+
+FIELDS = {field.name: field.default for field in dataclasses.fields(VassalSpec)}
+UNWRITTEN = {"umask": None}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_the_defaults_that_help_shows_are_those_that_run(name: str) -> None:
+    option = find(name)
+    assert option is not None
+    default = FIELDS[name.replace("-", "_")]
+    assert default == UNWRITTEN[name] if name in UNWRITTEN else option.kind.parse(option.default) == default
+
+
+def test_the_default_backlog_that_help_shows_is_the_one_that_runs() -> None:
+    option = find("listen")
+    assert option is not None and int(option.default) == SocketSpec.backlog
+
+
+def test_the_markdown_has_a_row_of_four_cells_for_every_option_that_does_something() -> None:
+    lines = [line for line in markdown().splitlines() if line.startswith("|")]
+    assert len(lines) == len(SERVED) + 2
+    assert all(line.count("|") - line.count("\\|") == 5 for line in lines)
+    assert "`home`" in markdown() and "`-s`" in markdown()
+
+
+def test_the_markdown_names_every_other_option() -> None:
+    text = markdown()
+    assert [one.name for one in TABLE if f"`{one.name}`" not in text] == []
