@@ -79,32 +79,38 @@ class Answers:
             name for name in sorted(self._realm.vassals) if self._policy.permits(verb, peer, self._realm.owner(name))
         ]
 
-    def _refused(self, request: Request, peer: Peer, reply: Reply, unknown: int) -> bool:
-        """Names that are not there, or not this caller's. A stranger learns nothing of which it is."""
-        allowed = set(self._permitted(request.verb, peer))
-        names = [name for name in request.names if name != ALL and name not in allowed]
-        if not names:
-            return False
-        missing = [name for name in names if name not in self._realm.vassals]
-        if missing or not self._policy.administers(peer):
-            text = f"{', '.join(missing or names)}: no such vassal"
-            reply.finish(messages.refusal(text, unknown if self._policy.administers(peer) else DENIED))
-        else:
-            reply.finish(messages.refusal(f"{', '.join(names)}: not permitted", DENIED))
-        return True
+    def _strangers(self, request: Request, peer: Peer) -> list[str]:
+        """Names that are not there, or not this caller's: nobody is told which of the two it is."""
+        allowed = {ALL, *self._permitted(request.verb, peer)}
+        return [name for name in request.names if name not in allowed]
+
+    def _refused(self, request: Request, peer: Peer, reply: Reply) -> bool:
+        strangers = self._strangers(request, peer)
+        if strangers and self._policy.administers(peer):
+            reply.finish(messages.refusal(f"{', '.join(strangers)}: no such vassal", NO_VASSAL))
+        elif strangers:
+            reply.finish(messages.refusal(f"{', '.join(strangers)}: no vassal of yours", DENIED))
+        return bool(strangers)
 
     def status(self, request: Request, peer: Peer, reply: Reply) -> None:
-        if self._refused(request, peer, reply, UNKNOWN):
-            return
-        names = list(request.names) or self._permitted("status", peer)
+        strangers = self._strangers(request, peer)
+        names = [name for name in request.names if name not in strangers]
+        if not request.names:
+            names = self._permitted("status", peer)
         lines = int(request.options.get("lines", 0))
-        reply.finish(answer([self._realm.show(name, lines) for name in names]))
+        found = answer([self._realm.show(name, lines) for name in names])
+        if strangers:
+            found.update(messages.refusal(f"{', '.join(strangers)}: no such vassal", UNKNOWN))
+        reply.finish(found)
 
     def version(self, request: Request, peer: Peer, reply: Reply) -> None:
+        if not self._policy.permits("version", peer, None):
+            reply.finish(messages.refusal("version: not permitted", DENIED))
+            return
         reply.finish(answer(__version__))
 
     def logs(self, request: Request, peer: Peer, reply: Reply) -> None:
-        if self._refused(request, peer, reply, NO_VASSAL):
+        if self._refused(request, peer, reply):
             return
         seen = {}
         for name in request.names:
@@ -134,7 +140,7 @@ class Answers:
         self._loop.call_at(self._loop.now() + FOLLOW_EVERY, lambda: self._follow(reply, seen))
 
     def order(self, request: Request, peer: Peer, reply: Reply) -> None:
-        if self._refused(request, peer, reply, NO_VASSAL):
+        if self._refused(request, peer, reply):
             return
         names = list(request.names)
         if request.names == (ALL,):

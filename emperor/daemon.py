@@ -57,6 +57,7 @@ class Emperor:
     vassals: dict[str, Vassal] = field(default_factory=dict)
     performers: dict[str, Performer] = field(default_factory=dict)
     stopping: bool = False
+    ended: bool = False
     failed: bool = False
 
     def __post_init__(self) -> None:
@@ -187,7 +188,7 @@ class Emperor:
             self._timers[name] = self.loop.call_at(when, lambda: self.tell(name, Tick()))
 
     def _report(self, before: Vassal, after: Vassal) -> None:
-        old, new = state(before), state(after)
+        old, new = "new" if before == Vassal(before.name) else state(before), state(after)
         if old != new:
             self.journal.info(after.name, f"{old} -> {new}{_why(after, new)}")
             self.notifier.status(self._summary())
@@ -273,11 +274,12 @@ class Emperor:
         self._perhaps_end()
 
     def _perhaps_end(self) -> None:
-        if not self.stopping or self.vassals or (self.front is not None and self.front.running):
+        if self.ended or not self.stopping or self.vassals or (self.front is not None and self.front.running):
             return
         if not self.errands.idle:
             self.errands.when_done(self._perhaps_end)
             return
+        self.ended = True
         if self.control is not None:
             self.control.close()
         if self.inis is not None:

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 # Imported here although only a request needs them: after the drop our own files may be unreadable.
 import argparse
-import encodings.idna  # noqa: F401
 import os
 import signal
 import socket
@@ -55,9 +54,10 @@ class Handler(WSGIRequestHandler):
     """One connection, one request. Differs from werkzeug's in bytes that it would change, and in its log."""
 
     timeout = 60
-    server_version = "mini-emperor"
-    sys_version = ""
     resources: ExitStack
+
+    def version_string(self) -> str:
+        return "mini-emperor"
 
     def make_environ(self) -> dict[str, Any]:
         environ = super().make_environ()
@@ -78,10 +78,10 @@ class Handler(WSGIRequestHandler):
             super().run_wsgi()
 
     def log_request(self, code: Any = "-", size: Any = "-") -> None:
-        report(f'front: {self.address_string()} "{self.requestline}" {getattr(code, "value", code)}')
+        report(f'{self.address_string()} "{self.requestline}" {getattr(code, "value", code)}')
 
     def log(self, type: str, message: str, *args: Any) -> None:
-        report(f"front: {self.address_string()}: {message % args if args else message}")
+        report(f"{self.address_string()}: {message % args if args else message}")
 
 
 class Channel:
@@ -139,7 +139,7 @@ def serve(listener: socket.socket, channel: socket.socket, identity: Optional[Id
     server.socket.setblocking(False)
     if identity:
         privilege.become(identity)
-    loop = Loop(lambda error: report(f"front: bug: {error!r}"))
+    loop = Loop(lambda error: report(f"bug: {error!r}"))
     grace = [DRAIN]
 
     def orphaned() -> None:
@@ -158,7 +158,7 @@ def serve(listener: socket.socket, channel: socket.socket, identity: Optional[Id
         signal.signal(signum, signal.SIG_DFL)
     server.server_close()
     if not door.in_flight.wait_for_none(grace[0]):
-        report(f"front: requests still in flight after {grace[0]:g} s -- they are cut")
+        report(f"requests still in flight after {grace[0]:g} s -- they are cut")
     return 0
 
 

@@ -1,7 +1,7 @@
 """The listening sockets of one vassal, held open over every generation: clients wait, they are not refused.
 
-Who binds is ``config.placement``'s table; how, is ``system.listeners``. What a vassal hands up is kept only if the kernel
-says that it is the listener of an address in that vassal's spec.
+Who binds is ``config.placement``'s table; how, is ``system.listeners``. What a vassal hands up is kept only if the
+kernel says that it is the listener of an address in that vassal's spec.
 """
 
 from __future__ import annotations

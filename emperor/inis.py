@@ -64,7 +64,7 @@ def content(mark: Signature) -> Signature:
 
 
 def signature(path: str) -> Signature:
-    """Changes when the file, or what its link leads to, is written, touched, replaced, or given another owner or mode."""
+    """Changes when the file, or what its link leads to, is written, touched, replaced, or given away."""
     try:
         link = os.lstat(path)
     except OSError:

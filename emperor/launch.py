@@ -5,11 +5,10 @@ It must still be understood by interpreters that are too old for the rest, so th
 
 import sys
 
-if sys.version_info < (3, 9):
-    sys.stderr.write(
-        "python: %s is Python %d.%d: a vassal needs 3.9 or newer\n"
-        % (sys.executable, sys.version_info[0], sys.version_info[1])
-    )
+if sys.version_info < (3, 9):  # noqa: UP036 -- the emperor's own Python says nothing about the app's
+    # No newer way to format is known to every interpreter that may read this line.
+    found = "%d.%d" % sys.version_info[:2]  # noqa: UP031
+    sys.stderr.write(sys.executable + ": is Python " + found + ": a vassal needs 3.9 or newer\n")
     sys.exit(22)
 
 from emperor.vassal import main

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from emperor.config import expansion, inifile, spec
+from emperor.config import expansion, inifile, options, spec
 from emperor.config.inifile import Row
 from emperor.config.spec import Checked, Context
 from emperor.errors import EmperorError
-from emperor.model import ADMIN, Authority, Identity, Problem
+from emperor.model import ADMIN, NOBODY, Authority, Identity, Problem
 from emperor.system import places, trust
 from emperor.system.accounts import SystemAccounts
 
@@ -77,7 +77,12 @@ class Reader:
         except EmperorError as error:
             reason = str(error).removeprefix(f"{path}: ")
             return Reading(Checked(None, (Problem(path, 0, "", reason),)), None)
+        if opened.authority.kind == NOBODY:
+            # It was not read: what it says is nobody's word.
+            return Reading(Checked(None, (Problem(path, 0, "", opened.authority.reason),)), opened.authority)
         rows, problems = self._rows(opened.text, path, opened.authority, more)
+        if not rows and problems:
+            return Reading(Checked(None, problems), opened.authority)
         return Reading(self.check(name, path, rows, problems, opened.authority), opened.authority)
 
     def check(
@@ -104,7 +109,7 @@ class Reader:
             tyrant=self.settings.tyrant,
         )
         built = spec.build(rows, context)
-        problems = (*problems, *built.problems)
+        problems = sorted((*problems, *built.problems), key=lambda one: (one.path, one.line))
         fatal = any(problem.fatal for problem in problems)
         return Checked(None if fatal else built.spec, tuple(problems))
 
@@ -126,6 +131,9 @@ class Reader:
             return (), (text,)
         own, problems = inifile.parse(text, path)
         inherited, more = self._defaults()
+        if any(_names_a_socket(row) for row in own):
+            # A list adds up, but who names an address of their own does not want the default's as well.
+            inherited = tuple(row for row in inherited if not _names_a_socket(row))
         # Defaults come first: of two values the last one counts, and a placeholder's first one is the default's.
         rows, wrong = self.expand((*inherited, *own, *last), path, authority)
         return rows, (*more, *problems, *wrong)
@@ -142,6 +150,11 @@ class Reader:
             return (), (Problem(path, 0, "vassals-defaults", "somebody else can write it -- not read"),)
         text = inifile.decode(opened.text, path)
         return ((), (text,)) if isinstance(text, Problem) else inifile.parse(text, path)
+
+
+def _names_a_socket(row: Row) -> bool:
+    option = options.find(row.key)
+    return option is not None and option.name in ("socket", "uwsgi-socket", "fastcgi-socket")
 
 
 def check_file(path: str, settings: Settings) -> Checked:

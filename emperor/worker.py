@@ -70,6 +70,8 @@ def _server(spec: VassalSpec, listeners: Sequence[tuple[socket.socket, str]], ap
         drain_seconds=spec.reload_mercy,
     )
     if spec.fastcgi_engine == "flup":
+        # Last on the path: a flup of the virtualenv's own wins over the one that the emperor lends.
+        sys.path.append(os.path.join(os.path.dirname(os.path.dirname(__file__)), "extra"))
         from emperor.serving import flup_engine
 
         return flup_engine.Server(listeners, application, settings, tally)

@@ -13,6 +13,7 @@ import os
 import sys
 
 from flask import Flask, Response, jsonify, redirect, render_template_string, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
 
 app = Flask(__name__)
 
@@ -44,7 +45,7 @@ def index() -> str:
 
 
 @app.post("/greet")
-def greet() -> Response:
+def greet() -> BaseResponse:
     """A POST answers with a redirect, so that a reload of the page does not send the form again."""
     return redirect(url_for("index", name=request.form["name"]), code=303)
 

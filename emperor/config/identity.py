@@ -64,7 +64,10 @@ def _tyrant(settings: Settings, context: Context, findings: Findings) -> Identit
 
 def _owner(settings: Settings, context: Context, findings: Findings) -> Identity | None:
     uid = context.authority.uid
-    account = _account(uid, context, findings) if uid else None
+    if not uid:
+        findings.wrong(None, "belongs to root, and yet not to root alone -- chown it to the app's user")
+        return None
+    account = _account(uid, context, findings)
     if account is None:
         return None
     for one in settings.all("allow-root"):

@@ -6,7 +6,7 @@ that someone else wrote, except the one socket that is the vassal's by name.
 
 from __future__ import annotations
 
-from emperor.model import ADMIN, UNIX, Address, Authority
+from emperor.model import ADMIN, NOBODY, UNIX, Address, Authority
 
 EMPEROR, VASSAL = "emperor", "vassal"
 
@@ -26,6 +26,8 @@ def binder(address: Address, authority: Authority, folder_ours: bool, default_pa
     ``default_path``: the vassal's own socket in the emperor's runtime folder. Addresses that are no path have
     no folder that could be somebody's; which ports an ini may ask for, ``spec`` has checked.
     """
+    if authority.kind == NOBODY:
+        return VASSAL
     if address.family != UNIX:
         return EMPEROR
     if folder_ours and address.path == default_path:

@@ -14,6 +14,9 @@ from emperor.config.inifile import Row
 from emperor.config.options import ALWAYS, DONE, LATER, REFUSED, Option, find, suggestion
 from emperor.model import Problem
 
+SUGGESTIONS = 20
+"""Looking for what was meant is slow, and the emperor waits."""
+
 _OFF = frozenset(("", "0", "false", "no", "off"))
 _PLUGIN_OPTIONS = frozenset(("plugin", "plugins", "need-plugin", "need-plugins"))
 _PLUGINS = ("python", "http", "router_", "corerouter", "logfile", "rsyslog", "syslog")
@@ -75,9 +78,10 @@ def read(rows: Sequence[Row], findings: Findings) -> Settings:
     items = [one for row, option in known if (one := _read_one(row, option, findings))]
     settings = Settings(tuple(items), frozenset(option.name for _, option in known))
     strict = settings.value("strict", False)
-    for row in rows:
-        if not find(row.key) and not row.referenced:
-            findings.wrong(row, f"unknown option -- it has no effect{suggestion(row.key)}", fatal=strict)
+    unknown = [row for row in rows if not row.referenced and not find(row.key)]
+    for number, row in enumerate(unknown):
+        hint = suggestion(row.key) if number < SUGGESTIONS else ""
+        findings.wrong(row, f"unknown option -- it has no effect{hint}", fatal=strict)
     return settings
 
 

@@ -14,6 +14,9 @@ FIXED = {"uwsgi-socket": UWSGI, "fastcgi-socket": FASTCGI}
 PRIVILEGED = 1024
 """ip(7): ports below are the administrator's to give."""
 
+MOST = 32
+"""Listeners are the emperor's descriptors, which one ini must not use up."""
+
 Found = tuple[Setting | None, str, Address]
 """The row (None: nothing was written), the protocol, the address."""
 
@@ -31,6 +34,8 @@ def listeners(
         for one in settings.all("socket", *FIXED)
         if (address := _address(one, context, base, findings))
     ]
+    if len(found) > MOST:
+        findings.wrong(found[MOST][0], f"is one socket too many -- an ini may name {MOST}")
     _reachable(found, findings)
     _distinct(found, findings)
     if not settings.named & {"socket", *FIXED}:

@@ -58,9 +58,9 @@ def _check(path: str, load: bool) -> dict[str, Any]:
     checked = check_file(path, Settings())
     sound, traceback = checked.spec is not None, ""
     if load and checked.spec is not None:
-        from emperor.reading import import_check  # what runs apps is not needed to read inis
+        from emperor.trial import import_check  # what starts processes is not needed to read inis
 
-        sound, traceback = import_check(checked.spec)
+        sound, traceback = import_check(path, Settings())
     return {
         "path": path,
         "ok": sound,

@@ -39,8 +39,8 @@ def exit_code(snapshots: Sequence[Snapshot]) -> int:
 
 
 def well(snapshot: Snapshot) -> bool:
-    """Up, or asleep or stopped by intent; a running vassal whose new ini is bad is not."""
-    if snapshot.get("wanted") == "down":
+    """Up, or asleep, stopped or leaving by intent; a running vassal whose new ini is bad is not."""
+    if snapshot.get("wanted") in ("down", "gone"):
         return True
     return snapshot.get("state") in UP and not snapshot.get("error")
 

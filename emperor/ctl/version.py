@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import platform
-from typing import Any
 
 from emperor import __version__
 from emperor.control.client import NoDaemon, NotPermitted, Unanswered
@@ -20,26 +19,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    daemon, silence = _daemon(console)
+    theirs, silence = _daemon(console)
     if console.json:
-        console.print_json({"emperorctl": __version__, "python": platform.python_version(), "emperor": daemon})
+        console.print_json({"emperorctl": __version__, "python": platform.python_version(), "emperor": theirs})
         return OK
     console.print(f"emperorctl {__version__} (Python {platform.python_version()})")
-    if daemon is None:
-        console.print(f"emperor    {printable(silence)}")
-        return OK
-    theirs = str(daemon.get("version"))
-    pid = f" (pid {daemon['pid']})" if daemon.get("pid") else ""
-    console.print(f"emperor    {printable(theirs)}{pid}")
-    if theirs != __version__:
+    console.print(f"emperor    {printable(theirs or silence)}")
+    if theirs and theirs != __version__:
         console.error("the running emperor is of another version -- restart it to run the installed one")
     return OK
 
 
-def _daemon(console: Console) -> tuple[dict[str, Any] | None, str]:
+def _daemon(console: Console) -> tuple[str | None, str]:
+    """Its version, or None and why it is not known."""
     try:
         reply = list(console.answers(Request("version"), _SECONDS))[-1]
     except (NoDaemon, NotPermitted, Unanswered) as error:
         return None, f"not reached: {error}"
     data = reply.get("data")
-    return (data, "") if isinstance(data, dict) else (None, f"says: {reply.get('error')}")
+    return (data, "") if isinstance(data, str) else (None, f"says: {reply.get('error')}")

@@ -41,22 +41,21 @@ def signal_name(number: Union[int, str]) -> str:
     if isinstance(number, str):
         return printable(number)
     try:
-        return f"signal {number} ({signal.Signals(number).name})"
+        return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
 
 
 def exit_reason(last_exit: Mapping[str, Any]) -> str:
-    """``killed by …``, ``exit code 1: …``: how the last one ended, and why if anybody knows."""
+    """How the last one ended, with the signal's name, and why if anybody knows."""
     number, code = last_exit.get("signal"), last_exit.get("code")
-    if number:
-        how = f"ended by {signal_name(number)}"
-    elif code is not None:
-        how = f"exit code {code}"
-    else:
-        how = ""
     reason = printable(str(last_exit.get("reason") or ""))
-    return ": ".join(part for part in (how, reason) if part)
+    if number:
+        name = signal_name(number)
+        if not reason:
+            return f"killed by {name}"
+        return reason if name in reason else f"{reason} ({name})"
+    return reason or ("" if code is None else f"exited with code {code}")
 
 
 def user_name(uid: Any) -> str:

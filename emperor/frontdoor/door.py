@@ -103,7 +103,7 @@ class Door:
             status = _STATUS[error.status]
             return _page(environ, start_response, status, pages.refusal(status, str(error)))
         except VassalError as error:
-            report(f"front: vassal {name}: {environ['REQUEST_METHOD']} {place.path_info}: {error}")
+            report(f"vassal {name}: {environ['REQUEST_METHOD']} {place.path_info}: {error}")
             status = _STATUS[error.status]
             page = pages.bad_gateway(status, place.vassal, self.table.state(name), str(error))
             return _page(environ, start_response, status, page)
@@ -146,7 +146,7 @@ def _rest(first: bytes, chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
     try:
         yield from chunks
     except VassalError as error:
-        report(f"front: vassal {name}: {error} -- the client's connection is cut")
+        report(f"vassal {name}: {error} -- the client's connection is cut")
         raise ConnectionAbortedError(str(error)) from error
 
 

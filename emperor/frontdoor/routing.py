@@ -114,7 +114,7 @@ def parse_table(line: bytes) -> Table:
     try:
         vassals = [_parse_vassal(row) for row in json.loads(line)]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ChannelError(f"front: routing table: {error!r} -- the last good one stays") from error
+        raise ChannelError(f"routing table: {error!r} -- the last good one stays") from error
     return Table(tuple(sorted(vassals, key=lambda one: one.name)))
 
 

@@ -13,12 +13,11 @@ import importlib
 import os
 import select
 import socket
-import sys
 import threading
 import time
 import warnings
 from collections.abc import Sequence
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 from emperor.errors import EmperorError
 from emperor.serving.settings import Settings, Tally, report
@@ -83,8 +82,7 @@ class Server:
             self._wake_write = -1
 
     def drain(self) -> None:
-        """Stop accepting and let ``run`` return. A signal handler of the main thread may call it, repeatedly.
-        """
+        """Stop accepting and let ``run`` return. A signal handler of the main thread may call it, repeatedly."""
         if self._drain_began is None:
             self._drain_began = time.monotonic()
         if self._wake_write >= 0:
@@ -105,13 +103,14 @@ class Server:
     def _accept(self) -> Optional[socket.socket]:
         """One thread waits at a time. The byte in the pipe stays there: it is news for each of them."""
         with self._accepting:
-            ready, _, _ = select.select([self._wake_read, *self._listeners], [], [])
+            known = {listener.fileno(): listener for listener in self._listeners}
+            ready, _, _ = select.select([self._wake_read, *known], [], [])
             if self.draining:
                 return None
-            try:
-                return next(one for one in ready if not isinstance(one, int)).accept()[0]
-            except (OSError, StopIteration):
-                return None
+            with contextlib.suppress(OSError):
+                # Another process may have been faster: the socket is not blocking.
+                return known[ready[-1]].accept()[0]
+            return None
 
 
 class _Turns:
@@ -149,39 +148,74 @@ def _import_flup() -> Any:
 def _flup_server(application: WSGIApplication, settings: Settings, turns: _Turns, server: Server) -> Any:
     """flup's classes are known only now, so its subclasses are made here."""
     flup = _import_flup()
+    engine = _engine_class(flup, turns)(
+        application,
+        bindAddress="inherited",  # anything but None, which would mean descriptor 0
+        multithreaded=settings.threads > 1,
+        multiprocess=settings.multiprocess,
+    )
+    engine.environ["wsgi.input_terminated"] = True
+    engine.connection_class = _connection_class(flup, server, settings.buffer_size)
+    return engine
 
-    class Connection(flup.Connection):  # type: ignore[misc, name-defined]
+
+def _connection_class(flup: Any, server: Server, limit: int) -> Any:
+    class Connection(flup.Connection):  # type: ignore[misc]
         def process_input(self) -> None:
-            while not select.select([self._sock], [], [], _STEP_SECONDS)[0]:
-                if server.patience_is_over and not self._requests:
-                    raise EOFError
+            _await_record(self._sock, lambda: server.patience_is_over and not self._requests)
             super().process_input()
+
+        def _cleanupSocket(self) -> None:
+            _hang_up(self._sock)
 
         def _do_params(self, record: Any) -> None:
             request = self._requests.get(record.requestId)
-            if request is None:
-                return
-            if record.contentLength:
-                request.block += record.contentData
-                if len(request.block) > settings.buffer_size:
-                    raise EOFError
-                return
-            whole = flup.Record(flup.FCGI_PARAMS, record.requestId)
-            whole.contentData, whole.contentLength = request.block, len(request.block)
-            if request.block:
-                super()._do_params(whole)
-            if server.draining:
-                request.flags &= ~flup.FCGI_KEEP_CONN
-            super()._do_params(record)
+            if request is not None and record.contentLength:
+                request.block = _joined(request.block, record.contentData, limit)
+            elif request is not None:
+                if server.draining:
+                    request.flags &= ~flup.FCGI_KEEP_CONN
+                whole = flup.Record(flup.FCGI_PARAMS, record.requestId)
+                whole.contentData, whole.contentLength = request.block, len(request.block)
+                if request.block:
+                    super()._do_params(whole)
+                super()._do_params(record)
 
-    class Request(flup.Request):  # type: ignore[misc, name-defined]
+    return Connection
+
+
+def _await_record(connection: socket.socket, is_over: Callable[[], bool]) -> None:
+    while not select.select([connection], [], [], _STEP_SECONDS)[0]:
+        if is_over():
+            raise EOFError
+
+
+def _hang_up(connection: socket.socket) -> None:
+    """flup's own waits for ever on a peer that stays."""
+    with contextlib.suppress(OSError, ValueError):
+        connection.shutdown(socket.SHUT_WR)
+        while select.select([connection], [], [], _STEP_SECONDS)[0] and connection.recv(65536):
+            pass
+    connection.close()
+
+
+def _joined(block: bytes, more: bytes, limit: int) -> bytes:
+    """flup reads each record by itself, and takes the rest of a pair for new ones."""
+    if len(block) + len(more) > limit:
+        raise EOFError
+    return block + more
+
+
+def _engine_class(flup: Any, turns: _Turns) -> Any:
+    class Request(flup.Request):  # type: ignore[misc]
         block = b""
 
-    class Engine(flup.BaseFCGIServer):  # type: ignore[misc, name-defined]
+    class Engine(flup.BaseFCGIServer):  # type: ignore[misc]
         request_class = Request
+        connection_class: Any = None
 
         def connection(self, accepted: socket.socket) -> Any:
-            return Connection(accepted, "", self, None)
+            return self.connection_class(accepted, "", self, None)
 
         def handler(self, request: Any) -> Any:
             number = turns.enter()
@@ -196,10 +230,6 @@ def _flup_server(application: WSGIApplication, settings: Settings, turns: _Turns
 
         def error(self, request: Any) -> None:
             page = b"500 Internal Server Error\n"
-            request.stdout.write(b"Status: 500 Internal Server Error\r\nContent-Type: text/plain\r\n\r\n" +
-            page)
+            request.stdout.write(b"Status: 500 Internal Server Error\r\nContent-Type: text/plain\r\n\r\n" + page)
 
-    # The gate in ``handler`` replaces flup's own lock, which knows one request at a time or no bound at all.
-    engine = Engine(application, bindAddress="inherited", multithreaded=True,
-    multiprocess=settings.multiprocess) engine.environ["wsgi.input_terminated"] = True
-    engine.environ["wsgi.errors"] = sys.stderr return engine
+    return Engine

@@ -40,6 +40,7 @@ _KINDS: dict[str, tuple[Callable[[Connection, Gateway, Settings, Tally, float], 
 }
 
 _SWEEP_SECONDS = 1.0
+_GRACE_SECONDS = 0.1
 _AT_ONCE = 64
 # One of the waiting processes wakes for a connection, not all; PyPy does not know the flag.
 _LISTEN = select.EPOLLIN | getattr(select, "EPOLLEXCLUSIVE", 0)
@@ -94,8 +95,10 @@ class Server:
         for thread in others:
             thread.start()
         self._work(0)
+        # A thread that is only about to find that all is done gets the time for it.
+        end = time.monotonic() + max(_GRACE_SECONDS, self._time_left())
         for thread in others:
-            thread.join(max(0.0, self._time_left()))
+            thread.join(max(0.0, end - time.monotonic()))
         if not any(thread.is_alive() for thread in others):
             self._close()
 

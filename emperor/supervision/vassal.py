@@ -43,6 +43,7 @@ class Exit:
 class Vassal:
     """``spec``: the newest valid ini. ``proven``: the one that served last. ``holds``: sockets may be open.
 
+    ``last_word``: why the generation that starts is about to exit, as it says itself.
     ``rejected``: ``spec`` failed to start beside a serving generation. ``retry_at``: monotonic seconds.
     """
 
@@ -53,6 +54,7 @@ class Vassal:
     problems: tuple[Problem, ...] = ()
     error: str = ""
     traceback: str = ""
+    last_word: str = ""
     serving: Optional[Generation] = None
     incoming: Optional[Generation] = None
     outgoing: Optional[Generation] = None
@@ -263,7 +265,7 @@ def _on_ready(draft: _Draft, event: Ready) -> None:
 def _on_boot_failed(draft: _Draft, event: BootFailed) -> None:
     incoming = draft.vassal.incoming
     if incoming is not None and incoming.number == event.number:
-        draft.put(error=event.reason, traceback=event.traceback)
+        draft.put(last_word=event.reason, traceback=event.traceback)
 
 
 def _on_exited(draft: _Draft, event: Exited) -> None:
@@ -278,6 +280,8 @@ def _on_exited(draft: _Draft, event: Exited) -> None:
     if expected:
         return
     reason = _why(draft.vassal, one, event.exit)
+    if not draft.vassal.last_word:
+        draft.put(traceback="")
     if slot == "incoming" and draft.vassal.serving is not None:
         draft.put(error=reason, rejected=True)
         if draft.vassal.proven is not None:
@@ -290,8 +294,8 @@ def _why(vassal: Vassal, one: Generation, exit: Exit) -> str:
     """The vassal's own last word is better than the kernel's."""
     if one.late:
         return f"start-timeout: not ready after {one.patience.start:g} s"
-    if not one.had_served and vassal.traceback:
-        return vassal.error
+    if not one.had_served and vassal.last_word:
+        return vassal.last_word
     return exit.reason
 
 
@@ -300,12 +304,13 @@ def _count_failure(draft: _Draft, one: Generation, event: Exited, reason: str) -
     stable = one.ready_at is not None and draft.now - one.ready_at >= backoff.STABLE
     failures = 1 if stable else vassal.failures + 1
     limit = vassal.spec.max_restarts if vassal.spec is not None else 0
-    pause = backoff.delay(failures, one.had_served, event.luck)
+    exhausted = bool(limit) and failures > limit
+    pause = 0.0 if exhausted else backoff.delay(failures, one.had_served, event.luck)
     draft.put(
         error=reason,
         failures=failures,
         restarts=vassal.restarts + 1,
-        exhausted=bool(limit) and failures > limit,
+        exhausted=exhausted,
         retry_at=draft.now + pause if pause else None,
     )
 
@@ -391,7 +396,7 @@ def _spawn(draft: _Draft, spec: VassalSpec) -> None:
         retry_at=None,
         reload_wanted=False,
         holds=True,
-        traceback="",
+        last_word="",
     )
     draft.doings.append(Spawn(number, spec))
 

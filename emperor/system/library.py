@@ -1,7 +1,7 @@
 """The vassal side of this package, copied once into the emperor's runtime folder.
 
 Vassals run the copy: an upgrade on disk under a running emperor mixes nothing, an installation that an app's user
-cannot read breaks nothing, and a virtualenv sees our package without seeing anything else of the emperor's site-packages.
+cannot read breaks nothing, and a virtualenv sees our package without anything else of the emperor's site-packages.
 """
 
 from __future__ import annotations

@@ -162,11 +162,28 @@ def test_the_folder_may_be_removed_and_made_again(daemon: Emperor) -> None:
     site = daemon.add("site")
     row = site.running()
     shutil.rmtree(daemon.vassals)
+    # A folder that is not there says nothing about its vassals: they stay until it is back and does not name them.
+    wait_for(daemon.log_text, lambda text: "its vassals stay as they are" in text, "the loss is told")
+    assert procfs.alive(row["pid"])
+    assert site.get().status == 200
+    daemon.vassals.mkdir(mode=0o755)
     daemon.wait_for(lambda rows: rows == [], "nothing left")
     assert not procfs.alive(row["pid"])
-    daemon.vassals.mkdir(mode=0o755)
     site.write().running()
     assert site.get().status == 200
+
+
+def test_a_folder_that_comes_back_as_it_was_disturbs_nobody(daemon: Emperor) -> None:
+    site = daemon.add("site")
+    row = site.running()
+    away = daemon.root / "away.d"
+    daemon.vassals.rename(away)
+    wait_for(daemon.log_text, lambda text: "its vassals stay as they are" in text, "the loss is told")
+    away.rename(daemon.vassals)
+    daemon.add("other").running()
+    assert site.row()["pid"] == row["pid"]
+    site.write(env="CHANGED=yes")
+    site.replaced(row)
 
 
 def test_the_folder_may_be_replaced_by_another(daemon: Emperor) -> None:

@@ -141,8 +141,9 @@ def test_mounts_share_a_socket(daemon: Emperor) -> None:
 
 def test_no_mount_for_the_path_is_404(daemon: Emperor) -> None:
     site = daemon.place("site", wsgi_file=None)
-    site.write(mount=f"/one={site.folder}/app.py", manage_script_name="true").running()
-    assert site.get("/two").status == 404
+    app = f"{site.folder}/app.py"
+    site.write(mount=[f"/one={app}", f"/two={app}"], manage_script_name="true").running()
+    assert site.get("/three").status == 404
 
 
 def test_several_sockets_with_a_protocol_each(daemon: Emperor) -> None:

@@ -207,7 +207,6 @@ def test_a_foreign_fastcgi_client(emperor: StartEmperor, app_venv: Path) -> None
     done = subprocess.run(
         ["cgi-fcgi", "-bind", "-connect", site.socket],
         capture_output=True,
-        text=True,
         env={
             "REQUEST_METHOD": "GET",
             "SCRIPT_NAME": "",
@@ -218,5 +217,5 @@ def test_a_foreign_fastcgi_client(emperor: StartEmperor, app_venv: Path) -> None
             "SERVER_PROTOCOL": "HTTP/1.1",
         },
     )
-    assert done.stdout.startswith("Status: 200 OK\r\n"), done.stdout + done.stderr
-    assert '"path":"/who"' in done.stdout.replace(" ", "")
+    assert done.stdout.startswith(b"Status: 200 OK\r\n"), done.stdout + done.stderr
+    assert b'"path":"/who"' in done.stdout.replace(b" ", b"")

@@ -151,7 +151,7 @@ def test_an_ini_that_several_can_write_is_invalid_with_the_cure(
     daemon: Emperor, users: Users, hers: Path, how: str
 ) -> None:
     vassal = place(daemon, users, hers)
-    os.chown(vassal.ini, users.alice.uid, users.crew if how == "group" else users.alice.gid)
+    os.chown(vassal.ini, users.alice.uid, users.bob.gid if how == "group" else users.alice.gid)
     let_in: dict[str, Callable[[], object]] = {
         "world": lambda: vassal.ini.chmod(0o666),
         "group": lambda: users.alice.run("chmod", "664", str(vassal.ini)),

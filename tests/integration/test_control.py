@@ -10,6 +10,8 @@ import queue
 import shutil
 import socket
 import stat
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -496,13 +498,13 @@ def test_without_an_emperor_each_verb_has_its_exit(
 
 
 def test_a_reader_that_leaves_gets_no_traceback(emperor: Emperor) -> None:
-    import subprocess
-    import sys
-
     lines = ["x" * 100] * 3000
     emperor.handle = lambda request, peer, reply: reply.finish(messages.answer({"name": "blog", "lines": lines}))
     command = [sys.executable, "-m", "emperor.ctl.cli", "--control-socket", emperor.path, "logs", "blog"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    # Unbuffered, Python's text layer forgets what a short write leaves over, and would not notice the reader's end.
+    environ = {**os.environ, "PYTHONUNBUFFERED": ""}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, env=environ) as process:
         assert process.stdout is not None and process.stderr is not None
         assert process.stdout.readline() == b"x" * 100 + b"\n"
         process.stdout.close()

@@ -124,14 +124,15 @@ def test_odd_identities_can_be_become_as_well(identity: Identity) -> None:
 @root
 def test_root_cannot_be_regained() -> None:
     def attempts() -> None:
-        become(HER)
-        for way in (
+        ways: tuple[Callable[[], object], ...] = (
             lambda: os.setuid(0),
             lambda: os.seteuid(0),
             lambda: os.setresuid(-1, 0, -1),
             lambda: os.setgid(0),
             lambda: os.setgroups([0]),
-        ):
+        )
+        become(HER)
+        for way in ways:
             with pytest.raises(PermissionError):
                 way()
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from emperor import trial
 from emperor.config.spec import Checked
 from emperor.ctl import check
 from emperor.ctl.console import Console
@@ -51,6 +52,20 @@ def test_one_bad_ini_among_good_ones_exits_one(monkeypatch: pytest.MonkeyPatch) 
         1,
         "bad.ini:4: uid: no such user\nfine.ini: OK\ngone.ini: No such file or directory\n",
     )
+
+
+def test_an_app_that_does_not_import_makes_a_sound_ini_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    traceback = "Traceback (most recent call last):\nImportError: \x1bx\n"
+    monkeypatch.setattr(trial, "import_check", lambda path, settings: (path == "blog.ini", traceback))
+    code, text = run(monkeypatch, "fine.ini", "bad.ini", load=True)
+    assert code == 1
+    assert text == (
+        "fine.ini: the app does not import:\n"
+        "    Traceback (most recent call last):\n"
+        "    ImportError: \\x1bx\n"
+        "bad.ini:4: uid: no such user\n"
+    )
+    assert run(monkeypatch, "blog.ini", load=True)[0] == 0
 
 
 def test_the_same_as_json(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,8 +71,10 @@ LINES = [
     (snapshot(state="BACKOFF", error="ImportError: no module named blog", next_retry_in=2.2),
      "ImportError: no module named blog, retry in 3 s"),
     (snapshot(state="BACKOFF", last_exit=DEAD, next_retry_in=0.0),
-     "ended by signal 9 (SIGKILL): the kernel ran out of memory, retry in 1 s"),
-    (snapshot(state="BACKOFF", last_exit={"code": 3}), "exit code 3"),
+     "the kernel ran out of memory (SIGKILL), retry in 1 s"),
+    (snapshot(state="BACKOFF", last_exit={"code": 3}), "exited with code 3"),
+    (snapshot(state="BACKOFF", last_exit={"signal": 11}), "killed by SIGSEGV"),
+    (snapshot(state="BACKOFF", last_exit={"signal": 9, "reason": "killed by SIGKILL"}), "killed by SIGKILL"),
     (snapshot(state="FATAL", error="gave up after 5 restarts"), "gave up after 5 restarts"),
     (snapshot(state="INVALID", error="/etc/blog.ini:2: uid: no such user"),
      "/etc/blog.ini:2: uid: no such user"),
@@ -148,6 +150,7 @@ EXITS = [
     ([snapshot(state="RELOADING")], 0),
     ([snapshot(state="STOPPED", wanted="down")], 0),
     ([snapshot(state="STOPPED", wanted="down", error="its last words")], 0),
+    ([snapshot(state="STOPPING", wanted="gone")], 0),
     ([snapshot(error="the new ini is bad")], 3),
     ([snapshot(state="STARTING")], 3),
     ([snapshot(state="STOPPED")], 3),
@@ -270,7 +273,7 @@ def test_a_block_holds_everything_that_answers_why() -> None:
         "             2: pid 7414, busy, 1 request, 0 exceptions, 24.1 MiB\n"
         "   Requests: 121\n"
         "   Restarts: 2\n"
-        "  Last exit: exit code 22: the app did not import\n"
+        "  Last exit: the app did not import\n"
         "\n"
         "Problems:\n"
         "    /e/blog.ini:4: uid: no such user\n"
@@ -300,4 +303,4 @@ def test_a_mode_may_be_a_number_and_a_signal_unknown() -> None:
         lambda text, colour: text,
     )
     assert "unix:/a  0666  root:root" in text
-    assert "Last exit: ended by signal 250, 1970-01-01" in text or "1969-12-31" in text
+    assert "Last exit: killed by signal 250, 1970-01-01" in text or "1969-12-31" in text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 
 import pytest
@@ -109,12 +108,11 @@ def test_a_long_chain_of_references_is_a_problem() -> None:
     assert (1, "placeholders refer to each other more than 32 times over", True) in found
 
 
-def test_doubling_references_are_stopped_before_they_grow() -> None:
-    doubling = [f"k{number} = " + f"%(k{number + 1})" * 10 for number in range(20)]
-    started = time.monotonic()
-    found = complaints(*doubling, "k20 = xxxxxxxxxx")
+def test_multiplying_references_are_stopped_before_they_grow() -> None:
+    # Written out, this would be 10 ** 21 characters.
+    multiplying = [f"k{number} = " + f"%(k{number + 1})" * 10 for number in range(20)]
+    found = complaints(*multiplying, "k20 = xxxxxxxxxx")
     assert any(f"longer than {LENGTH} characters" in message for _, message, _ in found)
-    assert time.monotonic() - started < 1
 
 
 def test_a_text_can_grow_to_its_bound_and_no_further() -> None:

@@ -12,7 +12,7 @@ from emperor.frontdoor.routing import Place, Vassal
 PLACE = Place(Vassal("blog", "RUNNING", "uwsgi", "@blog"), "/blog", "/a b")
 
 
-def _params(length: int = 0, **environ: Any) -> dict[str, str]:
+def _params(length: Any = 0, **environ: Any) -> dict[str, str]:
     base = {"REQUEST_METHOD": "GET", "QUERY_STRING": "q=1", "REQUEST_URI": "/blog/a%20b?q=1"}
     pairs = request_params({**base, **environ}, PLACE, length)
     assert len(pairs) == len(dict(pairs)), "a variable is there twice"

@@ -25,6 +25,7 @@ AUTHORITIES = {ADMIN: Authority(ADMIN), OWNER: Authority(OWNER, 1001), NOBODY: A
         (DEFAULT, True, OWNER, EMPEROR),
         (DEFAULT, False, ADMIN, VASSAL),
         (DEFAULT, False, OWNER, VASSAL),
+        (DEFAULT, True, NOBODY, VASSAL),
     ],
 )
 def test_who_binds_a_path(path: str, ours: bool, kind: str, who: str) -> None:

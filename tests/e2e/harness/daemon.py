@@ -182,6 +182,9 @@ class Emperor:
     def wait_for(self, good: Callable[[list[Row]], object], what: str = "", deadline: float = DEADLINE) -> list[Row]:
         return wait_for(self.status, good, what, deadline)
 
+    def wait_for_log(self, words: str) -> None:
+        wait_for(lambda: self.log_text, lambda text: words in text, f"{words!r} in the log")
+
     def names(self) -> list[str]:
         return sorted(row["name"] for row in self.status())
 

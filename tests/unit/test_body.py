@@ -1,0 +1,97 @@
+"""``wsgi.input`` against the standard library's own stream, and where a socket differs from it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Callable, Optional
+
+import pytest
+
+from emperor.wsgi.body import EMPTY, Body, BodyTooLong, Disconnected
+
+TEXT = b"first line\nsecond\n\nno newline " + b"x" * 50 + b"\nlast"
+
+CALLS: dict[str, list[tuple[str, tuple[Optional[int], ...]]]] = {
+    "read all": [("read", ()), ("read", ()), ("readline", ())],
+    "read None": [("read", (None,)), ("read", (3,))],
+    "read by size": [("read", (3,)), ("read", (0,)), ("read", (30,)), ("read", (1000,)), ("read", (5,))],
+    "read negative": [("read", (2,)), ("read", (-1,))],
+    "lines": [("readline", ()), ("readline", (None,)), ("readline", (-1,)), ("readline", ()), ("readline", ())] * 2,
+    "lines by size": [("readline", (5,)), ("readline", (5,)), ("readline", (0,)), ("readline", (100,))] * 4,
+    "mixed": [("read", (4,)), ("readline", ()), ("read", (2,)), ("readline", (60,)), ("readlines", ()), ("read", ())],
+    "all lines": [("readlines", ()), ("readlines", ())],
+    "lines by hint": [("readlines", (1,)), ("readlines", (12,)), ("readlines", (0,)), ("readlines", (5,))],
+}
+
+
+def pieces(data: bytes, step: int) -> Callable[[], bytes]:
+    left: Iterator[bytes] = iter([data[start : start + step] for start in range(0, len(data), step)])
+    return lambda: next(left, b"")
+
+
+@pytest.mark.parametrize("length", [None, len(TEXT)])
+@pytest.mark.parametrize("step", [1, 2, 11, 1000])
+@pytest.mark.parametrize("name", CALLS)
+def test_a_body_answers_as_a_file_would(name: str, step: int, length: Optional[int]) -> None:
+    body, model = Body(pieces(TEXT, step), length), io.BytesIO(TEXT)
+    for method, arguments in CALLS[name]:
+        assert getattr(body, method)(*arguments) == getattr(model, method)(*arguments)
+
+
+@pytest.mark.parametrize("step", [1, 7, 1000])
+def test_iteration_gives_the_lines_once(step: int) -> None:
+    body = Body(pieces(TEXT, step), len(TEXT))
+    assert list(body) == TEXT.splitlines(keepends=True)
+    assert list(body) == []
+
+
+def test_a_body_ends_where_its_length_says_whatever_follows() -> None:
+    body = Body(pieces(b"body and more", 8), 4)
+    assert (body.read(), body.read(1), body.remaining) == (b"body", b"", 0)
+
+
+def test_nothing_is_asked_of_the_peer_that_the_caller_does_not_need() -> None:
+    def explode() -> bytes:
+        raise AssertionError("asked")
+
+    assert Body(explode, 5).read(0) == b""
+    assert Body(explode, 5).readline(0) == b""
+    assert Body(explode, 0).read() == b""
+    asked = [b"ab", b"cd"]
+    body = Body(lambda: asked.pop(0), 6)
+    assert body.read(3) == b"abc" and asked == [] and body.remaining == 2
+    assert body.read(1) == b"d"
+
+
+def test_a_body_that_ends_before_its_length_is_never_taken_for_whole() -> None:
+    body = Body(pieces(b"half", 2), 8)
+    assert body.read(4) == b"half"
+    with pytest.raises(Disconnected, match="4 bytes before"):
+        body.read(4)
+    assert body.read() == b""
+
+
+def test_the_limit_holds_for_a_body_that_does_not_tell_its_length() -> None:
+    body = Body(pieces(b"x" * 100, 10), None, limit=55)
+    assert body.read(50) == b"x" * 50
+    with pytest.raises(BodyTooLong):
+        body.read(10)
+
+
+def test_a_line_costs_what_it_holds() -> None:
+    joined = 0
+
+    class Counting(bytes):
+        def find(self, *arguments: object) -> int:  # type: ignore[override]
+            nonlocal joined
+            joined += len(self) - (arguments[1] if isinstance(arguments[1], int) else 0)
+            return super().find(*arguments)  # type: ignore[arg-type]
+
+    parts = iter([Counting(b"x" * 1000) for _ in range(100)])
+    assert len(Body(lambda: next(parts, b""), None).readline()) == 100_000
+    assert joined == 100_000
+
+
+def test_the_empty_body_is_empty_for_ever() -> None:
+    assert (EMPTY.read(), EMPTY.readline(), EMPTY.readlines(), list(EMPTY), EMPTY.remaining) == (b"", b"", [], [], 0)

@@ -1,0 +1,108 @@
+"""What a web server's parameters become."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import pytest
+
+from emperor.errors import ProtocolError
+from emperor.wsgi.environ import DEFAULTS, build, content_length
+
+TEMPLATE = {**DEFAULTS, "wsgi.url_scheme": "http", "wsgi.input": "ours"}
+
+
+def environ(*pairs: tuple[str, str]) -> dict[str, Any]:
+    return build([name for name, _ in pairs], [value for _, value in pairs], TEMPLATE)
+
+
+def changed(*pairs: tuple[str, str]) -> dict[str, Any]:
+    before = environ(("PATH_INFO", "/"))
+    return {name: value for name, value in environ(("PATH_INFO", "/"), *pairs).items() if before.get(name) != value}
+
+
+def test_what_pep_3333_requires_is_always_there() -> None:
+    assert environ() == {**TEMPLATE, "PATH_INFO": "/"}
+
+
+@pytest.mark.parametrize(
+    "pairs, expected",
+    [
+        ([("HTTP_X", "a"), ("HTTP_X", "b")], {"HTTP_X": "a, b"}),
+        ([("HTTP_COOKIE", "a=1"), ("HTTP_COOKIE", "b=2")], {"HTTP_COOKIE": "a=1; b=2"}),
+        ([("HTTP_X", ""), ("HTTP_X", "b"), ("HTTP_X", "c")], {"HTTP_X": ", b, c"}),
+        # nginx sends a parameter twice when fastcgi_params are overridden: the later one is the administrator's word.
+        ([("SCRIPT_NAME", "/whole/path"), ("SCRIPT_NAME", "/app")], {"SCRIPT_NAME": "/app"}),
+        ([("HTTP_HOST", "a"), ("HTTP_HOST", "a")], {"HTTP_HOST": "a"}),
+        ([("HTTP_PROXY", "http://evil")], {}),
+        ([("HTTP_CONTENT_LENGTH", "5"), ("HTTP_CONTENT_TYPE", "x")], {}),
+        ([("wsgi.input", "theirs"), ("wsgi.url_scheme", "ftp"), ("HTTP_X", "1")], {"HTTP_X": "1"}),
+        ([("A=B", "x"), ("A B", "x"), ("\xe9", "x"), ("Mixed_Case", "kept")], {"Mixed_Case": "kept"}),
+        ([("UWSGI_CHDIR", "/etc")], {"UWSGI_CHDIR": "/etc"}),
+        ([("HTTP_X", "\xe9\x85")], {"HTTP_X": "\xe9\x85"}),
+        ([("SSL_CLIENT_CERT", "-----BEGIN\n..\n")], {"SSL_CLIENT_CERT": "-----BEGIN\n..\n"}),
+        ([("HTTPS", "on")], {"HTTPS": "on", "wsgi.url_scheme": "https"}),
+        ([("HTTPS", "1")], {"HTTPS": "1", "wsgi.url_scheme": "https"}),
+        ([("HTTPS", "off"), ("REQUEST_SCHEME", "https")], {"HTTPS": "off", "REQUEST_SCHEME": "https",
+                                                           "wsgi.url_scheme": "https"}),
+        ([("HTTPS", "")], {"HTTPS": ""}),
+        ([("HTTP_X_FORWARDED_PROTO", "https")], {"HTTP_X_FORWARDED_PROTO": "https"}),
+        ([("SCRIPT_NAME", "/")], {}),
+    ],
+)  # fmt: skip
+def test_a_parameter_becomes(pairs: list[tuple[str, str]], expected: dict[str, str]) -> None:
+    assert changed(*pairs) == expected
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        [("CONTENT_LENGTH", "1"), ("CONTENT_LENGTH", "2")],
+        [("CONTENT_TYPE", "a"), ("CONTENT_TYPE", "b")],
+        [("HTTP_HOST", "a"), ("HTTP_HOST", "b")],
+        [("HTTP_X", "a\r\nEvil: 1")],
+        [("HTTP_X", "a\rb")],
+        [("PATH_INFO", "/a\0b")],
+        [("SSL_CLIENT_CERT", "a\0b")],
+        [("HTTP_X", "a\nb"), ("HTTP_X", "overwritten")],
+    ],
+)
+def test_what_has_no_single_meaning_is_refused(pairs: list[tuple[str, str]]) -> None:
+    with pytest.raises(ProtocolError) as caught:
+        environ(*pairs)
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize(
+    "script, path, software, expected",
+    [
+        ("", "", None, ("", "/")),
+        ("/app", "", None, ("/app", "")),
+        ("/app", "/x", "nginx/1.22", ("/app", "/x")),
+        # nginx's stock fastcgi_params: no PATH_INFO at all
+        ("/foo/bar", None, "nginx/1.22", ("", "/foo/bar")),
+        ("/app.fcgi", None, "Apache/2.4", ("/app.fcgi", "")),
+        ("/app", "", "nginx/1.22", ("/app", "")),
+    ],
+)
+def test_the_path_is_where_the_web_server_meant_it(
+    script: str, path: Optional[str], software: Optional[str], expected: tuple[str, str]
+) -> None:
+    pairs = [("SCRIPT_NAME", script), ("PATH_INFO", path), ("SERVER_SOFTWARE", software)]
+    built = environ(*((name, value) for name, value in pairs if value is not None))
+    assert (built["SCRIPT_NAME"], built["PATH_INFO"]) == expected
+
+
+def test_a_path_is_never_normalised() -> None:
+    assert environ(("PATH_INFO", "/a//../%2e/\xe9"))["PATH_INFO"] == "/a//../%2e/\xe9"
+
+
+@pytest.mark.parametrize("text, expected", [(None, None), ("", None), ("0", 0), ("007", 7), ("9" * 18, 10**18 - 1)])
+def test_content_length_is_read(text: Optional[str], expected: Optional[int]) -> None:
+    assert content_length({} if text is None else {"CONTENT_LENGTH": text}) == expected
+
+
+@pytest.mark.parametrize("text", ["-1", "+1", " 1", "1 ", "1_0", "0x1", "12abc", "1,1", "\u0665", "\xb2", "9" * 19])
+def test_content_length_is_ascii_digits_or_refused(text: str) -> None:
+    with pytest.raises(ProtocolError):
+        content_length({"CONTENT_LENGTH": text})
