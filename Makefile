@@ -14,7 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help run test check lint format clean
+.PHONY: help run test check lint format readme clean
 .DEFAULT_GOAL := help
 
 help:  ## print these lines
@@ -37,6 +37,9 @@ lint: $(VENV)/.ready-dev  ## formatter, linter and types alone
 format: $(VENV)/.ready-dev  ## rewrite the sources as the formatter wants them
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+readme: $(VENV)/.ready-test  ## write README.md's generated table anew
+	$(BIN)/python contrib/readme.py
 
 clean:  ## remove .venv and everything else that was made
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

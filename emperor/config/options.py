@@ -150,7 +150,7 @@ _ALWAYS = tuple(_others(
     ("vacuum", v.FLAG, "a socket is removed by whoever bound it"),
     ("no-orphans", v.FLAG, "workers never outlive their vassal"),
     ("single-interpreter/i", v.FLAG, "there is one interpreter in a worker"),
-    ("thunder-lock", v.FLAG, "a connection wakes one worker"),
+    ("thunder-lock", v.FLAG, "workers accept without a lock"),
     ("close-on-exec", v.FLAG, "sockets are never inherited by programs that the app starts"),
     ("drop-after-init drop-after-apps", v.FLAG, "sockets are bound first, and no app is imported as root"),
     ("auto-procname", v.FLAG, "processes carry the vassal's name"),

@@ -155,7 +155,7 @@ def test_a_failing_import_is_told_by_its_last_line_and_the_apps_frames(tmp_path:
 def test_what_does_not_exist_is_told_as_python_tells_it(tmp_path: Path) -> None:
     with pytest.raises(LoadError, match="No module named 'nowhere'"):
         load(spec(module("nowhere")))
-    with pytest.raises(LoadError, match="No such file or directory: '.*nowhere.py'"):
+    with pytest.raises(LoadError, match=r"No such file or directory: '.*nowhere\.py'"):
         load(spec(file(tmp_path / "nowhere.py")))
     with pytest.raises(LoadError, match="nothing to load"):
         load(spec())

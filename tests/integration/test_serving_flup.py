@@ -168,7 +168,6 @@ def test_another_protocol_is_refused_in_words(tmp_path: Path) -> None:
 
 
 def test_a_missing_flup_is_named_with_its_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "flup.server.fcgi_base", raising=False)
-    monkeypatch.setitem(sys.modules, "flup", None)
-    with listening(tmp_path / "s") as listener, pytest.raises(EmperorError, match="install flup==1.0.3"):
+    monkeypatch.setitem(sys.modules, "flup.server.fcgi_base", None)
+    with listening(tmp_path / "s") as listener, pytest.raises(EmperorError, match=r"install flup==1\.0\.3"):
         Server([(listener, "fastcgi")], echo, Settings(), Tally())
