@@ -1,3 +1,1 @@
-"""Pure codecs: bytes to requests and responses and back, in both roles. No socket, no clock, no knowledge of
-WSGI.
-"""
+"""Pure codecs: bytes to requests and responses and back, in both roles. No socket, no clock, no WSGI."""

@@ -1,5 +1,4 @@
-"""FastCGI, the application server's side: a state machine for one connection, fed bytes, answering with
-events.
+"""FastCGI, the application server's side: one connection as a state machine, fed bytes, answering with events.
 
 One request at a time. It never touches a socket: what must be written at once comes out as a ``Reply``. Its
 events do not depend on where the bytes are split; after a ``ProtocolError`` nothing more comes of that

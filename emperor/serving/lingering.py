@@ -15,10 +15,11 @@ from emperor.wsgi.body import Disconnected
 
 __all__ = ["DRAIN_LIMIT", "Lingering", "part"]
 
-DRAIN_LIMIT = 65536
-"""Bytes that are read and thrown away before the connection is closed under a peer that goes on."""
+DRAIN_LIMIT = 16 * 1024 * 1024
+"""Bytes that are read and thrown away before the connection is closed under a peer that goes on. nginx sends the
+whole body before it looks for an answer: with less, a refused upload (403, 413) would be a 502."""
 
-_SECONDS = 1.0
+_SECONDS = 5.0
 
 
 def part(connection: Connection, unread: Optional[int]) -> Optional[Lingering]:

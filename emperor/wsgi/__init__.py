@@ -1,3 +1,1 @@
-"""PEP 3333: environ, start_response, body, routing and the loading of apps. No socket, no knowledge of a wire
-format.
-"""
+"""PEP 3333: environ, start_response, body, routing and the loading of apps. No socket, no wire format."""

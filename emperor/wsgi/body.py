@@ -1,5 +1,4 @@
-"""``wsgi.input``: the request's body, streamed. Never more of it is held than one piece and what a caller
-asked for.
+"""``wsgi.input``: the request's body, streamed. No more of it is held than one piece and what a caller asked for.
 
 It promises: the end is the end (b"" for ever after); every size argument is kept to; no cost grows faster
 than the bytes. Errors: ``Disconnected`` when the peer leaves before the end, ``BodyTooLong`` when the limit

@@ -47,7 +47,7 @@ class _Mounts:
         self._apps = apps
         self._manage = manage
         self._longest_first = sorted((mount for mount in apps if mount), key=len, reverse=True)
-        only = next(iter(apps.values())) if len(apps) == 1 else _not_found
+        only = next(iter(apps.values())) if len(apps) == 1 and not manage else _not_found
         self._default = apps.get("", only)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

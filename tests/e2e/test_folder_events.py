@@ -163,7 +163,7 @@ def test_the_folder_may_be_removed_and_made_again(daemon: Emperor) -> None:
     row = site.running()
     shutil.rmtree(daemon.vassals)
     # A folder that is not there says nothing about its vassals: they stay until it is back and does not name them.
-    wait_for(daemon.log_text, lambda text: "its vassals stay as they are" in text, "the loss is told")
+    wait_for(lambda: daemon.log_text, lambda text: "its vassals stay as they are" in text, "the loss is told")
     assert procfs.alive(row["pid"])
     assert site.get().status == 200
     daemon.vassals.mkdir(mode=0o755)
@@ -178,7 +178,7 @@ def test_a_folder_that_comes_back_as_it_was_disturbs_nobody(daemon: Emperor) -> 
     row = site.running()
     away = daemon.root / "away.d"
     daemon.vassals.rename(away)
-    wait_for(daemon.log_text, lambda text: "its vassals stay as they are" in text, "the loss is told")
+    wait_for(lambda: daemon.log_text, lambda text: "its vassals stay as they are" in text, "the loss is told")
     away.rename(daemon.vassals)
     daemon.add("other").running()
     assert site.row()["pid"] == row["pid"]

@@ -16,6 +16,7 @@ from werkzeug.middleware.lint import LintMiddleware
 
 from emperor.errors import EmperorError, ProtocolError
 from emperor.protocol import fastcgi, records, uwsgi
+from emperor.serving.lingering import DRAIN_LIMIT
 from emperor.serving.native import Server, Settings
 from tests.integration.serving_world import (
     PARAMS,
@@ -148,6 +149,29 @@ def test_what_the_app_leaves_of_a_body_does_not_cost_the_answer(tmp_path: Path, 
         # A reset would raise here: the rest is still read, then comes the end of the stream.
         peer.sendall(data[500:])
         assert peer.recv(1) == b""
+
+
+@both
+def test_a_refused_upload_is_a_413_although_nobody_reads_it(
+    tmp_path: Path, protocol: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(tmp_path, protocol, echo, Settings(limit_post=1000)) as running:
+        assert running.ask(body=b"b" * 3_000_000).status == 413
+
+
+@both
+def test_a_peer_that_sends_on_for_ever_is_closed(tmp_path: Path, protocol: str) -> None:
+    def app(environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        return [b"x"]
+
+    pairs = [*PARAMS, ("CONTENT_LENGTH", "1" + "0" * 12)]
+    piece = fastcgi.encode_stdin(b"b" * 30_000)
+    with serving(tmp_path, protocol, app) as running, running.connect() as peer:
+        peer.sendall(uwsgi.encode_request(pairs) if protocol == "uwsgi" else fastcgi.encode_begin(pairs, keep=True))
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            for _ in range(3 * DRAIN_LIMIT // len(piece)):
+                peer.sendall(piece)
 
 
 @both

@@ -35,8 +35,8 @@ MANAGED = {
         ("", "/app"): ("/app", "/app", ""),
         ("", "/app/"): ("/app", "/app", "/"),
         ("", "/app//x/.."): ("/app", "/app", "//x/.."),
-        ("", "/apple"): ("/app", "", "/apple"),
-        ("", "/"): ("/app", "", "/"),
+        ("", "/apple"): ("404", "", "/apple"),
+        ("", "/"): ("404", "", "/"),
         # the web server split the path itself
         ("/app", "/x"): ("/app", "/app", "/x"),
         # nginx with SCRIPT_NAME and PATH_INFO both the whole path
