@@ -28,7 +28,7 @@ from emperor.system.logs import LineCutter
 from emperor.system.scoreboard import Scoreboard
 from emperor.worker import READY
 
-SIGNALS = {Action.TERM: signal.SIGTERM, Action.KILL: signal.SIGKILL}
+SIGNALS = {Action.RETIRE: signal.SIGHUP, Action.TERM: signal.SIGTERM, Action.KILL: signal.SIGKILL}
 
 Serve = Callable[[int, int], int]
 """What a worker does: (its index, the descriptor to report on) → exit code."""
@@ -75,13 +75,16 @@ class Crew:
         for seat in self._seats:
             self._fork(seat)
 
-    def drain(self, seconds: float) -> None:
-        """Nobody new; everybody finishes within ``seconds``. Asked again with less, less it is."""
+    def drain(self, seconds: float, how: Event = Event.DRAIN) -> None:
+        """Nobody new; everybody finishes within ``seconds``. Asked again with less, less it is.
+
+        ``how``: DRAIN, or RETIRE, which keeps idle connections open for a last request each.
+        """
         self._draining = True
         for seat in self._seats:
             if seat.timer is not None:
                 seat.timer.cancel()
-            self._step(seat, Event.DRAIN)
+            self._step(seat, how)
         deadline = self._loop.now() + seconds
         if self.drain_deadline is None or deadline < self.drain_deadline:
             self.drain_deadline = deadline

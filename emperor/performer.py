@@ -149,10 +149,10 @@ class Performer:
         crib = self._cribs.get(order.number)
         if crib is None or crib.exited:
             return
-        if order.action is Action.TERM:
-            processes.terminate(crib.child)
-        else:
+        if order.action is Action.KILL:
             processes.kill_group(crib.child)
+        else:
+            processes.drain(crib.child, retire=order.action is Action.RETIRE)
 
     def keep(self, order: Keep) -> None:
         self.holdings.prune(order.spec)

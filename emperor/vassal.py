@@ -21,6 +21,7 @@ from emperor.errors import EmperorError, ListenError, LoadError
 from emperor.model import UNIX, Address
 from emperor.supervision.channel import Failed, Listening, Serving, WorkerReport, Workers
 from emperor.supervision.commission import CHECK, UNLINK, Commission
+from emperor.supervision.generation import Event
 from emperor.system import listeners as sockets
 from emperor.system import prctl
 from emperor.system.eventloop import Loop
@@ -176,6 +177,7 @@ class _Vassal:
         loop, pid = self._loop, self._commission.parent
         loop.on_signal(signal.SIGCHLD, self._crew.reap)
         loop.on_signal(signal.SIGTERM, lambda: self._crew.drain(self._spec.reload_mercy))
+        loop.on_signal(signal.SIGHUP, lambda: self._crew.drain(self._spec.reload_mercy, Event.RETIRE))
         loop.on_signal(signal.SIGINT, lambda: None)
         loop.on_signal(signal.SIGUSR1, self._reopen)
         loop.watch(self._uplink.fileno(), self._orphaned)

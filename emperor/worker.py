@@ -1,7 +1,7 @@
 """A worker: a fork of its vassal that answers requests until it is told to drain.
 
-It promises: TERM, or the vassal's death, means finish what is in flight and go; after ``reload_mercy`` the kernel ends
-it, whatever the app does.
+It promises: TERM, or the vassal's death, means finish what is in flight and go; HUP means the same, but idle kept
+connections get one more answer each. After ``reload_mercy`` the kernel ends it, whatever the app does.
 
 This module runs in vassals: standard library, Python 3.9.
 """
@@ -35,7 +35,8 @@ def work(
     parent: int,
 ) -> int:
     """Serve until drained; the exit code. ``application`` None: import it here (lazy-apps)."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if not prctl.die_with_parent(signal.SIGTERM, parent):
         return 0
@@ -48,10 +49,12 @@ def work(
 
     def drain(signum: int, frame: Any) -> None:
         # The kernel's own alarm: it also ends an app that never comes back to Python.
-        signal.setitimer(signal.ITIMER_REAL, spec.reload_mercy + 0.5)
-        server.drain()
+        if not signal.getitimer(signal.ITIMER_REAL)[0]:
+            signal.setitimer(signal.ITIMER_REAL, spec.reload_mercy + 0.5)
+        server.drain(keep_idle=signum == signal.SIGHUP)
 
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, drain)
     signal.signal(signal.SIGTERM, drain)
     os.write(report, READY)
     os.close(report)

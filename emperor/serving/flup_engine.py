@@ -51,6 +51,7 @@ class Server:
         self._flup = _flup_server(application, settings, self._turns, self)
         self._accepting = threading.Lock()
         self._drain_began: Optional[float] = None
+        self._keep_idle = True
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
     @property
@@ -61,7 +62,8 @@ class Server:
     def patience_is_over(self) -> bool:
         """Is it time to close connections that are kept and idle?"""
         began = self._drain_began
-        return began is not None and time.monotonic() >= began + self._settings.patience_with_kept
+        patience = self._settings.patience_with_kept if self._keep_idle else 0.0
+        return began is not None and time.monotonic() >= began + patience
 
     def run(self) -> None:
         """Serve until drained. Only the main thread may call it, once."""
@@ -81,10 +83,11 @@ class Server:
             os.close(self._wake_write)
             self._wake_write = -1
 
-    def drain(self) -> None:
-        """Stop accepting and let ``run`` return. A signal handler of the main thread may call it, repeatedly."""
+    def drain(self, keep_idle: bool = True) -> None:
+        """As the native server's."""
         if self._drain_began is None:
             self._drain_began = time.monotonic()
+        self._keep_idle = self._keep_idle and keep_idle
         if self._wake_write >= 0:
             with contextlib.suppress(BlockingIOError):
                 os.write(self._wake_write, b"\0")
@@ -199,6 +202,12 @@ def _hang_up(connection: socket.socket) -> None:
     connection.close()
 
 
+def _mend_path(params: dict[str, str]) -> None:
+    """nginx's stock fastcgi_params send the whole path as SCRIPT_NAME; flup would leave it there (its fault 8)."""
+    if "PATH_INFO" not in params and params.get("SERVER_SOFTWARE", "").startswith("nginx"):
+        params["PATH_INFO"], params["SCRIPT_NAME"] = params.get("SCRIPT_NAME", ""), ""
+
+
 def _joined(block: bytes, more: bytes, limit: int) -> bytes:
     """flup reads each record by itself, and takes the rest of a pair for new ones."""
     if len(block) + len(more) > limit:
@@ -222,6 +231,7 @@ def _engine_class(flup: Any, turns: _Turns) -> Any:
             failed = True
             try:
                 request.params.pop("HTTP_PROXY", None)
+                _mend_path(request.params)
                 result = super().handler(request)
                 failed = False
                 return result

@@ -77,6 +77,7 @@ class Server:
         self._hurried = False
         self._sweep_at = 0.0
         self._drain_began: Optional[float] = None
+        self._keep_idle = True
         self._wake_read = self._wake_write = -1
         self._epoll: Any = None
         # While a thread serves a connection, no other may hear of it; a lone thread cannot be in two places.
@@ -102,11 +103,18 @@ class Server:
         if not any(thread.is_alive() for thread in others):
             self._close()
 
-    def drain(self) -> None:
-        """Stop accepting and let ``run`` return. A signal handler of the main thread may call it, repeatedly."""
+    def drain(self, keep_idle: bool = True) -> None:
+        """Stop accepting and let ``run`` return. A signal handler of the main thread may call it, repeatedly.
+
+        ``keep_idle``: idle kept connections stay open for one more request each, as ``Settings`` says. Closing one as
+        a request arrives makes nginx repeat a GET and fail a POST; without it they are closed now.
+        """
         if self._drain_began is None:
             self._drain_began = time.monotonic()
-            self._wake_leader()
+        if not keep_idle:
+            self._keep_idle = False
+            self._sweep_at = 0.0
+        self._wake_leader()
 
     # --- what each thread does ---
 
@@ -208,11 +216,14 @@ class Server:
         draining = self._drain_began is not None
         if not draining:
             self._listen(True)
-        kept_too = draining and now >= (self._drain_began or 0.0) + self._settings.patience_with_kept
+        patience = self._settings.patience_with_kept if self._keep_idle else 0.0
+        kept_too = draining and now >= (self._drain_began or 0.0) + patience
         self._hurried = False
+        speaking = {fd for fd, _ in self._pending}
         for fd, peer in list(self._peers.items()):
             if peer.deadline is None:
-                overdue = kept_too
+                # A request that is here already is answered.
+                overdue = kept_too and fd not in speaking
             else:
                 self._hurried = True
                 overdue = now >= peer.deadline

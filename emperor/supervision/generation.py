@@ -18,6 +18,8 @@ class Phase(Enum):
     """The process runs; it has not said that it serves."""
     READY = "ready"
     """It said so."""
+    RETIRING = "retiring"
+    """A younger one serves: it finishes what it has, and keeps idle connections open for a last request each."""
     DRAINING = "draining"
     """It was told to finish what it has and to go."""
     DEAD = "dead"
@@ -26,8 +28,10 @@ class Phase(Enum):
 class Event(Enum):
     READY = "ready"
     """Its own word."""
+    RETIRE = "retire"
+    """A younger generation has taken over."""
     DRAIN = "drain"
-    """Somebody wants it to end, gracefully."""
+    """Somebody wants it to end, gracefully; nobody takes over, or somebody is waiting for its end."""
     KILL = "kill"
     """Somebody wants it to end, now."""
     DEADLINE = "deadline"
@@ -37,6 +41,7 @@ class Event(Enum):
 
 
 class Action(Enum):
+    RETIRE = "retire"
     TERM = "term"
     KILL = "kill"
 
@@ -78,24 +83,37 @@ def born(number: int, patience: Patience, now: float) -> Generation:
     return Generation(number, Phase.STARTING, now, patience, deadline=now + patience.start)
 
 
+LEAVING = (Phase.RETIRING, Phase.DRAINING)
+"""It was told to go: its end is no failure."""
+
 TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Action, ...]]] = {
     (Phase.STARTING, Event.READY): (Phase.READY, ()),
+    (Phase.STARTING, Event.RETIRE): (Phase.DRAINING, (Action.TERM,)),
     (Phase.STARTING, Event.DRAIN): (Phase.DRAINING, (Action.TERM,)),
     (Phase.STARTING, Event.KILL): (Phase.DRAINING, (Action.KILL,)),
     # A start that takes too long has nothing in flight that could be lost.
     (Phase.STARTING, Event.DEADLINE): (Phase.DRAINING, (Action.KILL,)),
     (Phase.STARTING, Event.EXITED): (Phase.DEAD, ()),
     (Phase.READY, Event.READY): (Phase.READY, ()),
+    (Phase.READY, Event.RETIRE): (Phase.RETIRING, (Action.RETIRE,)),
     (Phase.READY, Event.DRAIN): (Phase.DRAINING, (Action.TERM,)),
     (Phase.READY, Event.KILL): (Phase.DRAINING, (Action.KILL,)),
     (Phase.READY, Event.DEADLINE): (Phase.READY, ()),
     (Phase.READY, Event.EXITED): (Phase.DEAD, ()),
+    (Phase.RETIRING, Event.READY): (Phase.RETIRING, ()),
+    (Phase.RETIRING, Event.RETIRE): (Phase.RETIRING, ()),
+    (Phase.RETIRING, Event.DRAIN): (Phase.DRAINING, (Action.TERM,)),
+    (Phase.RETIRING, Event.KILL): (Phase.DRAINING, (Action.KILL,)),
+    (Phase.RETIRING, Event.DEADLINE): (Phase.DRAINING, (Action.KILL,)),
+    (Phase.RETIRING, Event.EXITED): (Phase.DEAD, ()),
     (Phase.DRAINING, Event.READY): (Phase.DRAINING, ()),
+    (Phase.DRAINING, Event.RETIRE): (Phase.DRAINING, ()),
     (Phase.DRAINING, Event.DRAIN): (Phase.DRAINING, ()),
     (Phase.DRAINING, Event.KILL): (Phase.DRAINING, (Action.KILL,)),
     (Phase.DRAINING, Event.DEADLINE): (Phase.DRAINING, (Action.KILL,)),
     (Phase.DRAINING, Event.EXITED): (Phase.DEAD, ()),
     (Phase.DEAD, Event.READY): (Phase.DEAD, ()),
+    (Phase.DEAD, Event.RETIRE): (Phase.DEAD, ()),
     (Phase.DEAD, Event.DRAIN): (Phase.DEAD, ()),
     (Phase.DEAD, Event.KILL): (Phase.DEAD, ()),
     (Phase.DEAD, Event.DEADLINE): (Phase.DEAD, ()),
@@ -105,15 +123,16 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Action, ...]]] = {
 
 def step(generation: Generation, event: Event, now: float) -> tuple[Generation, tuple[Action, ...]]:
     """What becomes of it, and what the owner has to do to the process."""
-    phase, actions = TABLE[generation.phase, event]
-    if phase is generation.phase:
-        if event is Event.DEADLINE:
-            # Killed once is killed; only the kernel's word is still to come.
-            generation = replace(generation, deadline=None)
-        return generation, actions
-    if phase is Phase.READY:
-        return replace(generation, phase=phase, ready_at=now, deadline=None), actions
-    if phase is Phase.DRAINING:
-        late = event is Event.DEADLINE
-        return replace(generation, phase=phase, deadline=now + generation.patience.drain, late=late), actions
-    return replace(generation, phase=phase, deadline=None), actions
+    before = generation.phase
+    phase, actions = TABLE[before, event]
+    after = replace(generation, phase=phase)
+    if event is Event.DEADLINE or phase is Phase.DEAD:
+        # Killed once is killed: only the kernel's word is still to come.
+        after = replace(
+            after, deadline=None, late=generation.late or (before is Phase.STARTING and event is Event.DEADLINE)
+        )
+    elif phase is Phase.READY and before is not Phase.READY:
+        after = replace(after, ready_at=now, deadline=None)
+    elif phase in LEAVING and before not in LEAVING:
+        after = replace(after, deadline=now + generation.patience.drain)
+    return after, actions

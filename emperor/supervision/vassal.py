@@ -246,7 +246,7 @@ def _on_ready(draft: _Draft, event: Ready) -> None:
         return
     draft.drive("incoming", gen.Event.READY)
     if draft.vassal.serving is not None:
-        draft.drive("serving", gen.Event.DRAIN)
+        draft.drive("serving", gen.Event.RETIRE)
     spec = draft.vassal.incoming_spec
     assert spec is not None
     draft.put(
@@ -273,7 +273,7 @@ def _on_exited(draft: _Draft, event: Exited) -> None:
     if not slot:
         return
     one: Generation = getattr(draft.vassal, slot)
-    expected = one.phase is Phase.DRAINING and not one.late
+    expected = one.phase in gen.LEAVING and not one.late
     draft.put(**{slot: None}, last_exit=event.exit)
     if slot == "incoming":
         draft.put(incoming_spec=None)
@@ -351,7 +351,10 @@ def _settle(draft: _Draft) -> None:
         return
     if draft.vassal.serving is None and draft.vassal.incoming is None:
         _start_anew(draft)
-    elif draft.vassal.reload_wanted and draft.vassal.outgoing is None:
+    elif draft.vassal.reload_wanted and draft.vassal.outgoing is not None:
+        # Two at a time: the oldest is not waited for longer than its requests in flight need.
+        draft.drive("outgoing", gen.Event.DRAIN)
+    elif draft.vassal.reload_wanted:
         _start_beside(draft)
 
 

@@ -30,11 +30,13 @@ class LineCutter:
 
     def feed(self, data: bytes) -> list[str]:
         *whole, rest = (self._rest + data).split(b"\n")
-        while len(rest) > MAX_LINE:
-            whole.append(rest[:MAX_LINE])
+        lines = [text for line in whole for text in _pieces(line)]
+        # A last carriage return may belong to a newline that is still to come.
+        while len(rest.removesuffix(b"\r")) > MAX_LINE:
+            lines.append(_text(rest[:MAX_LINE]))
             rest = rest[MAX_LINE:]
         self._rest = rest
-        return [text for line in whole for text in _pieces(line)]
+        return lines
 
     def flush(self) -> list[str]:
         """What is left when the stream ends without a newline."""
@@ -43,9 +45,12 @@ class LineCutter:
 
 
 def _pieces(line: bytes) -> list[str]:
-    line = line.rstrip(b"\r")
-    cut = [line[start : start + MAX_LINE] for start in range(0, len(line), MAX_LINE)] or [b""]
-    return [printable(piece.decode("utf-8", "backslashreplace")) for piece in cut]
+    line = line.removesuffix(b"\r")
+    return [_text(line[start : start + MAX_LINE]) for start in range(0, len(line), MAX_LINE)] or [""]
+
+
+def _text(piece: bytes) -> str:
+    return printable(piece.decode("utf-8", "backslashreplace"))
 
 
 class Ring:

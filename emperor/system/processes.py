@@ -136,10 +136,10 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def terminate(child: Child) -> None:
-    """TERM to the vassal alone: it drains its workers itself."""
+def drain(child: Child, retire: bool) -> None:
+    """TERM, or HUP to retire, to the vassal alone: it drains its workers itself."""
     with contextlib.suppress(ProcessLookupError):
-        signal.pidfd_send_signal(child.pidfd, signal.SIGTERM)
+        signal.pidfd_send_signal(child.pidfd, signal.SIGHUP if retire else signal.SIGTERM)
 
 
 def ask_to_reopen(child: Child) -> None:

@@ -1,0 +1,236 @@
+"""Log lines on real files and pipes."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from emperor.system.logs import MAX_LINE, LineCutter, LogFile, Ring, append, open_for_append, stamp
+from tests.integration.kernel_world import fds_of
+
+FULL = "/dev/full"
+
+
+def cut(*pieces: bytes) -> list[str]:
+    """The lines of a stream that arrives in these pieces."""
+    cutter = LineCutter()
+    lines = [line for piece in pieces for line in cutter.feed(piece)]
+    return lines + cutter.flush()
+
+
+@pytest.mark.parametrize(
+    "stream, lines",
+    [
+        (b"", []),
+        (b"one\n", ["one"]),
+        (b"one\ntwo\n", ["one", "two"]),
+        (b"one\n\ntwo", ["one", "", "two"]),
+        (b"\n\n", ["", ""]),
+        (b"dos\r\nunix\n", ["dos", "unix"]),
+        ("grün €\n".encode(), ["grün €"]),
+        (b"no \xff\xfe text\n", ["no \\xff\\xfe text"]),
+        (b"half \xe2\x82\n", ["half \\xe2\\x82"]),
+        (b"\x1b[31mred\x07\x00\n", ["\\x1b[31mred\\x07\\x00"]),
+        (b"tab\tstays\n", ["tab\tstays"]),
+        ("c1 \x9b dir \u202e line \u2028\n".encode(), ["c1 \\x9b dir \\u202e line \\u2028"]),
+        (b"progress\rprogress\n", ["progress\\x0dprogress"]),
+    ],
+)
+def test_lines_are_the_same_wherever_the_stream_is_split(stream: bytes, lines: list[str]) -> None:
+    assert cut(stream) == lines
+    for middle in range(len(stream) + 1):
+        assert cut(stream[:middle], stream[middle:]) == lines, middle
+    assert cut(*(stream[at : at + 1] for at in range(len(stream)))) == lines
+
+
+LONG = [
+    b"x" * MAX_LINE + b"\n",
+    b"x" * MAX_LINE + b"\r\n",
+    b"x" * (MAX_LINE - 1) + b"\ry\n",
+    b"x" * (MAX_LINE + 1) + b"\n",
+    b"x" * (2 * MAX_LINE) + b"\r\n",
+    b"x" * (3 * MAX_LINE + 5) + b"\nshort\n",
+    b"x" * (MAX_LINE - 1) + "€".encode() + b"y\n",
+    b"x" * (5 * MAX_LINE),
+]
+
+
+@pytest.mark.parametrize("stream", LONG, ids=range(len(LONG)))
+def test_a_long_line_is_cut_at_the_same_places_wherever_it_is_split(stream: bytes) -> None:
+    whole = cut(stream)
+    near = {at + off for at in range(0, len(stream) + 1, MAX_LINE) for off in range(-4, 5)}
+    for middle in sorted(at for at in near if 0 <= at <= len(stream)):
+        assert cut(stream[:middle], stream[middle:]) == whole, middle
+    dice = random.Random(7)
+    for _ in range(50):
+        first, second = sorted(dice.randrange(len(stream)) for _ in range(2))
+        assert cut(stream[:first], stream[first:second], stream[second:]) == whole, (first, second)
+
+
+def test_a_long_line_loses_nothing() -> None:
+    stream = bytes(65 + at % 26 for at in range(3 * MAX_LINE + 5))
+    lines = cut(stream + b"\n")
+    assert [len(line) for line in lines] == [MAX_LINE, MAX_LINE, MAX_LINE, 5]
+    assert "".join(lines).encode() == stream
+
+
+def test_a_stream_without_a_newline_is_not_hoarded() -> None:
+    cutter = LineCutter()
+    for _ in range(100):
+        assert sum(map(len, cutter.feed(b"x" * 10_000))) >= 10_000 - MAX_LINE
+    assert len("".join(cutter.flush())) <= MAX_LINE
+
+
+def test_the_ring_keeps_the_last_lines_and_counts_all() -> None:
+    ring = Ring(size=3)
+    for number in range(5):
+        ring.add(str(number))
+    assert ring.count == 5
+    assert ring.last(10) == ["2", "3", "4"]
+    assert ring.last(2) == ["3", "4"]
+    assert ring.last(0) == []
+
+
+def test_a_follower_of_the_ring_is_told_what_came_since() -> None:
+    ring = Ring(size=3)
+    ring.add("0")
+    seen = ring.count
+    assert ring.since(seen) == []
+    ring.add("1")
+    ring.add("2")
+    assert ring.since(seen) == ["1", "2"]
+    for number in range(3, 9):
+        ring.add(str(number))
+    assert ring.since(seen) == ["6", "7", "8"]
+    assert ring.since(ring.count + 5) == []
+
+
+def test_a_stamp_is_local_time_to_the_millisecond(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC-5:30")
+    time.tzset()
+    try:
+        assert stamp(1_700_000_000.25) == "2023-11-15T03:43:20.250+0530"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[LogFile]:
+    log = LogFile(lambda: open_for_append(str(tmp_path / "app.log")))
+    assert log.error == ""
+    yield log
+    log.close()
+
+
+def test_lines_are_appended_to_what_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "app.log"
+    path.write_text("old\n")
+    log = LogFile(lambda: open_for_append(str(path)))
+    log.write("new")
+    log.close()
+    assert path.read_text() == "old\nnew\n"
+
+
+def test_a_new_log_is_not_for_everybody(tmp_path: Path, file: LogFile) -> None:
+    assert (tmp_path / "app.log").stat().st_mode & 0o137 == 0
+
+
+def test_after_a_rename_lines_go_to_the_old_file_until_reopen(tmp_path: Path, file: LogFile) -> None:
+    path, rotated = tmp_path / "app.log", tmp_path / "app.log.1"
+    file.write("one")
+    path.rename(rotated)
+    file.write("two")
+    assert not path.exists()
+    before = fds_of()
+    file.reopen()
+    file.write("three")
+    assert rotated.read_text() == "one\ntwo\n"
+    assert path.read_text() == "three\n"
+    assert len(fds_of()) == len(before)
+    assert file.dropped == 0
+
+
+def test_when_reopening_fails_the_old_file_stays_in_use(tmp_path: Path) -> None:
+    opened = [os.open(tmp_path / "app.log", os.O_WRONLY | os.O_CREAT)]
+
+    def opener() -> int:
+        if not opened:
+            raise PermissionError(13, "Permission denied")
+        return opened.pop()
+
+    log = LogFile(opener)
+    log.reopen()
+    assert log.error == "Permission denied"
+    log.write("still here")
+    log.close()
+    assert (tmp_path / "app.log").read_text() == "still here\n"
+
+
+def test_a_log_that_cannot_be_opened_counts_what_it_loses(tmp_path: Path) -> None:
+    log = LogFile(lambda: open_for_append(str(tmp_path / "missing" / "app.log")))
+    assert log.error == "No such file or directory"
+    log.write("lost")
+    log.write("lost")
+    assert log.dropped == 2
+    log.close()
+    log.write("after the end")
+    assert log.dropped == 3
+
+
+def test_a_full_disk_costs_lines_and_is_counted() -> None:
+    log = LogFile(lambda: os.open(FULL, os.O_WRONLY))
+    for _ in range(3):
+        log.write("no space left on device")
+    assert log.dropped == 3
+    log.close()
+
+
+def test_a_pipe_that_nobody_reads_never_blocks() -> None:
+    """Its end is blocking: ours is not the only process that may hold it."""
+    read, write = os.pipe()
+    results = [append(write, f"line {number} " + "x" * 9000) for number in range(20)]
+    assert results[0] and not results[-1]
+    os.read(read, 65536)
+    assert append(write, "there is room again")
+    os.close(read)
+    assert not append(write, "nobody listens")
+    os.close(write)
+
+
+def test_a_line_that_fits_is_whole(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    line = "y" * 20_000
+    assert append(write, line)
+    assert os.read(read, 65536) == line.encode() + b"\n"
+    os.close(read)
+    os.close(write)
+
+
+def test_what_utf_8_cannot_say_is_escaped(tmp_path: Path, file: LogFile) -> None:
+    file.write("lone \udcff surrogate")
+    assert (tmp_path / "app.log").read_bytes() == b"lone \\udcff surrogate\n"
+
+
+def test_a_link_at_the_end_of_the_path_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "app.log").symlink_to(tmp_path / "victim")
+    with pytest.raises(OSError):
+        open_for_append(str(tmp_path / "app.log"))
+    assert not (tmp_path / "victim").exists()
+
+
+def test_a_fifo_without_a_reader_does_not_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "app.log")
+    with pytest.raises(OSError):
+        open_for_append(str(tmp_path / "app.log"))
+
+
+def test_the_log_is_closed_in_programs_that_are_started(tmp_path: Path) -> None:
+    fd = open_for_append(str(tmp_path / "app.log"))
+    assert not os.get_inheritable(fd)
+    os.close(fd)
