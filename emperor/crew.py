@@ -26,9 +26,13 @@ from emperor.supervision.generation import Action, Event, Generation, Patience, 
 from emperor.system.eventloop import Loop, Timer
 from emperor.system.logs import LineCutter
 from emperor.system.scoreboard import Scoreboard
-from emperor.worker import READY
+from emperor.worker import READY, ending, finish
 
 SIGNALS = {Action.RETIRE: signal.SIGHUP, Action.TERM: signal.SIGTERM, Action.KILL: signal.SIGKILL}
+DRAINING = (signal.SIGTERM, signal.SIGHUP)
+
+MAX_READS = 16
+"""A pipe holds at most 1 MiB (pipe(7)); what is written while we read may never end."""
 
 Serve = Callable[[int, int], int]
 """What a worker does: (its index, the descriptor to report on) → exit code."""
@@ -104,18 +108,20 @@ class Crew:
 
     def _fork(self, seat: Seat) -> None:
         self._board.clear(seat.index)
-        output_read, output_write = os.pipe2(os.O_CLOEXEC)
-        report_read, report_write = os.pipe2(os.O_CLOEXEC)
         sys.stdout.flush()
         sys.stderr.flush()
+        pipes: list[int] = []
         try:
-            pid = os.fork()
+            pipes += os.pipe2(os.O_CLOEXEC)
+            pipes += os.pipe2(os.O_CLOEXEC)
+            pid = _deaf_fork()
         except OSError as error:
-            for fd in (output_read, output_write, report_read, report_write):
+            for fd in pipes:
                 os.close(fd)
             self._ears.lines(seat.index, [f"worker {seat.index + 1}: fork: {error.strerror} -- trying again"])
             self._later(seat)
             return
+        output_read, output_write, report_read, report_write = pipes
         if pid == 0:
             os.close(output_read)
             os.close(report_read)
@@ -139,6 +145,7 @@ class Crew:
         code = 70
         try:
             self._loop.close()
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, DRAINING)
             self._close_ours()
             for other in self._seats:
                 for fd in (other.output, other.report):
@@ -153,7 +160,7 @@ class Crew:
         except BaseException:
             traceback.print_exc()
         finally:
-            _finish(code)
+            finish(code)
 
     def _hear(self, seat: Seat) -> None:
         try:
@@ -222,7 +229,7 @@ class Crew:
 
     def _drain_output(self, seat: Seat) -> None:
         """Its last words, then let go, even if a process of the app's still holds the other end."""
-        while seat.output >= 0:
+        for _ in range(MAX_READS if seat.output >= 0 else 0):
             try:
                 data = os.read(seat.output, 65536)
             except BlockingIOError:
@@ -256,6 +263,18 @@ class Crew:
         )
 
 
+def _deaf_fork() -> int:
+    """Fork with the drain signals held back: the fork would take one with its vassal's handlers, and lose it."""
+    pid = -1
+    signal.pthread_sigmask(signal.SIG_BLOCK, DRAINING)
+    try:
+        pid = os.fork()
+    finally:
+        if pid != 0:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, DRAINING)
+    return pid
+
+
 def _state(seat: Seat, busy: int) -> str:
     if seat.generation is None:
         return "backoff"
@@ -273,30 +292,3 @@ def _rss(pid: int) -> int:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError, ValueError):
         return 0
-
-
-def ending(status: int) -> str:
-    """A wait status in words."""
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        try:
-            return f"killed by {signal.Signals(number).name}"
-        except ValueError:
-            return f"killed by signal {number}"
-    return f"exited with code {os.WEXITSTATUS(status)}"
-
-
-def _finish(code: int) -> NoReturn:
-    """End as a program ends: the app's atexit functions run, then the process is gone."""
-    import atexit
-    import threading
-
-    try:
-        threading._shutdown()  # type: ignore[attr-defined]  # waits for the app's non-daemon threads, as Python's own end does
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        os._exit(code)

@@ -42,6 +42,10 @@ def listing(place: str) -> Listing:
         if os.path.isdir(place) or not glob.has_magic(place):
             paths = [os.path.join(place, entry) for entry in os.listdir(place)]
         else:
+            folder = os.path.dirname(place) or "."
+            if not glob.has_magic(folder):
+                # Of a folder that cannot be read, glob says the same as of an empty one.
+                os.listdir(folder)
             paths = glob.glob(place)
     except OSError as error:
         return Listing({}, missing=error.strerror or str(error))
@@ -96,6 +100,7 @@ class Inis:
         self._watch = Watch(loop, self.look, lambda message: journal.warning("emperor", message))
         self._look = Look()
         self._paths: dict[str, str] = {}
+        self._origin: dict[str, str] = {}
         self._told: set[str] = set()
         self._missing: dict[str, str] = {}
         self._again: Timer | None = None
@@ -145,14 +150,14 @@ class Inis:
             names = found.names
             if found.missing:
                 # Nothing is known of it, so nothing has changed.
-                names = {name: path for name, path in self._paths.items() if os.path.dirname(path) == place}
+                names = {name: path for name, path in self._paths.items() if self._origin[name] == place}
             for path in found.odd:
                 self._once(path, "is not a vassal's name -- ignored (NAME.ini: letters, digits, _ . @ -, at most 64)")
             for name, path in names.items():
                 if name in paths:
                     self._once(path, f"{name} is already {paths[name]} -- ignored")
                     continue
-                paths[name] = path
+                paths[name], self._origin[name] = path, place
                 seen[name] = self._look.known.get(name) if found.missing else signature(path)
         self._paths = {**{n: p for n, p in self._paths.items() if n in self._look.known}, **paths}
         return seen

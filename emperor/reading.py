@@ -79,7 +79,8 @@ class Reader:
             return Reading(Checked(None, (Problem(path, 0, "", reason),)), None)
         if opened.authority.kind == NOBODY:
             # It was not read: what it says is nobody's word.
-            return Reading(Checked(None, (Problem(path, 0, "", opened.authority.reason),)), opened.authority)
+            reason = opened.authority.reason.removeprefix(f"{path}: ")
+            return Reading(Checked(None, (Problem(path, 0, "", reason),)), opened.authority)
         rows, problems = self._rows(opened.text, path, opened.authority, more)
         if not rows and problems:
             return Reading(Checked(None, problems), opened.authority)

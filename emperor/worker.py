@@ -8,13 +8,16 @@ This module runs in vassals: standard library, Python 3.9.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
 import socket
 import sys
+import threading
+import traceback
 from collections.abc import Sequence
-from typing import Any, Optional
+from typing import Any, NoReturn, Optional
 
 from emperor.errors import EmperorError, LoadError
 from emperor.model import VassalSpec
@@ -43,8 +46,8 @@ def work(
     try:
         server = _server(spec, listeners, load(spec) if application is None else application, tally)
     except EmperorError as error:
-        traceback = error.traceback if isinstance(error, LoadError) else ""
-        os.write(report, json.dumps([str(error)[:1024], traceback[-4096:]]).encode("ascii"))
+        text = error.traceback if isinstance(error, LoadError) else ""
+        os.write(report, json.dumps([str(error)[:1024], text[-4096:]]).encode("ascii"))
         return 22
 
     def drain(signum: int, frame: Any) -> None:
@@ -79,3 +82,27 @@ def _server(spec: VassalSpec, listeners: Sequence[tuple[socket.socket, str]], ap
 
         return flup_engine.Server(listeners, application, settings, tally)
     return Server(listeners, application, settings, tally)
+
+
+def ending(status: int) -> str:
+    """A wait status in words."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        try:
+            return f"killed by {signal.Signals(number).name}"
+        except ValueError:
+            return f"killed by signal {number}"
+    return f"exited with code {os.WEXITSTATUS(status)}"
+
+
+def finish(code: int) -> NoReturn:
+    """End as a program ends: the app's atexit functions run, then the process is gone."""
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]  # waits for the app's non-daemon threads, as Python's own end does
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)

@@ -161,6 +161,8 @@ class Server:
     def _next(self) -> Optional[Peer]:
         """Wait for one piece of work: a new connection, or a known one that has something to say."""
         if self._drain_began is not None and self._listening:
+            # EPOLLEXCLUSIVE may have woken us alone: what we were woken for is ours, or nobody hears of it.
+            self._pending += self._epoll.poll(0, _AT_ONCE)
             self._listen(False)
         if not self._pending:
             self._pending = self._epoll.poll(self._patience(), _AT_ONCE)
@@ -180,8 +182,6 @@ class Server:
         return self._peers.pop(fd, None)
 
     def _accept(self, fd: int, now: float) -> Optional[Peer]:
-        if self._drain_began is not None or not self._listening:
-            return None
         listener, kind, gateway = self._listeners[fd]
         try:
             accepted, _ = listener.accept()
@@ -235,7 +235,9 @@ class Server:
     def _is_done(self) -> bool:
         if self._drain_began is None:
             return False
-        return not self._peers or self._time_left() <= 0
+        if self._time_left() <= 0:
+            return True
+        return not (self._peers or self._pending or self._listening)
 
     def _time_left(self) -> float:
         began = self._drain_began

@@ -88,10 +88,17 @@ _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
 def encode(message: Message) -> bytes:
-    """One datagram. Long texts lose their middle rather than their end: the end is where the reason stands."""
+    """One datagram. Long texts lose their middle rather than their end: the end is where the reason stands.
+
+    No character takes more than six bytes.
+    """
     if isinstance(message, Failed):
         message = Failed(clip(message.reason, MAX_LINE), clip(message.traceback, MAX_TEXT))
-    data = json.dumps([_NAMES[type(message)], asdict(message)]).encode("ascii")
+    elif isinstance(message, Lines):
+        message = Lines(tuple(clip(line, MAX_LINE) for line in message.lines), message.dropped)
+    # ASCII would spend twelve bytes on each character beyond U+FFFF.
+    text = json.dumps([_NAMES[type(message)], asdict(message)], ensure_ascii=False)
+    data = text.encode("utf-8", "surrogatepass")
     if len(data) > MAX_DATAGRAM:
         if isinstance(message, Failed):
             return encode(Failed(clip(message.reason, 512), clip(message.traceback, MAX_TEXT // 4)))
@@ -102,12 +109,18 @@ def encode(message: Message) -> bytes:
 def decode(data: bytes) -> Message:
     """The inverse, for bytes from somebody who may lie."""
     try:
-        name, raw = json.loads(data)
+        name, raw = _list(json.loads(data))
         return _BUILD[name](raw)
     except ChannelError:
         raise
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ChannelError(f"channel: not a message of ours: {type(error).__name__}") from None
+
+
+def _list(raw: Any) -> list[Any]:
+    if type(raw) is not list:
+        raise ChannelError("channel: a list is something else")
+    return raw
 
 
 def _number(raw: Any) -> int:
@@ -135,20 +148,21 @@ def _failed(raw: Any) -> Message:
 
 
 def _lines(raw: Any) -> Message:
-    return Lines(tuple(printable(_text(one, 2 * MAX_LINE)) for one in raw["lines"]), _number(raw["dropped"]))
+    return Lines(tuple(printable(_text(one, 2 * MAX_LINE)) for one in _list(raw["lines"])), _number(raw["dropped"]))
 
 
 def _workers(raw: Any) -> Message:
-    if len(raw["workers"]) > MAX_WORKERS:
+    workers = _list(raw["workers"])
+    if len(workers) > MAX_WORKERS:
         raise ChannelError("channel: too many workers")
-    return Workers(tuple(_worker(one) for one in raw["workers"]))
+    return Workers(tuple(_worker(one) for one in workers))
 
 
 def _worker(raw: Any) -> WorkerReport:
     return WorkerReport(
         _number(raw["id"]),
         _number(raw["pid"]),
-        _text(raw["state"], 16),
+        printable(_text(raw["state"], 16)),
         _number(raw["requests"]),
         _number(raw["exceptions"]),
         _number(raw["rss"]),

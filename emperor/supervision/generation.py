@@ -135,4 +135,7 @@ def step(generation: Generation, event: Event, now: float) -> tuple[Generation, 
         after = replace(after, ready_at=now, deadline=None)
     elif phase in LEAVING and before not in LEAVING:
         after = replace(after, deadline=now + generation.patience.drain)
+    elif event is Event.DRAIN:
+        # By now it is wanted gone anyway: what was a failure is an order.
+        after = replace(after, late=False)
     return after, actions

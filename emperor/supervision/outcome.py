@@ -19,11 +19,13 @@ class Ticket:
 Outcome = tuple[bool, str]
 """Did it work, and the words for it."""
 
+REMOVED = "its ini was removed"
+
 
 def outcome(ticket: Ticket, now: Optional[Vassal]) -> Optional[Outcome]:
     """None: not yet. ``now`` None: the vassal is gone."""
     if now is None:
-        return (True, "stopped") if ticket.verb == "stop" else (False, "its ini was removed")
+        return (True, "stopped") if ticket.verb == "stop" else (False, REMOVED)
     return _RULES[ticket.verb](ticket.before, now)
 
 
@@ -36,8 +38,8 @@ def _stop(before: Vassal, now: Vassal) -> Optional[Outcome]:
 
 
 def _start(before: Vassal, now: Vassal) -> Optional[Outcome]:
-    if before.serving is not None and before.serving.serving and now.serving == before.serving:
-        return True, "already running"
+    if now.running:
+        return True, "already running" if before.running and now.serving == before.serving else "started"
     return _up(before, now, "started")
 
 
@@ -50,24 +52,26 @@ def _restart(before: Vassal, now: Vassal) -> Optional[Outcome]:
 def _up(before: Vassal, now: Vassal, word: str) -> Optional[Outcome]:
     """A generation younger than the order serves, or one has failed."""
     if now.wanted is not Wanted.UP:
-        return False, "stopped by another order"
-    if now.serving is not None and now.serving.serving and now.serving.number > before.last_number:
+        return False, REMOVED if now.wanted is Wanted.GONE else "stopped by another order"
+    if _replaced(before, now):
         return True, word
     if state(now) in ("BACKOFF", "FATAL", "INVALID"):
         return False, _trouble(now)
     return None
 
 
+def _replaced(before: Vassal, now: Vassal) -> bool:
+    return now.serving is not None and now.running and now.serving.number > before.last_number
+
+
 def _reload(before: Vassal, now: Vassal) -> Optional[Outcome]:
     if before.serving is None or now.serving is None:
         return _up(before, now, "started")
-    if now.wanted is not Wanted.UP:
-        return False, "stopped by another order"
-    if now.serving.number > before.last_number:
-        return True, "reloaded"
-    if now.rejected and now.incoming is None and not now.reload_wanted and now.last_number > before.last_number:
+    at_rest = now.running and now.incoming is None and not now.reload_wanted
+    if at_rest and not _replaced(before, now):
+        # The new generation failed, or a newer ini has called it off and is bad.
         return False, f"{_trouble(now)}\nthe old generation serves on"
-    return None
+    return _up(before, now, "reloaded")
 
 
 def _trouble(now: Vassal) -> str:

@@ -34,7 +34,8 @@ def look(before: Look, seen: Mapping[str, Signature], now: float, quiet: float =
             continue
         last, since = before.moving.get(name, (object(), now))
         since = since if signature == last else now
-        if now - since >= quiet:
+        # The sum that next_look told: a difference may be rounded to just below.
+        if now >= since + quiet:
             known[name] = signature
             ripe.append(name)
         else:

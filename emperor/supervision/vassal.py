@@ -44,7 +44,7 @@ class Vassal:
     """``spec``: the newest valid ini. ``proven``: the one that served last. ``holds``: sockets may be open.
 
     ``last_word``: why the generation that starts is about to exit, as it says itself.
-    ``rejected``: ``spec`` failed to start beside a serving generation. ``retry_at``: monotonic seconds.
+    ``rejected``: why ``spec`` failed to start beside a serving generation, "": it did not. ``retry_at``: monotonic seconds.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Vassal:
     incoming_spec: Optional[VassalSpec] = None
     reload_wanted: bool = False
     restart_wanted: bool = False
-    rejected: bool = False
+    rejected: str = ""
     exhausted: bool = False
     holds: bool = False
     failures: int = 0
@@ -73,6 +73,11 @@ class Vassal:
     @property
     def alive(self) -> tuple[Generation, ...]:
         return tuple(one for one in (self.serving, self.incoming, self.outgoing) if one is not None)
+
+    @property
+    def running(self) -> bool:
+        """Does a generation serve that nobody has told to go?"""
+        return self.serving is not None and self.serving.serving
 
 
 # Events -----------------------------------------------------------------------------------------------------------
@@ -200,18 +205,22 @@ def step(vassal: Vassal, event: VassalEvent, now: float) -> tuple[Vassal, tuple[
 
 
 def _on_configured(draft: _Draft, event: Configured) -> None:
+    vassal = draft.vassal
+    # The same file seen again proves nothing new about what failed to start beside the generation that serves.
+    seen = vassal.running and not event.reload and event.spec == vassal.spec
+    rejected = vassal.rejected if seen else ""
     draft.put(
         spec=event.spec,
         problems=event.problems,
-        error="",
-        traceback="",
+        error=rejected,
+        traceback=vassal.traceback if rejected else "",
         failures=0,
         retry_at=None,
-        rejected=False,
+        rejected=rejected,
         exhausted=False,
-        reload_wanted=draft.vassal.reload_wanted or (event.reload and bool(draft.vassal.alive)),
+        reload_wanted=vassal.reload_wanted or (event.reload and bool(vassal.alive)),
     )
-    if draft.vassal.wanted is Wanted.GONE:
+    if vassal.wanted is Wanted.GONE:
         draft.put(wanted=Wanted.UP)
 
 
@@ -230,7 +239,7 @@ def _on_order(draft: _Draft, event: Order) -> None:
     elif event.verb == "stop":
         draft.put(wanted=Wanted.DOWN, reload_wanted=False, restart_wanted=False, **fresh)
     elif event.verb == "restart":
-        draft.put(wanted=Wanted.UP, restart_wanted=True, reload_wanted=False, rejected=False, **fresh)
+        draft.put(wanted=Wanted.UP, restart_wanted=True, reload_wanted=False, rejected="", **fresh)
     elif event.verb == "remove":
         draft.put(wanted=Wanted.GONE, reload_wanted=False, restart_wanted=False)
     elif event.verb == "kill":
@@ -257,7 +266,7 @@ def _on_ready(draft: _Draft, event: Ready) -> None:
         proven=spec,
         retry_at=None,
         traceback="",
-        error=_first_fatal(draft.vassal.problems) if not draft.vassal.rejected else draft.vassal.error,
+        error=_first_fatal(draft.vassal.problems) or draft.vassal.rejected,
     )
     draft.doings.append(Keep(spec))
 
@@ -283,7 +292,7 @@ def _on_exited(draft: _Draft, event: Exited) -> None:
     if not draft.vassal.last_word:
         draft.put(traceback="")
     if slot == "incoming" and draft.vassal.serving is not None:
-        draft.put(error=reason, rejected=True)
+        draft.put(error=reason, rejected=reason)
         if draft.vassal.proven is not None:
             draft.doings.append(Keep(draft.vassal.proven))
         return

@@ -18,8 +18,8 @@ class PlaceBook:
     def __init__(self, runtime: str, single: str = "") -> None:
         self._file = os.path.join(runtime, f"run-{single}.json" if single else "sockets.json")
         self._places: dict[str, tuple[Place, int]] = {}
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError), open(self._file, encoding="utf-8") as file:
-            for path, (device, inode, uid) in json.load(file).items():
+        with contextlib.suppress(OSError, ValueError, TypeError), open(self._file, encoding="utf-8") as file:
+            for path, (device, inode, uid) in dict(json.load(file)).items():
                 self._places[path] = (Place(device, inode), uid)
 
     def find(self, path: str, uid: int) -> Place | None:
@@ -40,6 +40,9 @@ class PlaceBook:
         raw = {path: (place.device, place.inode, uid) for path, (place, uid) in self._places.items()}
         draft = self._file + ".new"
         with contextlib.suppress(OSError):
+            if not raw:
+                os.unlink(self._file)
+                return
             with open(draft, "w", encoding="utf-8") as file:
                 json.dump(raw, file)
             os.replace(draft, self._file)

@@ -59,40 +59,46 @@ def environment(identity: Identity, own: Mapping[str, str]) -> dict[str, str]:
 
 def sealed(data: bytes) -> int:
     """A descriptor on memory that nobody can change any more (memfd_create(2), fcntl(2) F_ADD_SEALS)."""
-    fd = os.memfd_create("commission", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    with os.fdopen(os.dup(fd), "wb") as file:
-        file.write(data)
-    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SEALS)
-    os.lseek(fd, 0, os.SEEK_SET)
+    with contextlib.ExitStack() as undo:
+        fd = os.memfd_create("commission", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        undo.callback(os.close, fd)
+        with open(fd, "wb", closefd=False) as file:
+            file.write(data)
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SEALS)
+        os.lseek(fd, 0, os.SEEK_SET)
+        undo.pop_all()
     return fd
 
 
 def spawn(commission: Commission, launcher: str) -> Child:
     """Start a vassal. SpawnError: no process came to be, and nothing is left open."""
     spec = commission.spec
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    output_read, output_write = os.pipe2(os.O_CLOEXEC)
-    paper = sealed(commission.to_bytes())
-    program = spec.python or sys.executable
-    try:
-        popen = start(
-            [program, launcher, spec.name, str(theirs.fileno()), str(paper)],
-            spec.identity,
-            [theirs.fileno(), paper, *commission.listeners.values()],
-            output_write,
-            0o022 if spec.umask is None else spec.umask,
-        )
-    except SpawnError:
-        ours.close()
-        os.close(output_read)
-        raise
-    finally:
-        theirs.close()
-        os.close(output_write)
-        os.close(paper)
-    ours.setblocking(False)
-    os.set_blocking(output_read, False)
-    return Child(popen, os.pidfd_open(popen.pid), ours, output_read, time.monotonic())
+    with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
+        try:
+            channel, far_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+            ours.callback(channel.close)
+            theirs.callback(far_end.close)
+            output, output_write = os.pipe2(os.O_CLOEXEC)
+            ours.callback(os.close, output)
+            theirs.callback(os.close, output_write)
+            paper = sealed(commission.to_bytes())
+            theirs.callback(os.close, paper)
+            popen = start(
+                [spec.python or sys.executable, launcher, spec.name, str(far_end.fileno()), str(paper)],
+                spec.identity,
+                [far_end.fileno(), paper, *commission.listeners.values()],
+                output_write,
+                0o022 if spec.umask is None else spec.umask,
+            )
+            ours.callback(popen.wait)
+            ours.callback(popen.kill)
+            pidfd = os.pidfd_open(popen.pid)
+        except OSError as error:
+            raise SpawnError(f"spawn as {spec.identity.user}: {error.strerror}") from None
+        ours.pop_all()
+    channel.setblocking(False)
+    os.set_blocking(output, False)
+    return Child(popen, pidfd, channel, output, time.monotonic())
 
 
 def start(
@@ -105,6 +111,7 @@ def start(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            cwd="/",
             pass_fds=descriptors,
             env=environment(identity, os.environ),
             start_new_session=True,

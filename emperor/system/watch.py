@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 
 from watchdog.events import (
     EVENT_TYPE_CLOSED_NO_WRITE,
+    EVENT_TYPE_DELETED,
     EVENT_TYPE_OPENED,
     FileSystemEvent,
     FileSystemEventHandler,
@@ -25,10 +26,15 @@ READING = frozenset({EVENT_TYPE_OPENED, EVENT_TYPE_CLOSED_NO_WRITE})
 
 
 class _Waker(FileSystemEventHandler):
-    def __init__(self, ring: Callable[[], None]) -> None:
-        self._ring = ring
+    """``over``: the folder was removed, and nothing more will be heard of a new one, which may have its inode."""
+
+    def __init__(self, ring: Callable[[], None], folder: str) -> None:
+        self._ring, self._folder = ring, folder
+        self.over = False
 
     def on_any_event(self, event: FileSystemEvent) -> None:
+        if event.event_type == EVENT_TYPE_DELETED and event.src_path == self._folder:
+            self.over = True
         if event.event_type not in READING:
             self._ring()
 
@@ -39,7 +45,7 @@ class Watch:
     def __init__(self, loop: Loop, hint: Callable[[], None], complain: Callable[[str], None]) -> None:
         self._loop, self._hint, self._complain = loop, hint, complain
         self._observer: BaseObserver | None = None
-        self._watches: dict[str, tuple[ObservedWatch, tuple[int, int]]] = {}
+        self._watches: dict[str, tuple[ObservedWatch, tuple[int, int], _Waker]] = {}
         self._failed: set[str] = set()
         self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         loop.watch(self._read, self._heard)
@@ -48,7 +54,8 @@ class Watch:
         """Watch exactly these folders. One that was replaced is watched anew; one that is missing is left out."""
         wanted = {folder: key for folder in folders if (key := _identity(folder)) is not None}
         for folder in list(self._watches):
-            if wanted.get(folder) != self._watches[folder][1]:
+            _, key, waker = self._watches[folder]
+            if waker.over or wanted.get(folder) != key:
                 self._drop(folder)
         for folder, key in wanted.items():
             if folder not in self._watches:
@@ -67,7 +74,10 @@ class Watch:
             if self._observer is None:
                 self._observer = Observer()
                 self._observer.start()
-            self._watches[folder] = (self._observer.schedule(_Waker(self._ring), folder), key)
+            # Not every watchdog follows a link; where it leads is in the key.
+            real = os.path.realpath(folder)
+            waker = _Waker(self._ring, real)
+            self._watches[folder] = (self._observer.schedule(waker, real), key, waker)
             self._failed.discard(folder)
         except OSError as error:
             # The slow rescan still sees everything, only later.
@@ -76,7 +86,7 @@ class Watch:
                 self._complain(f"watch {folder}: {error.strerror} -- changes there are seen by the rescan")
 
     def _drop(self, folder: str) -> None:
-        watch, _ = self._watches.pop(folder)
+        watch, _, _ = self._watches.pop(folder)
         assert self._observer is not None
         try:
             self._observer.unschedule(watch)

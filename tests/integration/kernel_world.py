@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from emperor.journal import Journal
 from emperor.model import FASTCGI, TCP, UNIX, UWSGI, Address, Identity, SocketSpec, Target, VassalSpec
 from emperor.system.eventloop import Loop
 
@@ -23,6 +24,7 @@ __all__ = [
     "TCP",
     "UNIX",
     "UWSGI",
+    "Notes",
     "drive",
     "fds_of",
     "gone",
@@ -112,3 +114,14 @@ def vassal_spec(folder: Path, *sockets: SocketSpec, name: str = "blog", **more: 
         sockets=sockets,
         **known,  # type: ignore[arg-type]  # names are checked by the dataclass
     )
+
+
+class Notes(Journal):
+    """A journal that is looked at instead of read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def _write(self, level: str, subject: str, message: str) -> None:
+        self.lines.append(f"{level}: {subject}: {message}")

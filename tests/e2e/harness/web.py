@@ -77,7 +77,16 @@ class Nginx:
         return (self.folder / "error.log").read_text()
 
     def start(self) -> Nginx:
+        """Start, and wait until it listens; on another port if somebody took this one in the meantime."""
         self.folder.mkdir(mode=0o755)
+        for _ in range(3):
+            self._launch()
+            if wait_for(lambda: self._listens() or self._has_ended(), what="nginx listens") and self._listens():
+                return self
+            self.port = free_port()
+        raise AssertionError((self.folder / "output").read_text() + self.error_log)
+
+    def _launch(self) -> None:
         blocks = "\n".join(f"        location {path} {{ {body} }}" for path, body in self._locations.items())
         user = "user www-data;" if os.geteuid() == 0 else ""
         config = CONFIG.format(user=user, folder=self.folder, port=self.port, locations=blocks)
@@ -86,22 +95,12 @@ class Nginx:
         assert program
         with (self.folder / "output").open("wb") as output:
             self._process = subprocess.Popen(
-                [
-                    program,
-                    "-e",
-                    f"{self.folder}/error.log",
-                    "-c",
-                    f"{self.folder}/nginx.conf",
-                    "-p",
-                    f"{self.folder}",
-                ],
+                [program, "-e", f"{self.folder}/error.log", "-c", f"{self.folder}/nginx.conf", "-p", f"{self.folder}"],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
             )
-        wait_for(self._listens, what="nginx listens")
-        return self
 
     def get(self, path: str, data: bytes | None = None, headers: Mapping[str, str] | None = None) -> Response:
         return get(f"http://127.0.0.1:{self.port}{path}", data, headers)
@@ -112,6 +111,8 @@ class Nginx:
             self._process.wait(10)
 
     def _listens(self) -> bool:
-        assert self._process and self._process.poll() is None, (self.folder / "output").read_text()
-        with closing(socket.socket()) as one:
-            return one.connect_ex(("127.0.0.1", self.port)) == 0
+        """nginx writes its pid once it has bound. That somebody answers at the port does not prove that it is ours."""
+        return (self.folder / "nginx.pid").exists() and not self._has_ended()
+
+    def _has_ended(self) -> bool:
+        return self._process is None or self._process.poll() is not None

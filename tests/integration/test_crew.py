@@ -1,0 +1,396 @@
+"""Workers as real forks: heard, counted, replaced, drained. What they serve is a few lines each."""
+
+from __future__ import annotations
+
+import atexit
+import errno
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emperor.crew import Crew, Ears
+from emperor.supervision import backoff
+from emperor.supervision.channel import WorkerReport
+from emperor.system.eventloop import Loop
+from emperor.system.scoreboard import Scoreboard, Tally
+from emperor.worker import READY
+from tests.integration.kernel_world import drive, fds_of, gone, raise_it, vassal_spec
+
+Act = Callable[[int, int, Tally], Any]
+"""What a worker does: (its index, its report, its tally) → exit code, or None for 0."""
+
+
+def ready(report: int) -> None:
+    os.write(report, READY)
+    os.close(report)
+
+
+def idles(index: int, report: int, tally: Tally) -> None:
+    ready(report)
+    signal.pause()
+
+
+def answers(index: int, report: int, tally: Tally) -> None:
+    tally.begin(0)
+    tally.end(0, False)
+    idles(index, report, tally)
+
+
+def says(text: bytes) -> Act:
+    def act(index: int, report: int, tally: Tally) -> None:
+        os.write(1, text)
+        idles(index, report, tally)
+
+    return act
+
+
+def stubborn(index: int, report: int, tally: Tally) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    ready(report)
+    while True:
+        signal.pause()
+
+
+class World:
+    """A crew whose vassal is the test itself."""
+
+    def __init__(self, folder: Path) -> None:
+        self.loop = Loop(raise_it)
+        self.ours, self.theirs = socket.socketpair()
+        self.lines: list[tuple[int, str]] = []
+        self.failures: list[tuple[str, str]] = []
+        self.served = self.emptied = 0
+        self.folder = folder
+        self.crew: Crew
+        self.board: Scoreboard
+
+    def start(self, act: Act, processes: int = 1, **more: Any) -> Crew:
+        spec = vassal_spec(self.folder, processes=processes, **more)
+        self.board = Scoreboard(processes, 1)
+
+        def serve(index: int, report: int) -> int:
+            # What pytest wants done at its end is not to be done at the end of a fork.
+            atexit._clear()
+            return act(index, report, self.board.tally(index)) or 0
+
+        ears = Ears(self._heard, self._serving, self._failed, self._empty)
+        self.crew = Crew(spec, self.loop, self.board, serve, ears, self._close_ours)
+        self.loop.on_signal(signal.SIGCHLD, self.crew.reap)
+        self.crew.start()
+        return self.crew
+
+    def _heard(self, index: int, lines: list[str]) -> None:
+        self.lines += [(index, line) for line in lines]
+
+    def _serving(self) -> None:
+        self.served += 1
+
+    def _failed(self, reason: str, text: str) -> None:
+        self.failures.append((reason, text))
+
+    def _empty(self) -> None:
+        self.emptied += 1
+
+    def _close_ours(self) -> None:
+        self.ours.close()
+        self.theirs.close()
+
+    def report(self, index: int = 0) -> WorkerReport:
+        return self.crew.reports()[index]
+
+    def until(self, condition: Callable[[], object], patience: float = 10.0) -> None:
+        drive(self.loop, condition, patience)
+
+    def until_idle(self) -> list[int]:
+        """Wait until all serve; their pids."""
+        self.until(lambda: {one.state for one in self.crew.reports()} == {"idle"})
+        return [one.pid for one in self.crew.reports()]
+
+    def said(self, text: str) -> Callable[[], bool]:
+        return lambda: any(text in line for _, line in self.lines)
+
+    def close(self) -> None:
+        if hasattr(self, "crew"):
+            self.crew.drain(0.0)
+            self.until(lambda: self.emptied)
+        self.loop.close()
+        self._close_ours()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path)
+    yield world
+    world.close()
+
+
+def test_it_is_heard_when_each_worker_serves(world: World) -> None:
+    world.start(idles, processes=3)
+    assert {one.state for one in world.crew.reports()} == {"starting"}
+    world.until(lambda: world.served == 3)
+    assert [(one.id, one.state, one.requests) for one in world.crew.reports()] == [
+        (number, "idle", 0) for number in (1, 2, 3)
+    ]
+    assert all(one.rss > 1_000_000 for one in world.crew.reports())
+    assert len({one.pid for one in world.crew.reports()}) == 3
+
+
+def test_a_worker_says_why_it_cannot_serve(world: World) -> None:
+    def fails(index: int, report: int, tally: Tally) -> int:
+        os.write(report, json.dumps(["no module named blog", "Traceback\n  ..."]).encode())
+        return 22
+
+    world.start(fails)
+    world.until(lambda: world.failures)
+    assert world.failures == [("no module named blog", "Traceback\n  ...")]
+    assert world.served == 0
+
+
+def test_lines_come_with_the_index_of_their_worker(world: World) -> None:
+    def act(index: int, report: int, tally: Tally) -> None:
+        os.write(1, f"one of {index}\n".encode())
+        os.write(2, f"two of {index}\r\n\xff\x1b[m ".encode("latin-1"))
+        os.write(2, b"end\n")
+        idles(index, report, tally)
+
+    world.start(act, processes=3)
+    world.until(lambda: len(world.lines) == 9)
+    for index in range(3):
+        assert [line for number, line in world.lines if number == index] == [
+            f"one of {index}",
+            f"two of {index}",
+            "\\xff\\x1b[m end",
+        ]
+
+
+def test_the_last_words_of_a_worker_are_heard_before_its_end(world: World) -> None:
+    def act(index: int, report: int, tally: Tally) -> int:
+        ready(report)
+        os.write(1, b"a line\nhalf a li")
+        return 3
+
+    world.start(act)
+    world.until(lambda: len(world.lines) >= 3)
+    assert world.lines[:3] == [
+        (0, "a line"),
+        (0, "half a li"),
+        (0, "worker 1: exited with code 3 -- starting another"),
+    ]
+
+
+def test_a_worker_that_had_answered_is_replaced_at_once_each_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backoff, "FIRST", 60.0)
+    world.start(answers)
+    (pid,) = world.until_idle()
+    for _ in range(4):
+        os.kill(pid, signal.SIGKILL)
+        world.until(lambda pid=pid: world.report().pid not in (0, pid))
+        (pid,) = world.until_idle()
+    assert [line for _, line in world.lines] == ["worker 1: killed by SIGKILL -- starting another"] * 4
+
+
+def test_a_worker_that_had_not_answered_is_replaced_at_once_only_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backoff, "FIRST", 60.0)
+    world.start(idles, processes=2)
+    first, other = world.until_idle()
+    os.kill(first, signal.SIGKILL)
+    world.until(lambda: world.report().pid not in (0, first))
+    second, _ = world.until_idle()
+    os.kill(second, signal.SIGKILL)
+    world.until(lambda: world.report().state == "backoff")
+    assert (world.report().pid, world.report().rss) == (0, 0)
+    assert world.report(1).pid == other
+
+
+def test_the_pause_of_a_worker_that_never_serves_doubles(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backoff, "FIRST", 0.05)
+    monkeypatch.setattr(backoff, "JITTER", 0.0)
+
+    def dies(index: int, report: int, tally: Tally) -> int:
+        os.write(1, f"born {time.monotonic()}\n".encode())
+        return 1
+
+    world.start(dies)
+    world.until(lambda: sum(line.startswith("born") for _, line in world.lines) == 4)
+    births = [float(line.split()[1]) for _, line in world.lines if line.startswith("born")]
+    pauses = [later - earlier for earlier, later in zip(births, births[1:], strict=False)]
+    assert pauses[0] >= 0.05 and pauses[1] >= 0.1 and pauses[2] >= 0.2
+
+
+def test_a_new_worker_counts_from_nothing(world: World) -> None:
+    world.start(answers, processes=2)
+    pid, other = world.until_idle()
+    assert [one.requests for one in world.crew.reports()] == [1, 1]
+    for _ in range(2):
+        world.board.tally(1).begin(0)
+        world.board.tally(1).end(0, True)
+    os.kill(pid, signal.SIGKILL)
+    world.until(lambda: world.report().pid not in (0, pid))
+    world.until_idle()
+    assert [(one.requests, one.exceptions) for one in world.crew.reports()] == [(1, 0), (3, 2)]
+    assert world.report(1).pid == other
+
+
+def test_a_worker_with_a_request_in_flight_is_busy(world: World) -> None:
+    def act(index: int, report: int, tally: Tally) -> None:
+        tally.begin(0)
+        idles(index, report, tally)
+
+    world.start(act)
+    world.until(lambda: world.report().state == "busy")
+
+
+def test_one_that_is_too_slow_to_start_is_killed_and_replaced(world: World) -> None:
+    world.start(lambda index, report, tally: signal.pause(), start_timeout=0.1)
+    world.until(world.said("worker 1: killed by SIGKILL -- starting another"))
+    world.until(lambda: world.report().state == "starting" and world.report().pid)
+
+
+def test_draining_ends_those_who_obey_before_its_time(world: World) -> None:
+    world.start(idles, processes=3)
+    pids = world.until_idle()
+    began = time.monotonic()
+    world.crew.drain(60.0)
+    world.until(lambda: world.emptied)
+    assert time.monotonic() - began < 30
+    assert all(gone(pid) for pid in pids)
+    assert world.emptied == 1
+    assert not world.said("starting another")()
+
+
+def test_draining_kills_after_its_time(world: World) -> None:
+    world.start(stubborn, processes=2)
+    pids = world.until_idle()
+    began = time.monotonic()
+    world.crew.drain(0.2)
+    world.until(lambda: world.emptied)
+    assert time.monotonic() - began >= 0.2
+    assert all(gone(pid) for pid in pids)
+
+
+def test_to_drain_again_with_less_time_is_less_time(world: World) -> None:
+    world.start(stubborn)
+    world.until_idle()
+    world.crew.drain(60.0)
+    world.crew.drain(0.1)
+    world.crew.drain(60.0)
+    world.until(lambda: world.emptied)
+
+
+def test_nobody_is_started_any_more_once_it_drains(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backoff, "FIRST", 0.05)
+    world.start(lambda index, report, tally: 1)
+    world.until(lambda: world.report().state == "backoff")
+    world.crew.drain(5.0)
+    assert world.emptied == 1
+    count = len(world.lines)
+    world.loop.call_at(world.loop.now() + 0.2, world.loop.stop)
+    world.loop.run()
+    assert len(world.lines) == count and world.report().pid == 0
+
+
+def test_a_drain_right_after_the_fork_is_not_lost(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The signal meets the fork while it still has the vassal's handlers."""
+    real = os.fork
+
+    def fork() -> int:
+        pid = real()
+        if pid == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return pid
+
+    heard: list[str] = []
+    world.loop.on_signal(signal.SIGTERM, lambda: heard.append("the vassal"))
+    monkeypatch.setattr(os, "fork", fork)
+    world.start(stubborn)
+    world.until(world.said("worker 1: killed by SIGTERM"))
+    assert heard == []
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
+
+
+def test_the_fork_holds_nothing_of_the_vassals(tmp_path: Path) -> None:
+    def act(index: int, report: int, tally: Tally) -> None:
+        os.write(1, json.dumps(fds_of()).encode() + b"\n" + str(report).encode() + b"\n")
+        idles(index, report, tally)
+
+    before = set(fds_of())
+    world = World(tmp_path)
+    world.start(act, processes=3)
+    pids = world.until_idle()
+    os.kill(pids[1], signal.SIGKILL)
+    world.until(lambda: world.report(1).pid not in (0, pids[1]))
+    world.until_idle()
+    told = [line for _, line in world.lines if "worker" not in line]
+    assert len(told) == 8
+    for fds, report in zip(told[::2], told[1::2], strict=True):
+        assert set(map(int, json.loads(fds))) - before == {int(report)}
+    world.close()
+    assert set(fds_of()) == before
+
+
+def test_an_apps_own_child_that_goes_on_talking_holds_nobody_up(world: World) -> None:
+    """It has the worker's output, and writes as fast as it is read."""
+
+    def act(index: int, report: int, tally: Tally) -> None:
+        ready(report)
+        subprocess.Popen(["/usr/bin/yes"])
+        signal.pause()
+
+    world.start(act)
+    (pid,) = world.until_idle()
+    world.until(world.said("y"))
+    os.kill(pid, signal.SIGKILL)
+    world.until(lambda: world.report().pid not in (0, pid))
+
+
+def test_children_that_are_not_the_crews_are_not_reaped(world: World) -> None:
+    world.start(idles)
+    world.until_idle()
+    with subprocess.Popen([sys.executable, "-c", "raise SystemExit(7)"]) as other:
+        world.until(lambda: gone(other.pid))
+        world.crew.reap()
+        assert other.wait() == 7
+
+
+@pytest.mark.parametrize("name, nth", [("fork", 1), ("pipe2", 1), ("pipe2", 2)])
+def test_when_there_can_be_no_fork_it_is_tried_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, name: str, nth: int
+) -> None:
+    real, before, calls = getattr(os, name), set(fds_of()), 0
+
+    def full(*given: int) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == nth:
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return real(*given)
+
+    monkeypatch.setattr(os, name, full)
+    world.start(idles)
+    assert set(fds_of()) == before
+    assert world.lines == [(0, "worker 1: fork: Resource temporarily unavailable -- trying again")]
+    world.until_idle()
+
+
+def test_an_exception_of_the_worker_is_in_its_lines_and_never_in_the_vassal(world: World) -> None:
+    def act(index: int, report: int, tally: Tally) -> int:
+        sys.stderr = os.fdopen(2, "w", closefd=False)
+        raise ValueError("a bug of ours")
+
+    world.start(act)
+    world.until(world.said("worker 1: exited with code 70"))
+    assert world.said("ValueError: a bug of ours")()

@@ -1,0 +1,353 @@
+"""Any event at any moment: random lives of one vassal, each with its own dice, checked after every step.
+
+A life is a storm (whatever can be told, in any order, the false and the late too), and then a calm in which the last
+wish is made known and every child obeys. What must be true all the time is ``Walk.check``.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from dataclasses import dataclass, field
+from typing import Callable
+
+import pytest
+
+from emperor.model import VassalSpec
+from emperor.supervision.generation import Action, Phase
+from emperor.supervision.outcome import Ticket, outcome
+from emperor.supervision.vassal import Doing, Signal, Spawn, Vassal, Wanted, next_deadline, state
+from tests.unit.vassal_world import MERCY, ONE, START_TIMEOUT, THREE, TWO, World, app
+
+WALKS, EVENTS = 300, 200
+STATES = {"STOPPED", "STARTING", "RUNNING", "RELOADING", "STOPPING", "BACKOFF", "FATAL", "IDLE", "INVALID"}
+"""All that ``status`` may show."""
+
+SPECS = (ONE, TWO, THREE, app("four", max_restarts=2))
+ENDERS = ("stop", "restart", "remove", "kill")
+"""The orders that may end a serving generation before a younger one serves."""
+
+
+@dataclass
+class Walk:
+    """One life. ``what``: the last thing told; ``states``: all that were ever shown."""
+
+    dice: random.Random
+    world: World = field(default_factory=World)
+    tickets: list[Ticket] = field(default_factory=list)
+    what: str = ""
+    answered: int = 0
+    states: set[str] = field(default_factory=set)
+
+    # Telling ------------------------------------------------------------------------------------------------------
+
+    def act(self, what: str, tell: Callable[[], tuple[Doing, ...]]) -> None:
+        self.what, before = what, self.world.record
+        doings = tell()
+        self.check(before, doings)
+
+    def wait(self, seconds: float) -> None:
+        """Deadline by deadline, so that each step is seen."""
+        until = self.world.now + seconds
+        while self.world.vassal is not None:
+            due = self.world.due
+            if due is None or self.world.now + due > until:
+                break
+            before = self.world.record
+            self.what = f"wait {due}"
+            numbers = set(self.world.living)
+            self.world.wait(due)
+            assert set(self.world.living) >= numbers
+            self.look(before)
+        if self.world.now < until:
+            self.world.now = until
+
+    # What is always true ------------------------------------------------------------------------------------------
+
+    def check(self, before: Vassal, doings: tuple[Doing, ...]) -> None:
+        for doing in doings:
+            if isinstance(doing, Spawn):
+                assert doing.number == before.last_number + 1, self.what
+            if isinstance(doing, Signal) and doing.action is not Action.KILL:
+                self.check_farewell(before, doing)
+        self.look(before)
+
+    def check_farewell(self, before: Vassal, doing: Signal) -> None:
+        serving = before.serving
+        if serving is None or not serving.serving or serving.number != doing.number:
+            return
+        now = self.world.record
+        younger = now.serving is not None and now.serving.serving and now.serving.number > doing.number
+        assert younger or self.what in ENDERS, f"{self.what}: the serving generation is told to go"
+        assert (doing.action is Action.RETIRE) == younger, self.what
+
+    def look(self, before: Vassal) -> None:
+        world = self.world
+        if world.vassal is None:
+            assert before.wanted is Wanted.GONE or self.what == "remove", "forgotten, and nobody asked for it"
+            self.ask(None)
+            return
+        now = world.vassal
+        numbers = [one.number for one in now.alive]
+        assert len(numbers) == len(set(numbers)) <= 2, self.what
+        assert set(numbers) == set(world.living), f"{self.what}: the record and the processes differ"
+        assert all(one.phase is not Phase.DEAD for one in now.alive)
+        self.states.add(state(now))
+        assert self.states <= STATES
+        assert sum(one.phase is Phase.STARTING for one in now.alive) <= 1
+        assert now.incoming is None or now.incoming.phase in (Phase.STARTING, Phase.DRAINING)
+        assert now.outgoing is None or now.outgoing.phase in (Phase.RETIRING, Phase.DRAINING)
+        assert world.sockets == now.holds
+        self.check_waiting(now)
+        self.ask(now)
+
+    def check_waiting(self, now: Vassal) -> None:
+        """Nobody waits for nothing, and no bell that was heard rings on."""
+        due = self.world.due
+        assert due is None or due > 0, f"{self.what}: the deadline has passed"
+        for one in now.alive:
+            killed = Action.KILL in self.world.told(one.number)
+            assert one.phase is Phase.READY or one.deadline is not None or killed, f"{self.what}: {one} for ever"
+        if now.wanted is not Wanted.UP:
+            assert now.alive or not now.holds, f"{self.what}: sockets are held for nobody"
+            assert now.alive or now.wanted is Wanted.DOWN
+            assert all(one.phase in (Phase.RETIRING, Phase.DRAINING) for one in now.alive)
+            return
+        assert now.alive or not (now.reload_wanted or now.restart_wanted), f"{self.what}: an order is lost"
+        if now.retry_at is not None or now.exhausted:
+            assert now.serving is None and now.incoming is None, f"{self.what}: a pause that nobody needs"
+        if now.serving is None and now.incoming is None and now.spec is not None and not now.restart_wanted:
+            assert now.exhausted or now.retry_at is not None, f"{self.what}: nobody will start it"
+
+    def ask(self, now: Vassal | None) -> None:
+        waiting = []
+        for ticket in self.tickets:
+            result = outcome(ticket, now)
+            if result is None:
+                waiting.append(ticket)
+            else:
+                self.answered += 1
+                assert result[1].strip(), f"{ticket.verb}: answered without a word"
+        self.tickets = waiting
+
+    # The storm ----------------------------------------------------------------------------------------------------
+
+    def storm(self) -> None:
+        if self.world.vassal is None:
+            # As in the daemon: only an ini brings a new record.
+            self.world.vassal = Vassal("blog")
+            self.ini()
+            return
+        weights = [weight for _, weight in HAPPENINGS]
+        happening, _ = self.dice.choices(HAPPENINGS, weights)[0]
+        happening(self)
+
+    def spec(self) -> VassalSpec:
+        return self.dice.choice(SPECS)
+
+    def number(self) -> int:
+        """Of anybody: the living, the dead, and those who never were."""
+        return self.dice.choice([*self.world.living, *self.world.living, self.dice.randint(0, 60)])
+
+    def ini(self) -> None:
+        reload = self.dice.random() < 0.8
+        same = self.world.record.spec
+        spec = same if same is not None and (not reload or self.dice.random() < 0.3) else self.spec()
+        self.act("configure", lambda: self.world.configure(spec, reload))
+
+    def bad_ini(self) -> None:
+        self.act("misconfigure", self.world.misconfigure)
+
+    def order(self) -> None:
+        """As the daemon does it: all but stop read the ini again, and a reload is nothing else."""
+        verb, record = self.dice.choice(["start", "stop", "restart", "reload"]), self.world.record
+        if verb == "reload" and record.wanted is not Wanted.UP:
+            return
+        if verb != "stop" and record.spec is None:
+            return
+        self.tickets.append(Ticket(verb, record))
+        spec = record.spec
+        if verb == "start" and self.dice.random() < 0.2:
+            self.bad_ini()
+        elif verb != "stop" and spec is not None:
+            self.act("configure", lambda: self.world.configure(spec, reload=verb == "reload"))
+        if verb != "reload":
+            self.act(verb, lambda: self.world.order(verb))
+
+    def remove(self) -> None:
+        self.act("remove", lambda: self.world.order("remove"))
+
+    def kill(self) -> None:
+        self.act("kill", lambda: self.world.order("kill"))
+
+    def ready(self) -> None:
+        number = self.number()
+        self.act("ready", lambda: self.world.ready(number))
+
+    def complaint(self) -> None:
+        number = self.number()
+        self.act("boot failed", lambda: self.world.complain(number, f"{number} failed"))
+
+    def death(self) -> None:
+        if self.world.living:
+            number = self.dice.choice(list(self.world.living))
+            self.world.luck = self.dice.random()
+            self.act("exit", lambda: self.world.exit(number))
+
+    def false_death(self) -> None:
+        dead = [number for number in range(60) if number not in self.world.living]
+        number, before = self.dice.choice(dead), self.world.record
+        self.act("exit of nobody", lambda: self.world.exit(number))
+        assert self.world.vassal == before, "a dead generation's end was heard twice"
+
+    def time(self) -> None:
+        self.wait(self.dice.choice([0.0, 0.1, 0.5, 3.0, 11.0, MERCY, START_TIMEOUT]))
+
+    # The calm -----------------------------------------------------------------------------------------------------
+
+    def calm(self, stubborn: bool) -> None:
+        """Every child does as it is told, or ``stubborn``: only what it must. The app is a good one."""
+        for _ in range(200):
+            if not self.move(stubborn):
+                return
+        raise AssertionError(f"no rest: {self.world.vassal}")
+
+    def move(self, stubborn: bool) -> bool:
+        world = self.world
+        if world.vassal is None:
+            return False
+        for number, process in world.living.items():
+            if Action.KILL in process.told or (process.told and not stubborn):
+                self.act("exit", lambda number=number: world.exit(number))  # type: ignore[misc]
+                return True
+            if not process.told and not process.ready:
+                self.act("ready", lambda number=number: world.ready(number))  # type: ignore[misc]
+                return True
+        when = next_deadline(world.vassal)
+        if when is None:
+            return False
+        self.wait(when - world.now)
+        return True
+
+
+HAPPENINGS: list[tuple[Callable[[Walk], None], int]] = [
+    (Walk.ini, 4),
+    (Walk.bad_ini, 2),
+    (Walk.order, 6),
+    (Walk.remove, 1),
+    (Walk.kill, 1),
+    (Walk.ready, 14),
+    (Walk.complaint, 2),
+    (Walk.death, 9),
+    (Walk.false_death, 1),
+    (Walk.time, 6),
+]
+
+
+def wish_up(walk: Walk) -> None:
+    if walk.world.vassal is None:
+        walk.world.vassal = Vassal("blog")
+    walk.act("configure", lambda: walk.world.configure(TWO))
+    walk.tickets.append(Ticket("start", walk.world.record))
+    walk.act("start", lambda: walk.world.order("start"))
+
+
+def wish_back(walk: Walk) -> None:
+    """The ini is removed, and made again."""
+    wish_gone(walk)
+    if walk.world.vassal is None:
+        walk.world.vassal = Vassal("blog")
+    walk.act("configure", lambda: walk.world.configure(TWO))
+
+
+def found_up(walk: Walk) -> None:
+    record = walk.world.record
+    assert (state(record), record.error) == ("RUNNING", "")
+    (process,) = walk.world.living.values()
+    assert process.spec == record.proven == TWO
+    assert walk.world.kept == TWO
+
+
+def wish_down(walk: Walk) -> None:
+    if walk.world.vassal is not None:
+        walk.act("stop", lambda: walk.world.order("stop"))
+
+
+def found_down(walk: Walk) -> None:
+    assert walk.world.vassal is None or state(walk.world.vassal) == "STOPPED"
+    assert not walk.world.living and not walk.world.sockets
+
+
+def wish_gone(walk: Walk) -> None:
+    if walk.world.vassal is None:
+        walk.world.vassal = Vassal("blog")
+    walk.world.forgotten = 0
+    walk.act("remove", lambda: walk.world.order("remove"))
+
+
+def found_gone(walk: Walk) -> None:
+    assert walk.world.vassal is None and not walk.world.living and not walk.world.sockets
+    assert walk.world.forgotten == 1
+
+
+def wish_nothing(walk: Walk) -> None:
+    """It stays with whatever the storm has left."""
+
+
+def found_as_wanted(walk: Walk) -> None:
+    record = walk.world.vassal
+    if record is None or record.wanted is Wanted.DOWN:
+        found_down(walk)
+    elif record.spec is None:
+        assert state(record) == "INVALID"
+    elif record.exhausted:
+        assert state(record) == "FATAL" and record.spec.max_restarts
+    else:
+        assert state(record) == "RUNNING" and len(walk.world.living) == 1
+
+
+ENDS: dict[str, tuple[Callable[[Walk], None], Callable[[Walk], None]]] = {
+    "nothing more": (wish_nothing, found_as_wanted),
+    "up": (wish_up, found_up),
+    "removed and made again": (wish_back, found_up),
+    "down": (wish_down, found_down),
+    "gone": (wish_gone, found_gone),
+}
+
+
+@pytest.fixture(scope="module")
+def storms() -> list[Walk]:
+    """The lives as they are when their storm is over."""
+    walks = []
+    for seed in range(WALKS):
+        walk = Walk(random.Random(seed))
+        for number in range(EVENTS):
+            try:
+                walk.storm()
+            except AssertionError as error:
+                raise AssertionError(f"seed {seed}, event {number}: {error}") from error
+        walks.append(walk)
+    return walks
+
+
+def test_whatever_happens_the_rules_hold(storms: list[Walk]) -> None:
+    """They are looked at in every step of the storms; here: that the storms went everywhere."""
+    assert len(storms) == WALKS
+    assert set().union(*(walk.states for walk in storms)) == STATES - {"IDLE"}
+    assert any(walk.world.forgotten for walk in storms) and any(walk.world.releases > 3 for walk in storms)
+    assert sum(walk.answered for walk in storms) > WALKS * 10
+
+
+@pytest.mark.parametrize("stubborn", [False, True], ids=["obedient", "stubborn"])
+@pytest.mark.parametrize("end", ENDS)
+def test_a_vassal_reaches_what_is_wanted_once_the_storm_is_over(storms: list[Walk], end: str, stubborn: bool) -> None:
+    wish, found = ENDS[end]
+    for seed, storm in enumerate(storms):
+        walk = copy.deepcopy(storm)
+        try:
+            wish(walk)
+            walk.calm(stubborn)
+            found(walk)
+            assert not walk.tickets, f"never answered: {[ticket.verb for ticket in walk.tickets]}"
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}: {error}") from error
