@@ -185,6 +185,9 @@ class Crew:
             self._ears.serving()
         elif data:
             reason, text = json.loads(data)
+            if seat.output >= 0:
+                # What it printed explains it, and the vassal may not live much longer.
+                self._hear(seat)
             self._ears.failed(reason, text)
 
     def _overdue(self, seat: Seat, number: int) -> None:

@@ -7,7 +7,9 @@ in ``config.spec``. This process imports no app, speaks no web protocol and open
 from __future__ import annotations
 
 import os
+import random
 import signal
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,8 +30,12 @@ from emperor.reading import Reader, Reading
 from emperor.supervision import vassal as lifecycle
 from emperor.supervision.vassal import (
     Configured,
+    Doing,
+    Exit,
+    Exited,
     Misconfigured,
     Order,
+    Spawn,
     Tick,
     Vassal,
     VassalEvent,
@@ -37,6 +43,7 @@ from emperor.supervision.vassal import (
     state,
 )
 from emperor.system import library
+from emperor.system.closer import Closer
 from emperor.system.eventloop import Loop, Timer
 from emperor.system.notify import Notifier
 from emperor.system.placebook import PlaceBook
@@ -65,8 +72,9 @@ class Emperor:
         os.makedirs(runtime, mode=0o755, exist_ok=True)
         self.launcher = library.install(runtime)
         book = PlaceBook(runtime, self.single)
-        self.errands = Errands(self.loop, self.journal, self.launcher, book)
-        self.estate = Estate(runtime, book, self.errands, self.journal, {})
+        self.closer = Closer()
+        self.errands = Errands(self.loop, self.journal, self.closer, book)
+        self.estate = Estate(runtime, book, self.errands, self.journal, self.closer, {})
         self.answers: Answers | None = None
         self.control: ControlServer | None = None
         self.front: FrontKeeper | None = None
@@ -97,6 +105,8 @@ class Emperor:
 
     def _open_for_business(self) -> None:
         assert self.inis is not None
+        if self.stopping:
+            return
         self.inis.first_look()
         count = len(self.vassals)
         self.journal.info("emperor", f"ready, {count} vassal{'' if count == 1 else 's'}")
@@ -118,17 +128,21 @@ class Emperor:
 
     def take(self, name: str, reading: Reading, reload: bool) -> None:
         """An ini was read: a vassal begins, goes on with it, or shows what is wrong with it."""
+        if self.stopping:
+            return
         self._ensure(name)
         performer, checked = self.performers[name], reading.checked
         performer.holdings.leaving = False
         before = self._read.get(name)
+        if before is not None and before.authority != reading.authority:
+            # What an older owner's app has printed is not the new one's to read.
+            performer.ring.clear()
         self._read[name] = reading
         if before is None or before.checked.problems != checked.problems:
             self._publish(name, checked.problems)
         if checked.spec is None:
             self.tell(name, Misconfigured(checked.problems))
         else:
-            performer.holdings.authority = performer.log.authority = reading.authority
             self.tell(name, Configured(checked.spec, checked.problems, reload))
 
     def _publish(self, name: str, problems: tuple[Problem, ...]) -> None:
@@ -146,6 +160,7 @@ class Emperor:
             self.launcher,
             Holdings(name, self.estate),
             VassalLog(name, self.journal),
+            self.closer,
             lambda event: self.tell(name, event),
             lambda: self._forget(name),
         )
@@ -174,10 +189,20 @@ class Emperor:
         after, doings = lifecycle.step(before, event, self.loop.now())
         self.vassals[name] = after
         for doing in doings:
-            self.performers[name].do(doing)
+            self._perform(name, doing)
         if name in self.vassals:
-            self._report(before, after)
             self._set_timer(name)
+            self._report(before, after)
+
+    def _perform(self, name: str, doing: Doing) -> None:
+        """A bug in one step must not leave the others undone, and no generation waiting for a process."""
+        try:
+            self.performers[name].do(doing)
+        except Exception as error:
+            self.journal.bug(error)
+            if isinstance(doing, Spawn):
+                failed = Exit(None, None, f"not started: {error}", time.time())
+                self.tell(name, Exited(doing.number, failed, random.random()))
 
     def _set_timer(self, name: str) -> None:
         timer = self._timers.pop(name, None)
@@ -220,7 +245,9 @@ class Emperor:
 
     def owner(self, name: str) -> int | None:
         """Whose vassal it is, for the control socket's permissions."""
-        spec = self.vassals[name].spec
+        spec, reading = self.vassals[name].spec, self._read.get(name)
+        if reading is not None and reading.authority is not None and reading.authority.uid is not None:
+            return reading.authority.uid
         return spec.identity.uid if spec is not None else None
 
     def order(self, name: str, verb: str) -> str:
@@ -265,6 +292,9 @@ class Emperor:
                 self.front.kill()
             return
         self.stopping = True
+        if self.inis is not None:
+            # Nobody begins any more, whatever is written now.
+            self.inis.close()
         self.notifier.stopping()
         self.journal.info("emperor", "stopping: requests in flight finish")
         if self.front is not None:
@@ -282,8 +312,6 @@ class Emperor:
         self.ended = True
         if self.control is not None:
             self.control.close()
-        if self.inis is not None:
-            self.inis.close()
         self.loop.stop()
 
 

@@ -1,20 +1,22 @@
 """Short errands as a vassal's user: removing socket files from folders that root does not touch.
 
-It promises: nobody waits for an errand but who asked to; one that hangs (it runs on the user's own interpreter) is
-killed after ``PATIENCE``.
+It promises: nobody waits for an errand but who asked to; one that hangs (on a filesystem of the user's) is killed
+after ``PATIENCE``. The inode is the vassal's own word, and is given to nobody but that user's ``find``.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from emperor.errors import SpawnError
 from emperor.journal import Journal
-from emperor.supervision.commission import UNLINK, Commission
+from emperor.model import Identity
 from emperor.system import processes
+from emperor.system.closer import Closer
 from emperor.system.eventloop import Loop
+from emperor.system.listeners import Place
 from emperor.system.placebook import PlaceBook
 from emperor.system.processes import Child
 
@@ -22,17 +24,16 @@ PATIENCE = 5.0
 
 
 class Errands:
-    """``launcher``: the vassal side's program."""
+    """One small process per file."""
 
-    def __init__(self, loop: Loop, journal: Journal, launcher: str, book: PlaceBook) -> None:
-        self._loop, self._journal, self._launcher, self._book = loop, journal, launcher, book
-        self._running: dict[int, tuple[str, ...]] = {}
+    def __init__(self, loop: Loop, journal: Journal, closer: Closer, book: PlaceBook) -> None:
+        self._loop, self._journal, self._closer, self._book = loop, journal, closer, book
+        self._running: dict[int, str] = {}
         self._waiting: list[Callable[[], None]] = []
 
     def touches(self, paths: Iterable[str]) -> bool:
         """Is one of these files about to be removed? Then binding there now would bind for nothing."""
-        busy = {path for paths_of_one in self._running.values() for path in paths_of_one}
-        return not busy.isdisjoint(paths)
+        return not set(self._running.values()).isdisjoint(paths)
 
     @property
     def idle(self) -> bool:
@@ -42,35 +43,37 @@ class Errands:
         """Call back after the next errand that ends."""
         self._waiting.append(callback)
 
-    def unlink(self, commission: Commission) -> None:
-        """Run a commission of the role UNLINK."""
-        assert commission.role == UNLINK
-        paths = tuple(commission.spec.sockets[index].address.path for index in commission.places)
-        try:
-            child = processes.spawn(commission, self._launcher)
-        except SpawnError as error:
-            self._journal.warning(commission.spec.name, f"unlink: {error} -- {', '.join(paths)} stays")
-            return
-        self._running[child.pid] = paths
+    def unlink(self, name: str, identity: Identity, places: Mapping[str, Place]) -> None:
+        """Remove each of these files if it is still the socket of that inode."""
+        for path, place in places.items():
+            command = ["find", path, "-maxdepth", "0", "-type", "s", "-inum", str(place.inode), "-delete"]
+            try:
+                child = processes.run(command, identity)
+            except SpawnError as error:
+                self._journal.warning(name, f"{path}: unlink: {error} -- it stays")
+                continue
+            self._attend(name, path, child)
+
+    def _attend(self, name: str, path: str, child: Child) -> None:
+        self._running[child.pid] = path
         timer = self._loop.call_at(self._loop.now() + PATIENCE, lambda: processes.kill_group(child))
-        self._loop.watch(child.pidfd, lambda: self._done(child, timer.cancel))
-        self._loop.watch(child.output, lambda: self._hear(child, commission.spec.name))
+        self._loop.watch(child.pidfd, lambda: self._done(name, child, timer.cancel))
 
-    def _hear(self, child: Child, name: str) -> None:
-        with contextlib.suppress(BlockingIOError):
-            data = os.read(child.output, 4096)
-            if data:
-                self._journal.line(name, data.decode("utf-8", "backslashreplace").rstrip("\n"))
-            else:
-                self._loop.unwatch(child.output)
-
-    def _done(self, child: Child, cancel: Callable[[], None]) -> None:
+    def _done(self, name: str, child: Child, cancel: Callable[[], None]) -> None:
         cancel()
         self._loop.unwatch(child.pidfd)
-        self._loop.unwatch(child.output)
-        processes.bury(child)
-        for path in self._running.pop(child.pid):
-            self._book.strike(path)
+        with contextlib.suppress(BlockingIOError):
+            complaint = os.read(child.output, 4096).decode("utf-8", "backslashreplace").strip()
+            if complaint and "No such file" not in complaint:
+                self._journal.line(name, complaint)
+        pid = child.pid
+        self._closer.close(child.output)
+        self._bury(child)
+        self._book.strike(self._running.pop(pid))
         waiting, self._waiting = self._waiting, []
         for callback in waiting:
             callback()
+
+    def _bury(self, child: Child) -> None:
+        if not processes.reap(child):
+            self._loop.call_at(self._loop.now() + 1.0, lambda: self._bury(child))

@@ -1,7 +1,7 @@
 """The listening sockets of one vassal, held open over every generation: clients wait, they are not refused.
 
 Who binds is ``config.placement``'s table; how, is ``system.listeners``. What a vassal hands up is kept only if the
-kernel says that it is the listener of an address in that vassal's spec.
+kernel says that it is the listener of an address in that vassal's spec, and nobody else holds that address.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,10 @@ from emperor.config.placement import EMPEROR, VASSAL, binder
 from emperor.errands import Errands
 from emperor.errors import ListenError
 from emperor.journal import Journal
-from emperor.model import ADMIN, UNIX, Address, Authority, SocketSpec, VassalSpec
+from emperor.model import ADMIN, UNIX, Address, SocketSpec, VassalSpec
 from emperor.supervision.channel import Listening
-from emperor.supervision.commission import UNLINK, Commission
 from emperor.system import listeners, trust
+from emperor.system.closer import Closer
 from emperor.system.listeners import Access, Place
 from emperor.system.placebook import PlaceBook
 
@@ -48,6 +48,7 @@ class Estate:
     book: PlaceBook
     errands: Errands
     journal: Journal
+    closer: Closer
     holders: dict[Address, Holdings]
 
 
@@ -56,7 +57,6 @@ class Holdings:
 
     def __init__(self, name: str, estate: Estate) -> None:
         self.name, self._estate = name, estate
-        self.authority: Authority | None = None
         self.leaving = False
         self._held: dict[Address, Held] = {}
 
@@ -64,9 +64,8 @@ class Holdings:
         """Before a generation starts: index → descriptor of every socket that is already open. Raises ListenError."""
         for wanted in spec.sockets:
             self._claim(wanted, spec)
-            if wanted.address in self._held:
-                self._adjust(wanted, spec)
-            elif self._binder(wanted.address) == EMPEROR:
+            self._notice_loss(wanted.address)
+            if wanted.address not in self._held and self._binder(wanted.address, spec) == EMPEROR:
                 self._bind(wanted, spec)
         return {
             index: self._held[wanted.address].sock.fileno()
@@ -95,25 +94,28 @@ class Holdings:
 
     def take(self, spec: VassalSpec, message: Listening, fd: int) -> None:
         """Keep a listener that a vassal hands up. Raises ListenError; the descriptor is ours in any case."""
-        sock = socket.socket(fileno=fd)
         try:
-            if message.index >= len(spec.sockets):
-                raise ListenError(f"{self.name}: handed up a socket that its ini does not name -- closed")
-            wanted = spec.sockets[message.index]
-            if wanted.address in self._held or self._binder(wanted.address) != VASSAL:
-                raise ListenError(f"{wanted.address}: handed up, but it is not the vassal's to bind -- closed")
-            listeners.check(sock, wanted.address)
+            wanted = self._expected(spec, message)
+            sock = _listener(fd, wanted)
         except ListenError:
-            sock.close()
+            self._estate.closer.close(fd)
             raise
+        before = self._held.pop(wanted.address, None)
+        if before is not None:
+            # Its file was removed under it, and it was bound anew.
+            self._estate.closer.close(before.sock.detach())
         place = Place(message.device, message.inode)
-        self._keep(Held(sock, wanted, VASSAL, place, None, spec, message))
-        self._estate.book.note(wanted.address.path, place, spec.identity.uid)
+        self._hold(Held(sock, wanted, VASSAL, place, None, spec, message))
+        if wanted.address.family == UNIX:
+            self._estate.book.note(wanted.address.path, place, spec.identity.uid)
 
-    def prune(self, spec: VassalSpec) -> None:
-        """Let go of every socket that this spec does not name."""
+    def keep(self, spec: VassalSpec) -> None:
+        """This spec's generation serves: give its sockets the access that it names, let go of all others."""
         named = {wanted.address for wanted in spec.sockets}
         self._let_go([held for address, held in self._held.items() if address not in named])
+        for wanted in spec.sockets:
+            if wanted.address in self._held:
+                self._adjust(wanted, spec)
 
     def release(self) -> None:
         """Let go of all of them."""
@@ -123,11 +125,21 @@ class Holdings:
         """``sockets`` of the status; of a file in a user's folder only what its vassal said of it."""
         return [_shown(held) for held in self._held.values()]
 
-    def _binder(self, address: Address) -> str:
-        assert self.authority is not None
+    def _binder(self, address: Address, spec: VassalSpec) -> str:
         default = os.path.join(self._estate.runtime, f"{self.name}.sock")
         ours = address.family == UNIX and trust.only_ours(os.path.dirname(address.path), os.geteuid()).ours
-        return binder(address, self.authority, ours, default)
+        return binder(address, spec.authority, ours, default)
+
+    def _expected(self, spec: VassalSpec, message: Listening) -> SocketSpec:
+        if message.index >= len(spec.sockets):
+            raise ListenError(f"{self.name}: handed up a socket that its ini does not name -- closed")
+        wanted = spec.sockets[message.index]
+        held, holder = self._held.get(wanted.address), self._estate.holders.get(wanted.address)
+        if holder is not None and holder is not self:
+            raise ListenError(f"{wanted.address}: handed up, but it is vassal {holder.name}'s -- closed")
+        if self._binder(wanted.address, spec) != VASSAL or (held is not None and held.binder != VASSAL):
+            raise ListenError(f"{wanted.address}: handed up, but it is not the vassal's to bind -- closed")
+        return wanted
 
     def _claim(self, wanted: SocketSpec, spec: VassalSpec) -> None:
         """One address, one vassal. What a leaving one of the same user holds changes hands without being closed."""
@@ -135,21 +147,30 @@ class Holdings:
         if other is None or other is self:
             return
         held = other._held[wanted.address]
-        if not other.leaving or held.owner.identity != spec.identity or held.binder != self._binder(wanted.address):
+        same = held.owner.identity == spec.identity and held.binder == self._binder(wanted.address, spec)
+        if not (other.leaving and same):
             raise ListenError(f"{wanted.address}: bind: it is vassal {other.name}'s already")
-        self._keep(other._held.pop(wanted.address))
+        self._hold(other._held.pop(wanted.address))
+
+    def _notice_loss(self, address: Address) -> None:
+        """A socket file of ours that somebody removed: nobody can connect any more, so bind anew."""
+        held = self._held.get(address)
+        if held is None or held.binder != EMPEROR or held.place is None:
+            return
+        if listeners.place_of(address.path) != held.place:
+            self._let_go([held])
 
     def _bind(self, wanted: SocketSpec, spec: VassalSpec) -> None:
         own = os.geteuid()
         ours = None
         if wanted.address.family == UNIX:
-            self._make_folder(os.path.dirname(wanted.address.path))
+            self._make_folder(os.path.dirname(wanted.address.path), spec)
             ours = self._estate.book.find(wanted.address.path, own)
         access = _access(wanted, spec)
         bound = listeners.bind(wanted, access, ours)
         if bound.warning:
             self._estate.journal.warning(self.name, bound.warning)
-        self._keep(Held(bound.sock, wanted, EMPEROR, bound.place, access, spec))
+        self._hold(Held(bound.sock, wanted, EMPEROR, bound.place, access, spec))
         if bound.place is not None:
             self._estate.book.note(wanted.address.path, bound.place, own)
 
@@ -158,42 +179,59 @@ class Holdings:
         held = self._held[wanted.address]
         access = _access(wanted, spec)
         if held.binder == EMPEROR and held.place is not None and access != held.access:
-            listeners.adjust(wanted.address.path, held.place, access, held.access)
+            try:
+                listeners.adjust(wanted.address.path, held.place, access, held.access)
+            except ListenError as error:
+                self._estate.journal.warning(self.name, str(error))
             held.access = access
         held.spec, held.owner = wanted, spec
 
-    def _make_folder(self, folder: str) -> None:
+    def _make_folder(self, folder: str, spec: VassalSpec) -> None:
         """Only below /run, where nothing survives a boot, and only for an administrator's ini."""
-        assert self.authority is not None
-        if self.authority.kind == ADMIN and os.path.realpath(folder).startswith("/run/"):
+        if spec.authority.kind == ADMIN and os.path.realpath(folder).startswith("/run/"):
             with contextlib.suppress(OSError):
                 os.makedirs(folder, mode=0o755, exist_ok=True)
 
-    def _keep(self, held: Held) -> None:
+    def _hold(self, held: Held) -> None:
         self._held[held.spec.address] = held
         self._estate.holders[held.spec.address] = self
 
-    def _let_go(self, doomed: list[Held]) -> None:
-        for held in doomed:
+    def _let_go(self, doomed: Iterable[Held]) -> None:
+        for held in list(doomed):
             address = held.spec.address
             del self._held[address]
-            del self._estate.holders[address]
-            held.sock.close()
-            if held.binder == EMPEROR and held.place is not None:
-                listeners.unlink(address.path, held.place)
-                self._estate.book.strike(address.path)
-        self._unlink_as_user([held for held in doomed if held.binder == VASSAL])
+            if self._estate.holders.get(address) is self:
+                del self._estate.holders[address]
+            if held.binder == EMPEROR:
+                held.sock.close()
+                self._unlink(held)
+            else:
+                self._estate.closer.close(held.sock.detach())
+                self._unlink_as_user(held)
 
-    def _unlink_as_user(self, doomed: list[Held]) -> None:
-        """One errand for each generation's spec, since an index is an index of its sockets."""
-        for owner in {id(held.owner): held.owner for held in doomed}.values():
-            places = {
-                index: (held.place.device, held.place.inode)
-                for index, wanted in enumerate(owner.sockets)
-                for held in doomed
-                if held.owner is owner and held.place is not None and held.spec.address == wanted.address
-            }
-            self._estate.errands.unlink(Commission(UNLINK, owner, places=places, parent=os.getpid()))
+    def _unlink(self, held: Held) -> None:
+        if held.place is not None:
+            listeners.unlink(held.spec.address.path, held.place)
+            self._estate.book.strike(held.spec.address.path)
+
+    def _unlink_as_user(self, held: Held) -> None:
+        if held.place is not None and held.spec.address.family == UNIX:
+            places = {held.spec.address.path: held.place}
+            self._estate.errands.unlink(self.name, held.owner.identity, places)
+
+
+def _listener(fd: int, wanted: SocketSpec) -> socket.socket:
+    """What was handed up, as a socket, if the kernel says that it is the listener of that address."""
+    try:
+        sock = socket.socket(fileno=fd)
+    except OSError:
+        raise ListenError(f"{wanted.address}: handed up something that is no socket -- closed") from None
+    try:
+        listeners.check(sock, wanted.address)
+    except ListenError:
+        sock.detach()
+        raise
+    return sock
 
 
 def _access(wanted: SocketSpec, spec: VassalSpec) -> Access:

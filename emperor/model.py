@@ -94,6 +94,23 @@ class Target:
     callable: str = ""
 
 
+ADMIN, OWNER, NOBODY = "admin", "owner", "nobody"
+
+
+@dataclass(frozen=True)
+class Authority:
+    """Whose ini is it? The answer of ``system.trust`` and the premise of ``config.spec``.
+
+    ADMIN: root alone (or the emperor's own user) can write it, and it may ask for everything.
+    OWNER: exactly one other user, ``uid``, can write it, and it runs as that user.
+    NOBODY: several can write it; ``reason`` names the first path that lets them in, with the command that mends it.
+    """
+
+    kind: str
+    uid: Optional[int] = None
+    reason: str = ""
+
+
 @dataclass(frozen=True)
 class VassalSpec:
     """A checked ini: what was validated is what runs. Times are in seconds, sizes in bytes."""
@@ -128,6 +145,8 @@ class VassalSpec:
     fastcgi_engine: str = "native"
     web_gid: Optional[int] = None
     """The web server's group, who must be able to connect to sockets whose ini is silent."""
+    authority: Authority = Authority(NOBODY)
+    """Who wrote it. It goes wherever the spec goes: what an older ini asked for is judged by who wrote that one."""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -139,23 +158,7 @@ class VassalSpec:
         raw["identity"] = Identity(**{**raw["identity"], "groups": tuple(raw["identity"]["groups"])})
         raw["sockets"] = tuple(SocketSpec(**{**one, "address": Address(**one["address"])}) for one in raw["sockets"])
         raw["targets"] = tuple(Target(**one) for one in raw["targets"])
+        raw["authority"] = Authority(**raw["authority"])
         raw["pythonpath"] = tuple(raw["pythonpath"])
         raw["env"] = tuple((key, value) for key, value in raw["env"])
         return cls(**raw)
-
-
-ADMIN, OWNER, NOBODY = "admin", "owner", "nobody"
-
-
-@dataclass(frozen=True)
-class Authority:
-    """Whose ini is it? The answer of ``system.trust`` and the premise of ``config.spec``.
-
-    ADMIN: root alone (or the emperor's own user) can write it, and it may ask for everything.
-    OWNER: exactly one other user, ``uid``, can write it, and it runs as that user.
-    NOBODY: several can write it; ``reason`` names the first path that lets them in, with the command that mends it.
-    """
-
-    kind: str
-    uid: Optional[int] = None
-    reason: str = ""

@@ -112,7 +112,9 @@ class Reader:
         built = spec.build(rows, context)
         problems = sorted((*problems, *built.problems), key=lambda one: (one.path, one.line))
         fatal = any(problem.fatal for problem in problems)
-        return Checked(None if fatal else built.spec, tuple(problems))
+        if fatal or built.spec is None:
+            return Checked(None, tuple(problems))
+        return Checked(replace(built.spec, authority=authority), tuple(problems))
 
     def expand(
         self, rows: Sequence[Row], path: str, authority: Authority

@@ -68,6 +68,7 @@ def _read(child: Child) -> bytes | None:
 
 
 def _said_ready(child: Child) -> bool:
+    assert child.channel is not None
     with contextlib.suppress(OSError, EmperorError):
         data = child.channel.recv(channel.MAX_DATAGRAM)
         return isinstance(channel.decode(data), channel.Serving)

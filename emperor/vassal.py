@@ -14,13 +14,14 @@ import signal
 import socket
 import sys
 import traceback
-from typing import Any, Optional
+from functools import partial
+from typing import Any, Callable, NoReturn, Optional
 
 from emperor.crew import Crew, Ears
 from emperor.errors import EmperorError, ListenError, LoadError
 from emperor.model import UNIX, Address
 from emperor.supervision.channel import Failed, Listening, Serving, WorkerReport, Workers
-from emperor.supervision.commission import CHECK, UNLINK, Commission
+from emperor.supervision.commission import CHECK, Commission
 from emperor.supervision.generation import Event
 from emperor.system import listeners as sockets
 from emperor.system import prctl
@@ -50,14 +51,22 @@ def main(argv: list[str]) -> None:
         sys.exit(0)
     uplink = Uplink(socket.socket(fileno=channel))
     sys.argv = [commission.spec.name]
+    # On a pipe Python would keep back what an app prints until 8 KiB are full.
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # nothing has replaced it yet
     try:
         _ROLES.get(commission.role, _serve)(commission, uplink)
     except EmperorError as error:
         text = error.traceback if isinstance(error, LoadError) else ""
         sys.stderr.write(text or f"{error}\n")
-        sys.stderr.flush()
         uplink.say(Failed(str(error), text))
-        os._exit(BOOT_FAILED)
+        _leave(BOOT_FAILED)
+
+
+def _leave(code: int) -> NoReturn:
+    """What was printed is heard; what the app wants done at its end is not done: it has not begun."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _read(paper: int) -> Commission:
@@ -84,21 +93,14 @@ def _check(commission: Commission, uplink: Uplink) -> None:
     _settle_in(commission)
     load(commission.spec)
     uplink.say(Serving())
-    os._exit(0)
-
-
-def _unlink(commission: Commission, uplink: Uplink) -> None:
-    """Remove socket files that this user's vassals bound; the emperor touches nothing in a user's folder."""
-    for index, place in commission.places.items():
-        sockets.unlink(commission.spec.sockets[index].address.path, Place(*place))
-    os._exit(0)
+    _leave(0)
 
 
 def _serve(commission: Commission, uplink: Uplink) -> None:
     from emperor.wsgi.loading import load
 
     _settle_in(commission)
-    listeners = _listeners(commission, uplink)
+    listeners, adjustments = _listeners(commission, uplink)
     log = _open_log(commission)
     application: Optional[Any] = None
     try:
@@ -109,22 +111,32 @@ def _serve(commission: Commission, uplink: Uplink) -> None:
             for line in error.traceback.splitlines():
                 log.write(f"{stamp()} {line}")
         raise
-    _Vassal(commission, uplink, listeners, application, log).run()
+    _Vassal(commission, uplink, listeners, application, log, adjustments).run()
 
 
-def _listeners(commission: Commission, uplink: Uplink) -> list[tuple[socket.socket, str]]:
+Adjustment = Callable[[], None]
+"""Gives a socket file that an older generation bound the access that this one's ini names."""
+
+
+def _listeners(commission: Commission, uplink: Uplink) -> tuple[list[tuple[socket.socket, str]], list[Adjustment]]:
     """Inherited where the emperor had one, else bound here and handed up."""
-    spec, bound = commission.spec, []
+    spec = commission.spec
+    bound: list[tuple[socket.socket, str]] = []
+    adjustments: list[Adjustment] = []
     mask = os.umask(0o022)
     os.umask(mask)
     for index, wanted in enumerate(spec.sockets):
         access = sockets.access(wanted, spec.identity, spec.web_gid, mask, can_chown=False)
         place = Place(*commission.places[index]) if index in commission.places else None
-        if index in commission.listeners:
-            listener = socket.socket(fileno=commission.listeners[index])
-            if place is not None and wanted.address.family == UNIX:
-                sockets.adjust(wanted.address.path, place, access)
+        inherited = commission.listeners.get(index)
+        lost = place is not None and sockets.place_of(wanted.address.path) != place
+        if inherited is not None and not lost:
+            listener = socket.socket(fileno=inherited)
+            if place is not None:
+                adjustments.append(partial(sockets.adjust, wanted.address.path, place, access))
         else:
+            if inherited is not None:
+                os.close(inherited)
             fresh = sockets.bind(wanted, access, place)
             listener = fresh.sock
             if fresh.warning:
@@ -132,7 +144,7 @@ def _listeners(commission: Commission, uplink: Uplink) -> list[tuple[socket.sock
             uplink.say(_listening(index, wanted.address), [listener.fileno()])
         listener.setblocking(False)
         bound.append((listener, wanted.protocol))
-    return bound
+    return bound, adjustments
 
 
 def _listening(index: int, address: Address) -> Listening:
@@ -162,7 +174,9 @@ class _Vassal:
         listeners: list[tuple[socket.socket, str]],
         application: Optional[Any],
         log: Optional[LogFile],
+        adjustments: list[Adjustment],
     ) -> None:
+        self._adjustments = adjustments
         self._spec = commission.spec
         self._commission, self._uplink, self._log = commission, uplink, log
         self._listeners, self._application = listeners, application
@@ -212,8 +226,17 @@ class _Vassal:
     def _serving(self) -> None:
         if not self._announced:
             self._announced = True
+            self._adjust()
             self._uplink.say(Serving())
         self._tell_workers(again=False)
+
+    def _adjust(self) -> None:
+        """Only now: as long as this generation might fail, the sockets are the older one's."""
+        for adjustment in self._adjustments:
+            try:
+                adjustment()
+            except ListenError as error:
+                sys.stderr.write(f"{error}\n")
 
     def _failed(self, reason: str, text: str) -> None:
         """A worker could not import the app: the whole generation has failed, unless it served already."""
@@ -243,4 +266,4 @@ def _bug(error: BaseException) -> None:
     append(2, "".join(traceback.format_exception(type(error), error, error.__traceback__)))
 
 
-_ROLES = {CHECK: _check, UNLINK: _unlink}
+_ROLES = {CHECK: _check}

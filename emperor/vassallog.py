@@ -6,33 +6,34 @@ A ``logto`` in a folder of the vassal's user is opened and written by the vassal
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from emperor.config.placement import EMPEROR, opener
 from emperor.journal import Journal
-from emperor.model import Authority, VassalSpec
+from emperor.model import NOBODY, Authority, VassalSpec
 from emperor.system import trust
 from emperor.system.logs import LogFile, Ring, open_for_append, stamp
 from emperor.text import printable
 
 
 class VassalLog:
-    """``authority`` is who wrote the ini that is in force; the daemon keeps it up to date."""
+    """One log over all generations; each spec says where its lines go, and who may open that."""
 
     def __init__(self, name: str, journal: Journal) -> None:
         self.name = name
         self.ring = Ring()
-        self.authority: Authority | None = None
         self.kept_by_vassal = False
         self._journal = journal
         self._path = ""
+        self._authority = Authority(NOBODY)
         self._file: LogFile | None = None
 
     def follow(self, spec: VassalSpec) -> None:
         """Before a generation starts: write where its spec says."""
-        if spec.logto == self._path:
+        if (spec.logto, spec.authority) == (self._path, self._authority):
             return
         self.close()
-        self._path = spec.logto
+        self._path, self._authority = spec.logto, spec.authority
         self.kept_by_vassal = bool(spec.logto) and not self._may_open(spec.logto)
         if spec.logto and not self.kept_by_vassal:
             self._file = LogFile(self._open)
@@ -48,7 +49,8 @@ class VassalLog:
         elif not self.kept_by_vassal:
             self._journal.line(self.name, line)
 
-    def hear(self, lines: tuple[str, ...], dropped: int) -> None:
+    def hear(self, lines: Sequence[str], dropped: int) -> None:
+        """``dropped``: how many were lost before these."""
         if dropped:
             self.say(f"[{dropped} lines lost]")
         for line in lines:
@@ -64,9 +66,8 @@ class VassalLog:
         self._file, self._path = None, ""
 
     def _may_open(self, path: str) -> bool:
-        assert self.authority is not None
         ours = trust.only_ours(os.path.dirname(path), os.geteuid())
-        return opener(self.authority, ours.ours) == EMPEROR
+        return opener(self._authority, ours.ours) == EMPEROR
 
     def _open(self) -> int:
         # Asked anew each time: what was root's folder at the start may be somebody else's by now.

@@ -18,6 +18,7 @@ from emperor.text import clip, printable
 MAX_DATAGRAM = 32768
 MAX_TEXT = 16384
 MAX_LINE = 4096
+MAX_LINES = 256
 MAX_WORKERS = 256
 MAX_NUMBER = 2**63
 
@@ -148,7 +149,10 @@ def _failed(raw: Any) -> Message:
 
 
 def _lines(raw: Any) -> Message:
-    return Lines(tuple(printable(_text(one, 2 * MAX_LINE)) for one in _list(raw["lines"])), _number(raw["dropped"]))
+    lines = _list(raw["lines"])
+    if len(lines) > MAX_LINES:
+        raise ChannelError("channel: too many lines")
+    return Lines(tuple(printable(_text(one, 2 * MAX_LINE)) for one in lines), _number(raw["dropped"]))
 
 
 def _workers(raw: Any) -> Message:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from emperor.model import VassalSpec
 
-SERVE, CHECK, UNLINK = "serve", "check", "unlink"
-"""Serve the app; import it once and report; remove the socket files that this user's vassals bound."""
+SERVE, CHECK = "serve", "check"
+"""Serve the app; import it once and report."""
 
 
 @dataclass(frozen=True)

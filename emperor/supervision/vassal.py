@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Callable, Optional, Union
 
-from emperor.model import Problem, VassalSpec
+from emperor.model import OWNER, Problem, VassalSpec
 from emperor.supervision import backoff
 from emperor.supervision import generation as gen
 from emperor.supervision.generation import Action, Generation, Patience, Phase
@@ -44,7 +44,8 @@ class Vassal:
     """``spec``: the newest valid ini. ``proven``: the one that served last. ``holds``: sockets may be open.
 
     ``last_word``: why the generation that starts is about to exit, as it says itself.
-    ``rejected``: why ``spec`` failed to start beside a serving generation, "": it did not. ``retry_at``: monotonic seconds.
+    ``rejected``: why ``spec`` failed to start beside a serving generation; "": it did not.
+    ``retry_at``: monotonic seconds.
     """
 
     name: str
@@ -193,6 +194,9 @@ class _Draft:
         self.doings.extend(Signal(one.number, action) for action in actions)
 
 
+MERCY_OF_OWNERS = 60.0
+"""Seconds that an ini which its user wrote can hold up the emperor's own end."""
+
 SLOTS = ("serving", "incoming", "outgoing")
 
 
@@ -283,6 +287,7 @@ def _on_exited(draft: _Draft, event: Exited) -> None:
         return
     one: Generation = getattr(draft.vassal, slot)
     expected = one.phase in gen.LEAVING and not one.late
+    tried = draft.vassal.incoming_spec if slot == "incoming" else None
     draft.put(**{slot: None}, last_exit=event.exit)
     if slot == "incoming":
         draft.put(incoming_spec=None)
@@ -296,6 +301,9 @@ def _on_exited(draft: _Draft, event: Exited) -> None:
         if draft.vassal.proven is not None:
             draft.doings.append(Keep(draft.vassal.proven))
         return
+    if tried is not None and draft.vassal.proven not in (None, tried):
+        # The old generation has died meanwhile. What served is better than what has never served.
+        draft.put(rejected=reason)
     _count_failure(draft, one, event, reason)
 
 
@@ -400,7 +408,8 @@ def _start_beside(draft: _Draft) -> None:
 
 def _spawn(draft: _Draft, spec: VassalSpec) -> None:
     number = draft.vassal.last_number + 1
-    patience = Patience(start=spec.start_timeout, drain=spec.reload_mercy)
+    mercy = min(spec.reload_mercy, MERCY_OF_OWNERS) if spec.authority.kind == OWNER else spec.reload_mercy
+    patience = Patience(start=spec.start_timeout, drain=mercy)
     draft.put(
         incoming=gen.born(number, patience, draft.now),
         incoming_spec=spec,

@@ -2,18 +2,26 @@
 
 Vassals run the copy: an upgrade on disk under a running emperor mixes nothing, an installation that an app's user
 cannot read breaks nothing, and a virtualenv sees our package without anything else of the emperor's site-packages.
+It promises: what root runs from there was put there by us, in folders that nobody else can write.
 """
 
 from __future__ import annotations
 
 import compileall
+import contextlib
+import fcntl
 import hashlib
 import importlib.util
 import os
 import py_compile
 import shutil
+import stat
 import tempfile
+import time
 from pathlib import Path
+
+from emperor.errors import EmperorError
+from emperor.system import runtime as folders
 
 PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -45,37 +53,95 @@ EXTRA = "extra"
 """Beside the package: what an option may need and a virtualenv may lack."""
 LENT = ("flup",)
 
+DRAFT = ".new-"
+KEPT = 2
+OLD = 86400.0
+"""Seconds after which all but the newest ``KEPT`` copies are removed, as drafts of an emperor that was killed are."""
+
 
 def sources() -> list[Path]:
     return sorted(path for pattern in VASSAL_SIDE for path in PACKAGE.glob(pattern))
 
 
 def install(runtime: str) -> str:
-    """Copy it to ``runtime``/lib/HASH unless it is there; the path of the launcher. OSError: the folder is not ours."""
-    digest = hashlib.sha256()
-    for path in [PACKAGE / LAUNCHER, *sources(), *_lent_sources()]:
-        digest.update(str(path).encode() + b"\0" + path.read_bytes() + b"\0")
+    """Copy it to ``runtime``/lib/HASH unless it is there; the path of the launcher.
+
+    The copy is locked against another emperor's tidying up for as long as this process lives. EmperorError: the
+    folder, or what lies in it, is not ours alone, or the kernel refuses.
+    """
+    folders.prepare(runtime, os.geteuid())
     shelf = Path(runtime) / "lib"
-    home = shelf / digest.hexdigest()[:16]
-    if not home.exists():
-        _ours(shelf)
-        draft = Path(tempfile.mkdtemp(prefix=".new-", dir=shelf))
-        try:
-            _copy(draft)
-            draft.chmod(0o755)
-            draft.rename(home)
-        except OSError:
-            shutil.rmtree(draft, ignore_errors=True)
-            if not home.exists():
-                raise
+    try:
+        home = shelf / _digest()
+        with contextlib.suppress(FileExistsError):
+            shelf.mkdir(mode=0o755)
+        _require(shelf, stat.S_IFDIR)
+        shelf.chmod(0o755)
+        if not os.path.lexists(home):
+            _publish(shelf, home)
+        _require(home, stat.S_IFDIR)
+        _require(home / LAUNCHER, stat.S_IFREG)
+        # Never closed: the end of the process lets go of it.
+        _lock(home, fcntl.LOCK_SH)
+    except OSError as error:
+        raise EmperorError(f"{error.filename or shelf}: install: {error.strerror or error} -- {folders.NOT_STARTED}")
+    _tidy(shelf, home)
     return str(home / LAUNCHER)
 
 
-def _ours(shelf: Path) -> None:
-    shelf.mkdir(mode=0o755, exist_ok=True)
-    shelf.chmod(0o755)
-    if shelf.is_symlink() or shelf.stat().st_uid != os.geteuid():
-        raise PermissionError(1, "belongs to somebody else", str(shelf))
+def _digest() -> str:
+    digest = hashlib.sha256()
+    for path in [PACKAGE / LAUNCHER, *sources(), *_lent_sources()]:
+        digest.update(str(path).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _require(path: Path, kind: int) -> None:
+    flaw = folders.flaw(str(path), os.geteuid(), kind)
+    if flaw:
+        raise EmperorError(f"{path}: {flaw} -- look who put it there, then remove it; {folders.NOT_STARTED}")
+
+
+def _publish(shelf: Path, home: Path) -> None:
+    draft = Path(tempfile.mkdtemp(prefix=DRAFT, dir=shelf))
+    try:
+        _copy(draft)
+        draft.chmod(0o755)
+        draft.rename(home)
+    except OSError:
+        shutil.rmtree(draft, ignore_errors=True)
+        if not home.exists():
+            raise
+
+
+def _lock(home: Path, how: int) -> int:
+    held = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(held, how | fcntl.LOCK_NB)
+    except OSError:
+        os.close(held)
+        raise
+    return held
+
+
+def _tidy(shelf: Path, home: Path) -> None:
+    """Remove old copies that no emperor runs from. The newest stay, for whoever goes back to what was before."""
+    with contextlib.suppress(OSError):
+        dated = sorted(((path.lstat().st_mtime, path) for path in shelf.iterdir()), reverse=True)
+        copies = [path for _, path in dated if not path.name.startswith(DRAFT)]
+        keep = {home, *copies[:KEPT]}
+        for mtime, path in dated:
+            if path not in keep and mtime < time.time() - OLD:
+                _remove(path)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        held = _lock(path, fcntl.LOCK_EX)
+        try:
+            shutil.rmtree(path, ignore_errors=True)
+        finally:
+            os.close(held)
 
 
 def _copy(draft: Path) -> None:

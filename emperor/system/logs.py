@@ -64,6 +64,9 @@ class Ring:
         self._lines.append(line)
         self.count += 1
 
+    def clear(self) -> None:
+        self._lines.clear()
+
     def last(self, wanted: int) -> list[str]:
         return list(self._lines)[-wanted:] if wanted > 0 else []
 

@@ -1,22 +1,29 @@
 """Which socket files we bound, by device and inode, kept on disk: the only ones that are ever unlinked.
 
 The next emperor reads it after a crash of this one. It lies in the runtime folder, which only the emperor can write.
+It promises: a book has one keeper. Two would strike each other's notes, and unlink each other's living sockets.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 
+from emperor.errors import EmperorError
 from emperor.system.listeners import Place
 
 
 class PlaceBook:
-    """path → (Place, uid of who bound it). ``single``: of one vassal that runs without a daemon."""
+    """path → (Place, uid of who bound it). ``single``: of one vassal that runs without a daemon.
+
+    EmperorError: another emperor keeps the same book. Ours is locked until ``release``, or the end of the process.
+    """
 
     def __init__(self, runtime: str, single: str = "") -> None:
         self._file = os.path.join(runtime, f"run-{single}.json" if single else "sockets.json")
+        self._lock = _lock(f"{self._file}.lock", runtime)
         self._places: dict[str, tuple[Place, int]] = {}
         with contextlib.suppress(OSError, ValueError, TypeError), open(self._file, encoding="utf-8") as file:
             for path, (device, inode, uid) in dict(json.load(file)).items():
@@ -35,6 +42,12 @@ class PlaceBook:
         if self._places.pop(path, None) is not None:
             self._save()
 
+    def release(self) -> None:
+        """Let another emperor keep it. The file of the lock stays: unlinked, it could be locked twice."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
     def _save(self) -> None:
         # Losing it costs a stale file that an operator has to remove, never a file of somebody else.
         raw = {path: (place.device, place.inode, uid) for path, (place, uid) in self._places.items()}
@@ -43,6 +56,32 @@ class PlaceBook:
             if not raw:
                 os.unlink(self._file)
                 return
-            with open(draft, "w", encoding="utf-8") as file:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(draft)
+            with open(draft, "x", encoding="utf-8", opener=_open_new) as file:
                 json.dump(raw, file)
             os.replace(draft, self._file)
+
+
+def _open_new(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+
+
+def _lock(path: str, runtime: str) -> int:
+    """A descriptor that holds the lock; -1: there is no folder, so there is nothing to keep either."""
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        return -1
+    except OSError as error:
+        raise EmperorError(f"{path}: lock: {error.strerror} -- this emperor does not start")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, b"%d\n" % os.getpid(), 0)
+    except BlockingIOError:
+        pid = os.pread(lock, 20, 0).decode("ascii", "replace").strip()
+        os.close(lock)
+        who = f"another emperor (pid {pid})" if pid.isdigit() else "another emperor"
+        raise EmperorError(f"{who} keeps its sockets in {runtime} -- this emperor does not start") from None
+    return lock

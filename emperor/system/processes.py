@@ -29,13 +29,21 @@ INHERITED = ("LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LC_MESSAGES", "LC_TIME",
 SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
+TRAMPOLINE = ("/bin/sh", "-c", 'unset PWD OLDPWD SHLVL _; exec "$@"', "sh")
+"""Whoever starts a program waits until its exec has happened, and the owner of a file can delay that (a lease, a FUSE
+filesystem). So a user's interpreter is exec'd by a shell that is the user already, and nobody waits."""
+
+NOT_EXECUTABLE, NOT_FOUND = 126, 127
+"""The shell's exit codes for an exec that failed (POSIX, 2.8.2)."""
+
+
 @dataclass
 class Child:
     """A process of ours. ``channel``: our end, non-blocking; ``output``: the read end of its stdout and stderr."""
 
     popen: subprocess.Popen[bytes]
     pidfd: int
-    channel: socket.socket
+    channel: socket.socket | None
     output: int
     born: float
 
@@ -83,8 +91,9 @@ def spawn(commission: Commission, launcher: str) -> Child:
             theirs.callback(os.close, output_write)
             paper = sealed(commission.to_bytes())
             theirs.callback(os.close, paper)
+            program = [*TRAMPOLINE, spec.python] if spec.python else [sys.executable]
             popen = start(
-                [spec.python or sys.executable, launcher, spec.name, str(far_end.fileno()), str(paper)],
+                [*program, launcher, spec.name, str(far_end.fileno()), str(paper)],
                 spec.identity,
                 [far_end.fileno(), paper, *commission.listeners.values()],
                 output_write,
@@ -101,11 +110,33 @@ def spawn(commission: Commission, launcher: str) -> Child:
     return Child(popen, pidfd, channel, output, time.monotonic())
 
 
+def run(command: Sequence[str], identity: Identity) -> Child:
+    """Start a small program, without a channel. Raises SpawnError."""
+    with contextlib.ExitStack() as undo:
+        try:
+            output, output_write = os.pipe2(os.O_CLOEXEC)
+            undo.callback(os.close, output)
+            with contextlib.ExitStack() as theirs:
+                theirs.callback(os.close, output_write)
+                popen = start(command, identity, [], output_write)
+            undo.callback(popen.wait)
+            undo.callback(popen.kill)
+            pidfd = os.pidfd_open(popen.pid)
+        except OSError as error:
+            raise SpawnError(f"spawn as {identity.user}: {error.strerror}") from None
+        undo.pop_all()
+    os.set_blocking(output, False)
+    return Child(popen, pidfd, None, output, time.monotonic())
+
+
 def start(
     command: Sequence[str], identity: Identity, descriptors: Sequence[int], output: int, umask: int = 0o022
 ) -> subprocess.Popen[bytes]:
     """Exec as ``identity`` in a new session, from /, with these descriptors and no others."""
     try:
+        if os.geteuid() == 0:
+            # An app may open /dev/stderr by its name: the pipe must be its own then.
+            os.fchown(output, identity.uid, identity.gid)
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -127,9 +158,13 @@ def start(
 
 def how_it_ended(child: Child) -> Exit:
     """Its exit, without reaping it; to be called once the pidfd is readable."""
-    result = os.waitid(os.P_PIDFD, child.pidfd, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+    try:
+        result = os.waitid(os.P_PIDFD, child.pidfd, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+    except ChildProcessError:
+        result = None
     if result is None:
-        return Exit(None, None, "is still there", time.time())
+        # The dead are hidden from their parent as long as somebody else traces them (ptrace(2)).
+        return Exit(None, None, "ended; somebody traces it, so nobody can tell how", time.time())
     if result.si_code == os.CLD_EXITED:
         return Exit(result.si_status, None, f"exited with code {result.si_status}", time.time())
     name = signal_name(result.si_status)
@@ -161,10 +196,25 @@ def kill_group(child: Child) -> None:
         os.killpg(child.pid, signal.SIGKILL)
 
 
+def reap(child: Child) -> bool:
+    """Sweep its group and reap it. False: the kernel does not give it to us yet; it keeps its number meanwhile."""
+    kill_group(child)
+    try:
+        if os.waitid(os.P_PIDFD, child.pidfd, os.WEXITED | os.WNOHANG) is None:
+            return False
+    except ChildProcessError:
+        pass
+    # Popen would wait for it once more.
+    child.popen.returncode = 0
+    os.close(child.pidfd)
+    return True
+
+
 def bury(child: Child) -> None:
-    """Sweep its group, reap it, close what was ours of it."""
+    """For programs that may wait: sweep its group, reap it, close what was ours of it."""
     kill_group(child)
     child.popen.wait()
     os.close(child.pidfd)
-    child.channel.close()
     os.close(child.output)
+    if child.channel is not None:
+        child.channel.close()

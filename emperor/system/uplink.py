@@ -11,7 +11,7 @@ import contextlib
 import socket
 from collections.abc import Sequence
 
-from emperor.supervision.channel import MAX_DATAGRAM, Lines, Message, encode
+from emperor.supervision.channel import MAX_DATAGRAM, MAX_LINES, Lines, Message, encode
 
 PATIENCE = 10.0
 """Seconds that an emperor may be too busy to take a word that matters."""
@@ -56,7 +56,7 @@ def _batches(lines: Sequence[str]) -> list[list[str]]:
     room = MAX_DATAGRAM - 256
     for line in lines:
         size = 6 * len(line) + 8
-        if size > room and batches[-1]:
+        if batches[-1] and (size > room or len(batches[-1]) == MAX_LINES):
             batches.append([])
             room = MAX_DATAGRAM - 256
         batches[-1].append(line)

@@ -98,19 +98,19 @@ def unix(path: object, protocol: str = UWSGI) -> SocketSpec:
     return SocketSpec(protocol, Address(UNIX, str(path)))
 
 
-def vassal_spec(folder: Path, *sockets: SocketSpec, name: str = "blog", **more: object) -> VassalSpec:
-    """An ini of ``folder``/app.py, run as who runs the tests."""
+def vassal_spec(where: Path, *sockets: SocketSpec, name: str = "blog", **more: object) -> VassalSpec:
+    """An ini of ``where``/app.py, run as who runs the tests."""
     known: dict[str, object] = {
         "identity": ME,
-        "targets": (Target("", "file", str(folder / "app.py")),),
+        "targets": (Target("", "file", str(where / "app.py")),),
         "reload_mercy": 5.0,
         "start_timeout": 10.0,
+        "folder": str(where),
         **more,
     }
     return VassalSpec(
         name=name,
-        config=str(folder / f"{name}.ini"),
-        folder=str(folder),
+        config=str(where / f"{name}.ini"),
         sockets=sockets,
         **known,  # type: ignore[arg-type]  # names are checked by the dataclass
     )

@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from importlib.util import cache_from_source
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 
 from emperor.errors import EmperorError
 from emperor.system import library
+from tests.integration.kernel_world import fds_of
 from tests.requirements import SYSTEM_PYTHON, needs
 
 
@@ -123,7 +125,7 @@ def test_a_copy_that_fails_leaves_nothing_behind(runtime: Path, package: Path, m
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(shutil, "copyfile", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(EmperorError, match="No space left"):
         library.install(str(runtime))
     assert list((runtime / "lib").iterdir()) == []
 
@@ -144,19 +146,76 @@ def test_of_two_who_install_at_once_both_win(runtime: Path, monkeypatch: pytest.
 
 
 @needs("root")
-def test_a_shelf_that_somebody_else_put_there_is_not_used(runtime: Path) -> None:
-    (runtime / "lib").mkdir()
-    os.chown(runtime / "lib", 61001, 61001)
-    with pytest.raises(OSError, match="somebody else"):
+@pytest.mark.parametrize("what", ["lib", "lib/HASH", "lib/HASH/launch.py"])
+def test_what_somebody_else_put_there_is_not_used(runtime: Path, what: str) -> None:
+    program = Path(library.install(str(runtime)))
+    planted = runtime / what.replace("HASH", program.parent.name)
+    os.chown(planted, 61001, 61001)
+    with pytest.raises(EmperorError, match=f"{planted}: belongs to somebody else"):
         library.install(str(runtime))
 
 
-def test_a_shelf_behind_a_link_is_not_used(runtime: Path, tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    (runtime / "lib").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OSError):
+@pytest.mark.parametrize("what", ["lib", "lib/HASH", "lib/HASH/launch.py"])
+def test_what_others_can_write_is_not_used_and_not_repaired(runtime: Path, what: str) -> None:
+    program = Path(library.install(str(runtime)))
+    loose = runtime / what.replace("HASH", program.parent.name)
+    loose.chmod(0o775)
+    with pytest.raises(EmperorError, match=f"{loose}: its group or others can write it"):
         library.install(str(runtime))
-    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert stat.S_IMODE(loose.stat().st_mode) == 0o775
+
+
+@pytest.mark.parametrize("what", ["lib", "lib/HASH", "lib/HASH/launch.py"])
+def test_a_link_is_not_used(runtime: Path, tmp_path: Path, what: str) -> None:
+    program = Path(library.install(str(runtime)))
+    link = runtime / what.replace("HASH", program.parent.name)
+    link.rename(tmp_path / "elsewhere")
+    link.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(EmperorError, match=f"{link}: is not a "):
+        library.install(str(runtime))
+
+
+@needs("root")
+def test_a_program_planted_in_somebody_elses_runtime_folder_is_not_run(runtime: Path) -> None:
+    """He makes everything as we would, and may even have it belong to us: the folder above stays his."""
+    planted = Path(library.install(str(runtime)))
+    os.chown(runtime, 61001, 61001)
+    planted.write_text("print('mine')\n")
+    with pytest.raises(EmperorError, match=f"runtime folder {runtime}: not ours alone: {runtime}: .*61001 can write"):
+        library.install(str(runtime))
+
+
+def test_old_copies_are_removed_but_for_the_newest_two(runtime: Path, package: Path) -> None:
+    homes = []
+    for age in (5, 4, 3, 2, 1):
+        with (package / "vassal.py").open("a") as file:
+            file.write("# changed\n")
+        homes.append(Path(library.install(str(runtime))).parent)
+        os.utime(homes[-1], (time.time() - age * 86400 - 60,) * 2)
+        _forget_locks(homes[-1])
+    (runtime / "lib" / ".new-killed").mkdir()
+    os.utime(runtime / "lib" / ".new-killed", (0, 0))
+    (runtime / "lib" / ".new-at-work").mkdir()
+    assert Path(library.install(str(runtime))).parent == homes[-1]
+    assert {path.name for path in (runtime / "lib").iterdir()} == {homes[-1].name, homes[-2].name, ".new-at-work"}
+
+
+def test_an_old_copy_that_an_emperor_runs_from_stays(runtime: Path, package: Path) -> None:
+    homes = []
+    for age in (9, 3, 2, 1):
+        with (package / "vassal.py").open("a") as file:
+            file.write("# changed\n")
+        homes.append(Path(library.install(str(runtime))).parent)
+        os.utime(homes[-1], (time.time() - age * 86400 - 60,) * 2)
+    library.install(str(runtime))
+    assert all((home / "launch.py").exists() for home in homes)
+
+
+def _forget_locks(home: Path) -> None:
+    """As the end of the process that installed it would."""
+    for fd, where in fds_of().items():
+        if where == str(home):
+            os.close(fd)
 
 
 def test_too_old_an_interpreter_is_told_so(launcher: Path, tmp_path: Path) -> None:
@@ -194,7 +253,6 @@ def test_another_user_can_run_it() -> None:
         shutil.rmtree(folder)
 
 
-def test_errors_of_the_operating_system_are_not_wrapped(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError) as caught:
-        library.install(str(tmp_path / "missing"))
-    assert not isinstance(caught.value, EmperorError)
+def test_a_missing_folder_is_made(tmp_path: Path) -> None:
+    program = library.install(str(tmp_path / "missing" / "run"))
+    assert program.startswith(f"{tmp_path}/missing/run/lib/")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import resource
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,7 +47,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
     yield started
     for child in children:
-        if child.channel.fileno() >= 0:
+        if child.channel is not None and child.channel.fileno() >= 0:
             processes.bury(child)
 
 
@@ -164,13 +166,47 @@ def test_our_ends_are_not_inherited_and_never_block(start: Start) -> None:
         assert not os.get_inheritable(fd)
 
 
-def test_a_missing_interpreter_is_a_spawn_error_that_leaves_nothing_open(start: Start) -> None:
+def test_when_our_own_interpreter_is_gone_it_is_a_spawn_error_that_leaves_nothing_open(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = fds_of()
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(SpawnError, match=r"exec /nowhere/python as me: No such file or directory"):
-        start(WAITS, python="/nowhere/python")
+        start(WAITS, python="")
+    monkeypatch.setattr(sys, "executable", "/etc/passwd")
     with pytest.raises(SpawnError, match=r"exec /etc/passwd as me: Permission denied"):
-        start(WAITS, python="/etc/passwd")
+        start(WAITS, python="")
     assert fds_of() == before
+
+
+@pytest.mark.parametrize(
+    "python, code", [("/nowhere/python", processes.NOT_FOUND), ("/etc/passwd", processes.NOT_EXECUTABLE)]
+)
+def test_when_an_ini_names_no_interpreter_its_process_says_so_and_ends(start: Start, python: str, code: int) -> None:
+    child = start(WAITS, python=python)
+    assert readable(child.pidfd)
+    assert python.encode() in os.read(child.output, 4096)
+    assert processes.how_it_ended(child).code == code
+
+
+def test_nobody_waits_for_an_interpreter_whose_owner_delays_its_exec(start: Start, tmp_path: Path) -> None:
+    """A lease keeps whoever opens the file waiting until it is given back, 45 s at most (fcntl(2), "Leases")."""
+    slow = tmp_path / "python"
+    slow.write_text(f"#!/bin/sh\nexec {sys.executable} $@\n")
+    slow.chmod(0o755)
+    asked = signal.signal(signal.SIGIO, signal.SIG_IGN)
+    fd = os.open(slow, os.O_RDONLY)
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        began = time.monotonic()
+        child = start(WAITS, python=str(slow))
+        assert time.monotonic() - began < 5
+        assert not readable(child.output, 0.1)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    finally:
+        os.close(fd)
+        signal.signal(signal.SIGIO, asked)
+    assert words(child) == ["up"]
 
 
 @contextmanager
@@ -320,6 +356,30 @@ def test_bury_sweeps_the_group_reaps_and_closes(start: Start) -> None:
     until(lambda: gone(daemon))
     assert not Path(f"/proc/{child.pid}").exists()
     assert child.popen.returncode == -signal.SIGKILL
+    assert fds_of() == before
+
+
+def test_to_reap_without_waiting_is_to_ask_until_the_kernel_gives_it(start: Start) -> None:
+    child = start(DOUBLE_FORK)
+    daemon = int(words(child)[0])
+    until(lambda: processes.reap(child))
+    until(lambda: gone(daemon))
+    assert not Path(f"/proc/{child.pid}").exists()
+    assert child.pidfd not in fds_of()
+    assert child.channel is not None
+    child.channel.close()
+    os.close(child.output)
+
+
+def test_a_small_program_is_run_without_a_channel() -> None:
+    before = fds_of()
+    child = processes.run(["sh", "-c", "echo $USER; echo oops >&2; exit 3"], ME)
+    assert readable(child.pidfd)
+    assert os.read(child.output, 100) == b"me\noops\n"
+    assert processes.how_it_ended(child).code == 3
+    processes.bury(child)
+    with pytest.raises(SpawnError, match="exec no-such-program as me: No such file or directory"):
+        processes.run(["no-such-program"], ME)
     assert fds_of() == before
 
 

@@ -14,6 +14,7 @@ from emperor.errors import ChannelError
 from emperor.supervision.channel import (
     MAX_DATAGRAM,
     MAX_LINE,
+    MAX_LINES,
     MAX_NUMBER,
     MAX_TEXT,
     MAX_WORKERS,
@@ -41,6 +42,7 @@ MESSAGES: dict[str, Message] = {
     "failed, longest": Failed("r" * MAX_LINE, "t" * MAX_TEXT),
     "lines": Lines(("one", "", "grüß 🌍", "a\ttab"), dropped=3),
     "no lines": Lines(()),
+    "most lines": Lines(("",) * MAX_LINES),
     "longest lines": Lines(("x" * MAX_LINE,) * 7),
     "workers": Workers((ONE_WORKER, WorkerReport(2, 0, "backoff", 0, 0, 0))),
     "no workers": Workers(()),
@@ -102,6 +104,8 @@ def without(whole: dict[str, Any], name: str) -> dict[str, Any]:
     return {key: value for key, value in whole.items() if key != name}
 
 
+NO_NUMBERS: tuple[Any, ...] = (-1, MAX_NUMBER, 10**30, 1.0, 0.5, float("nan"), float("inf"), True, "0", None, [0], {})
+
 HOSTILE: dict[str, Union[bytes, list[Any]]] = {
     "nothing": b"",
     "no JSON": b"READY=1",
@@ -135,6 +139,7 @@ HOSTILE: dict[str, Union[bytes, list[Any]]] = {
     "lines, an object": ["lines", {"lines": {"a": 1}, "dropped": 0}],
     "lines of lines": ["lines", {"lines": [["a"]], "dropped": 0}],
     "lines, one too long": ["lines", {"lines": ["x" * (2 * MAX_LINE + 1)], "dropped": 0}],
+    "lines, too many": ["lines", {"lines": [""] * (MAX_LINES + 1), "dropped": 0}],
     "lines, fewer than none dropped": ["lines", {"lines": [], "dropped": -1}],
     "lines, not told how many dropped": ["lines", {"lines": []}],
     "workers, null": ["workers", {"workers": None}],
@@ -147,14 +152,8 @@ HOSTILE: dict[str, Union[bytes, list[Any]]] = {
     "worker, state a list": ["workers", {"workers": [{**GOOD_WORKER, "state": ["idle"]}]}],
     **{f"listening without {name}": ["listening", without(GOOD_LISTENING, name)] for name in GOOD_LISTENING},
     **{f"worker without {name}": ["workers", {"workers": [without(GOOD_WORKER, name)]}] for name in GOOD_WORKER},
-    **{
-        f"index {value!r:.20}": ["listening", {**GOOD_LISTENING, "index": value}]
-        for value in (-1, MAX_NUMBER, 10**30, 1.0, 0.5, float("nan"), float("inf"), True, "0", None, [0], {})
-    },
-    **{
-        f"pid {value!r:.20}": ["workers", {"workers": [{**GOOD_WORKER, "pid": value}]}]
-        for value in (-1, MAX_NUMBER, 1.0, True, "1", None)
-    },
+    **{f"index {value!r:.20}": ["listening", {**GOOD_LISTENING, "index": value}] for value in NO_NUMBERS},
+    **{f"pid {value!r:.20}": ["workers", {"workers": [{**GOOD_WORKER, "pid": value}]}] for value in NO_NUMBERS},
 }
 
 
@@ -162,7 +161,7 @@ HOSTILE: dict[str, Union[bytes, list[Any]]] = {
 def test_what_does_not_follow_the_table_is_a_channel_error(name: str) -> None:
     datagram = HOSTILE[name]
     data = datagram if isinstance(datagram, bytes) else json.dumps(datagram).encode()
-    with pytest.raises(ChannelError, match="^channel: "):
+    with pytest.raises(ChannelError, match=r"^channel: "):
         decode(data)
 
 

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from emperor.supervision.commission import CHECK, SERVE, UNLINK, Commission
+from emperor.supervision.commission import CHECK, SERVE, Commission
 from tests.unit.vassal_world import ONE
 
 COMMISSIONS = {
     "plain": Commission(SERVE, ONE),
     "with descriptors": Commission(SERVE, ONE, listeners={0: 7, 2: 12}),
-    "with places": Commission(UNLINK, ONE, places={1: (2049, 2**63)}),
+    "with places": Commission(SERVE, ONE, places={1: (2049, 2**63)}),
     "in full": Commission(CHECK, ONE, {0: 3}, {0: (1, 2)}, keeps_log=True, parent=4711),
     "a path in an unknown encoding": Commission(SERVE, replace(ONE, chdir="/srv/caf\udce9")),
     "text beyond ASCII": Commission(SERVE, replace(ONE, env=(("GREETING", "grüß 🌍\n"),))),

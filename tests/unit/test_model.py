@@ -11,11 +11,13 @@ from emperor.model import (
     ABSTRACT,
     FASTCGI,
     HTTP,
+    OWNER,
     TCP,
     UNIX,
     UWSGI,
     VASSAL_NAME,
     Address,
+    Authority,
     Identity,
     Problem,
     SocketSpec,
@@ -63,6 +65,7 @@ FULL = VassalSpec(
     max_restarts=3,
     fastcgi_engine="flup",
     web_gid=33,
+    authority=Authority(OWNER, 1001, "/srv can be written by bob"),
 )
 
 
@@ -117,8 +120,8 @@ def test_an_address_reads_as_it_is_written(text: str) -> None:
 def test_a_socket_is_silent_only_if_nothing_is_said_of_who_may_connect() -> None:
     quiet = SocketSpec(UWSGI, Address(UNIX, path="/run/blog.sock"), backlog=5)
     assert quiet.silent
-    for name in ("mode", "umask", "uid", "gid"):
-        assert not replace(quiet, **{name: 0}).silent, name
+    for said in (replace(quiet, mode=0), replace(quiet, umask=0), replace(quiet, uid=0), replace(quiet, gid=0)):
+        assert not said.silent, said
 
 
 @pytest.mark.parametrize("name", ["blog", "a", "_", "0", "blog-2.example@eu_1", "x" * 64])

@@ -188,3 +188,23 @@ def reloading() -> World:
     world = running()
     world.configure(TWO)
     return world
+
+
+def in_backoff() -> World:
+    """Five starts have failed."""
+    world = starting()
+    for number in (1, 2, 3, 4):
+        world.exit(number)
+        world.wait(world.due or 0)
+    world.exit(5)
+    assert (world.state, world.due) == ("BACKOFF", 4.0)
+    return world
+
+
+def given_up() -> World:
+    """max-restarts = 2, and three starts that failed."""
+    world = starting(app("one", max_restarts=2))
+    for number in (1, 2, 3):
+        world.exit(number)
+        world.wait(10)
+    return world

@@ -1,0 +1,37 @@
+"""How much of a vassal's talk is heard in a second: enough for any log, too little to keep the emperor from others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+LINES = 1000
+DATAGRAMS = 200
+BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Ration:
+    """What is left of the second that began at ``since``. ``lost``: lines that nobody was told of yet."""
+
+    since: float = 0.0
+    lines: int = LINES
+    datagrams: int = DATAGRAMS
+    size: int = BYTES
+    lost: int = 0
+
+    @property
+    def exhausted(self) -> bool:
+        """Nothing more is read before the next second."""
+        return self.datagrams <= 0 or self.size <= 0
+
+
+def refresh(ration: Ration, now: float) -> Ration:
+    return Ration(since=now, lost=ration.lost) if now - ration.since >= 1.0 else ration
+
+
+def admit(ration: Ration, lines: int) -> tuple[Ration, int, int]:
+    """Of ``lines`` new ones: how many are heard, and how many were lost before them and are to be told of."""
+    heard = min(lines, ration.lines)
+    told = ration.lost if heard else 0
+    lost = ration.lost - told + (lines - heard)
+    return replace(ration, lines=ration.lines - heard, lost=lost), heard, told
