@@ -26,7 +26,7 @@ from emperor.control.messages import (
 )
 from emperor.performer import Performer
 from emperor.supervision.outcome import Ticket, outcome
-from emperor.supervision.vassal import Vassal, Wanted
+from emperor.supervision.record import Vassal, Wanted
 from emperor.system.eventloop import Loop
 
 FOLLOW_EVERY = 0.2
@@ -81,7 +81,9 @@ class Answers:
 
     def _strangers(self, request: Request, peer: Peer) -> list[str]:
         """Names that are not there, or not this caller's: nobody is told which of the two it is."""
-        allowed = {ALL, *self._permitted(request.verb, peer)}
+        if request.names == (ALL,) and messages.VERBS[request.verb].mutates:
+            return []
+        allowed = set(self._permitted(request.verb, peer))
         return [name for name in request.names if name not in allowed]
 
     def _refused(self, request: Request, peer: Peer, reply: Reply) -> bool:

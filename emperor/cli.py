@@ -149,7 +149,6 @@ def _daemon(args: argparse.Namespace) -> int:
         raise EmperorError(f"--logto {args.logto}: {journal.error}")
 
     def prepare(emperor: Emperor) -> None:
-        emperor.listen(control, policy)
         emperor.rule(where)
         if listener is not None:
             emperor.front = FrontKeeper(emperor.loop, journal, listener, reader.own, _door(reader))
@@ -157,16 +156,23 @@ def _daemon(args: argparse.Namespace) -> int:
             journal.info("front", f"http://{args.http}/ lists the vassals")
 
     with _pidfile(args.pidfile):
-        return run(reader, journal, prepare)
+        return run(reader, journal, control, policy, prepare)
 
 
-def run(reader: Reader, journal: Journal, prepare: Callable[[Emperor], None], only: str = "") -> int:
-    """An emperor from its first step to its last; the exit code."""
+def run(
+    reader: Reader,
+    journal: Journal,
+    control: str,
+    policy: Policy,
+    prepare: Callable[[Emperor], None],
+    only: str = "",
+) -> int:
+    """An emperor from its first step to its last; the exit code. ``control``: the path of its control socket."""
     prctl.no_new_privs()
     os.umask(0o022)
     notifier = Notifier(os.environ)
     loop = Loop(journal.bug)
-    emperor = Emperor(reader, loop, journal, notifier, single=only)
+    emperor = Emperor(reader, loop, journal, notifier, control, policy, single=only)
     # Relative paths were resolved; from here on no folder of ours stands in anybody's way.
     os.chdir("/")
     emperor.heed_signals()

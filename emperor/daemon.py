@@ -20,7 +20,7 @@ from emperor.answers import Answers
 from emperor.control.messages import Policy
 from emperor.control.server import ControlServer
 from emperor.errands import Errands
-from emperor.frontkeeper import FrontKeeper
+from emperor.frontkeeper import FrontKeeper, route
 from emperor.holdings import Estate, Holdings
 from emperor.inis import Inis
 from emperor.journal import Journal
@@ -28,7 +28,7 @@ from emperor.model import Problem
 from emperor.performer import Performer
 from emperor.reading import Reader, Reading
 from emperor.supervision import vassal as lifecycle
-from emperor.supervision.vassal import (
+from emperor.supervision.record import (
     Configured,
     Doing,
     Exit,
@@ -40,6 +40,7 @@ from emperor.supervision.vassal import (
     Vassal,
     VassalEvent,
     Wanted,
+    next_deadline,
     state,
 )
 from emperor.system import library
@@ -58,6 +59,8 @@ class Emperor:
     loop: Loop
     journal: Journal
     notifier: Notifier
+    control_path: str
+    policy: Policy
     single: str = ""
     """The only vassal of ``emperor run``: the failure of its first generation is the program's."""
 
@@ -70,13 +73,14 @@ class Emperor:
     def __post_init__(self) -> None:
         runtime = self.reader.settings.runtime_folder
         os.makedirs(runtime, mode=0o755, exist_ok=True)
+        # First of all: whoever else is there is told by it, before anything of theirs is touched.
+        self.answers = Answers(self, self.policy, self.loop)
+        self.control = ControlServer(self.loop, self.control_path, self.answers, self.policy)
         self.launcher = library.install(runtime)
         book = PlaceBook(runtime, self.single)
         self.closer = Closer()
         self.errands = Errands(self.loop, self.journal, self.closer, book)
         self.estate = Estate(runtime, book, self.errands, self.journal, self.closer, {})
-        self.answers: Answers | None = None
-        self.control: ControlServer | None = None
         self.front: FrontKeeper | None = None
         self.inis: Inis | None = None
         self._paths: dict[str, str] = {}
@@ -91,11 +95,6 @@ class Emperor:
         """Watch these folders, from the next turn of the loop on."""
         self.inis = Inis(places, self.loop, self.journal, self._changed, self._removed)
         self.loop.call_soon(self._open_for_business)
-
-    def listen(self, path: str, policy: Policy) -> None:
-        """Open the control socket. Raises EmperorError if another emperor has it."""
-        self.answers = Answers(self, policy, self.loop)
-        self.control = ControlServer(self.loop, path, self.answers, policy)
 
     def heed_signals(self) -> None:
         for signum in (signal.SIGTERM, signal.SIGINT):
@@ -178,8 +177,7 @@ class Emperor:
                 self._step(*self._events.popleft())
         finally:
             self._draining = False
-        if self.answers is not None:
-            self.answers.look_again()
+        self.answers.look_again()
         self._tell_front()
 
     def _step(self, name: str, event: VassalEvent) -> None:
@@ -208,7 +206,7 @@ class Emperor:
         timer = self._timers.pop(name, None)
         if timer is not None:
             timer.cancel()
-        when = lifecycle.next_deadline(self.vassals[name])
+        when = next_deadline(self.vassals[name])
         if when is not None:
             self._timers[name] = self.loop.call_at(when, lambda: self.tell(name, Tick()))
 
@@ -278,7 +276,7 @@ class Emperor:
 
     def _tell_front(self) -> None:
         if self.front is not None:
-            self.front.tell([_route(one, state(one)) for one in self.vassals.values() if one.spec is not None])
+            self.front.tell([route(one) for one in self.vassals.values() if one.spec is not None])
 
     # The end --------------------------------------------------------------------------------------------------
 
@@ -310,8 +308,7 @@ class Emperor:
             self.errands.when_done(self._perhaps_end)
             return
         self.ended = True
-        if self.control is not None:
-            self.control.close()
+        self.control.close()
         self.loop.stop()
 
 
@@ -320,17 +317,3 @@ def _why(vassal: Vassal, new: str) -> str:
         return f": {vassal.error}"
     shown = vassal.serving or vassal.incoming
     return f" (generation {shown.number})" if shown is not None else ""
-
-
-def _route(vassal: Vassal, word: str) -> dict[str, Any]:
-    spec = vassal.proven or vassal.spec
-    assert spec is not None
-    first = spec.sockets[0]
-    mounts = [target.mount for target in spec.targets if target.mount]
-    return {
-        "name": vassal.name,
-        "state": word,
-        "protocol": first.protocol,
-        "address": str(first.address),
-        "mounts": mounts,
-    }

@@ -20,6 +20,7 @@ from emperor.errors import EmperorError, SpawnError
 from emperor.journal import Journal
 from emperor.model import Identity
 from emperor.supervision import backoff
+from emperor.supervision.record import Vassal, state
 from emperor.system import processes
 from emperor.system.eventloop import Loop
 from emperor.system.logs import LineCutter
@@ -153,3 +154,17 @@ class FrontKeeper:
         self._failures += 1
         pause = backoff.delay(self._failures, False, random.random())
         self._loop.call_at(self._loop.now() + pause, lambda: None if self._closing else self.start())
+
+
+def route(vassal: Vassal) -> dict[str, Any]:
+    """A row of the door's table."""
+    spec = vassal.proven or vassal.spec
+    assert spec is not None
+    first = spec.sockets[0]
+    return {
+        "name": vassal.name,
+        "state": state(vassal),
+        "protocol": first.protocol,
+        "address": str(first.address),
+        "mounts": [target.mount for target in spec.targets if target.mount],
+    }

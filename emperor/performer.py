@@ -19,7 +19,7 @@ from emperor.model import VassalSpec
 from emperor.supervision.channel import Failed, Listening, Message, Serving, WorkerReport, Workers
 from emperor.supervision.commission import SERVE, Commission
 from emperor.supervision.generation import Action
-from emperor.supervision.vassal import (
+from emperor.supervision.record import (
     BootFailed,
     Doing,
     Exit,

@@ -61,16 +61,17 @@ def _serve(path: str, rows: Sequence[Row], control: str) -> int:
     reading = _read(reader, name, path, rows)
     if reading.checked.spec is None:
         return _refuse(reading.checked.problems)
-    control = control or os.path.join(reader.settings.runtime_folder, f"run-{name}.control")
+    control = (
+        os.path.abspath(control) if control else os.path.join(reader.settings.runtime_folder, f"run-{name}.control")
+    )
     journal = Journal()
 
     def prepare(emperor: Emperor) -> None:
-        emperor.listen(control, Policy(os.geteuid()))
         for problem in reading.checked.problems:
             journal.warning(name, str(problem))
         emperor.loop.call_soon(lambda: emperor.take(name, reading, reload=False))
 
-    return cli.run(reader, journal, prepare, only=name)
+    return cli.run(reader, journal, control, Policy(os.geteuid()), prepare, only=name)
 
 
 def _read(reader: Reader, name: str, path: str, rows: Sequence[Row]) -> Reading:

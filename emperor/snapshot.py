@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from emperor.performer import Performer
-from emperor.supervision.vassal import Vassal, state
+from emperor.supervision.record import Vassal, state
 
 
 def snapshot(vassal: Vassal, performer: Performer, config: str, now: float, lines: int = 0) -> dict[str, Any]:

@@ -3,10 +3,11 @@ there are."""
 
 from __future__ import annotations
 
+import posixpath
 from dataclasses import dataclass
 from typing import Protocol
 
-from emperor.model import Authority, Identity, Problem, VassalSpec
+from emperor.model import ADMIN, Authority, Identity, Problem, VassalSpec
 
 
 class Accounts(Protocol):
@@ -48,6 +49,11 @@ class Context:
     @property
     def default_socket(self) -> str:
         return f"{self.runtime.rstrip('/')}/{self.name}.sock"
+
+    def reserves(self, path: str) -> bool:
+        """Does this path of a user's ini lie in the emperor's own folder, as far as its letters tell?"""
+        own = posixpath.normpath(self.runtime)
+        return self.authority.kind != ADMIN and f"{posixpath.normpath(path)}/".startswith(f"{own}/")
 
 
 @dataclass(frozen=True)

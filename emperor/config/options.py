@@ -51,7 +51,7 @@ def _others(standing: str, *rows: tuple[str, v.Kind, str]) -> Iterator[Option]:
 # fmt: off
 _SERVED = (
     _list("socket", v.ADDRESS, "NAME.sock in /run/emperor",
-          "Where the web server connects: a path, @abstract, HOST:PORT, or :PORT for every "
+          "Where the web server connects: a path, @abstract, IP:PORT, or :PORT for every "
           "interface.", short="s"),
     _list("uwsgi-socket", v.ADDRESS, "",
           "A socket that speaks uwsgi, whatever `protocol` says."),

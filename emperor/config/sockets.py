@@ -60,15 +60,18 @@ def _address(setting: Setting, context: Context, base: str, findings: Findings) 
     if address.family != UNIX:
         return address
     try:
-        return replace(address, path=check_unix_path(resolve(base, address.path)))
+        path = check_unix_path(resolve(base, address.path))
     except ValueError as why:
         findings.wrong(setting, str(why))
         return None
+    if context.reserves(path) and path != resolve("/", context.default_socket):
+        findings.wrong(setting, f"the emperor's own folder: only {context.name}.sock there is this ini's")
+    return replace(address, path=path)
 
 
 def _reachable(found: Sequence[Found], findings: Findings) -> None:
     for setting, protocol, address in found:
-        local = address.host in ("::1", "localhost") or address.host.startswith("127.")
+        local = address.host == "::1" or address.host.startswith("127.")
         if address.family == TCP and not local:
             findings.warn(
                 setting,

@@ -43,6 +43,7 @@ def build(rows: Sequence[Row], context: Context) -> Checked:
     who = identity.decide(settings, context, findings)
     listening = sockets.listeners(settings, context, base, who, findings)
     loaded = apps.targets(settings, base, findings)
+    logto = _logto(settings, context, findings)
     problems = tuple(sorted(dict.fromkeys(findings.problems), key=lambda one: (one.path, one.line)))
     if who is None or any(one.fatal for one in problems):
         return Checked(None, problems)
@@ -54,7 +55,7 @@ def build(rows: Sequence[Row], context: Context) -> Checked:
         sockets=listening,
         targets=loaded,
         chdir=chdir,
-        logto=_path(settings, "logto", context.folder),
+        logto=logto,
         pythonpath=tuple(resolve(base, one.value) for one in settings.all("pythonpath")),
         env=tuple(dict(one.value for one in settings.all("env")).items()),
         web_gid=context.web_gid,
@@ -68,6 +69,13 @@ def build(rows: Sequence[Row], context: Context) -> Checked:
 def _path(settings: Settings, name: str, base: str) -> str:
     last = settings.last(name)
     return resolve(base, last.value) if last else ""
+
+
+def _logto(settings: Settings, context: Context, findings: Findings) -> str:
+    path = _path(settings, "logto", context.folder)
+    if path and context.reserves(path):
+        findings.wrong(settings.last("logto"), "lies in the emperor's own folder -- write a path in the app's")
+    return path
 
 
 def _interpreter(settings: Settings, base: str) -> str:

@@ -21,6 +21,8 @@ SUN_PATH = 107
 """unix(7): ``sun_path`` holds 108 bytes, one of which is the NUL that ends a path or begins an abstract
 name."""
 
+YEAR = 365 * 24 * 3600
+
 NO_ID = 2**32 - 1
 """chown(2), setresuid(2): the number -1 means "leave as it is", so nobody can have it."""
 
@@ -79,8 +81,10 @@ def choice(*words: str) -> Kind:
 
 
 def parse_seconds(text: str) -> float:
-    if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,6})?", text) or float(text) <= 0:
+    if not re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,6})?", text) or float(text) <= 0:
         raise ValueError("must be a number of seconds above 0, without a unit, such as 30 or 0.5")
+    if float(text) > YEAR:
+        raise ValueError(f"must be at most {YEAR} seconds, which is a year")
     return float(text)
 
 
@@ -202,8 +206,8 @@ def parse_script_name(text: str) -> str:
 def parse_address(text: str) -> Address:
     """uWSGI's spellings of an address. A relative path is left for the caller to resolve.
 
-    ``/path`` and ``name.sock`` are Unix, ``@name`` is abstract, ``host:port`` and ``[::1]:port`` are TCP,
-    ``:port`` is every interface.
+    ``/path`` and ``name.sock`` are Unix, ``@name`` is abstract, ``127.0.0.1:port`` and ``[::1]:port`` are TCP,
+    ``:port`` is every interface. A host's name is refused: to ask for its address, the emperor would have to wait.
     """
     parse_path(text)
     if text.startswith("@"):
@@ -223,18 +227,30 @@ def parse_address(text: str) -> Address:
 
 
 def _parse_host(text: str) -> str:
+    if text.lower() == "localhost":
+        return "127.0.0.1"
     try:
         if text.startswith("[") and text.endswith("]"):
-            return str(ipaddress.IPv6Address(text[1:-1]))
+            return _parse_ipv6(text[1:-1])
         if re.fullmatch(r"[0-9.]+", text):
             return str(ipaddress.IPv4Address(text))
     except ValueError:
         raise ValueError("the host is not a valid IP address") from None
     if ":" in text:
         raise ValueError("an IPv6 address is written in brackets, as in [::1]:PORT")
-    if not re.fullmatch(r"([A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)?", text):
-        raise ValueError("must be /path/to.sock, @name, HOST:PORT or [IPV6]:PORT")
+    if re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?", text):
+        raise ValueError("the host is a name, which is not looked up -- write an IP address")
+    if text:
+        raise ValueError("must be /path/to.sock, @name, IP:PORT or [IPV6]:PORT")
     return text
+
+
+def _parse_ipv6(text: str) -> str:
+    """With a zone (RFC 4007, section 11) where one is written: the name of an interface, or its number."""
+    address = ipaddress.IPv6Address(text)
+    if address.scope_id and not re.fullmatch(r"[A-Za-z0-9_.-]{1,15}", address.scope_id):
+        raise ValueError("not an interface")
+    return str(address)
 
 
 def check_unix_path(path: str) -> str:

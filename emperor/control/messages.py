@@ -190,6 +190,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _names(verb: str, row: Verb, names: Any) -> tuple[str, ...]:
     if not isinstance(names, list) or not all(isinstance(name, str) and VASSAL_NAME.fullmatch(name) for name in names):
         raise ProtocolError(f"request: {verb}: a name cannot be a vassal's")
+    if ALL in names and (not row.mutates or len(names) > 1):
+        raise ProtocolError(f"request: {verb}: {ALL} stands alone, and for orders only")
     least, most = row.names
     unique = tuple(dict.fromkeys(names))
     if not least <= len(unique) <= most:

@@ -16,7 +16,8 @@ from emperor.errors import EmperorError
 from emperor.system.eventloop import Loop, Timer
 
 Handler = Callable[[Request, Peer, Reply], None]
-"""Answers through its ``Reply``, at once or later. An EmperorError becomes the answer."""
+"""Answers through its ``Reply``, at once or later. An EmperorError becomes the answer; a bug goes to the loop's
+``on_error``, and its client hears that there was one."""
 
 MOST_CLIENTS = 64
 MOST_ORDINARY = 48
@@ -98,6 +99,9 @@ class ControlServer:
             self._handler(request, client.peer, Reply(client))
         except EmperorError as error:
             client.finish(messages.refusal(str(error), messages.FAILED))
+        except Exception as error:
+            self._loop.report(error)
+            client.finish(messages.refusal("the emperor failed to answer", messages.FAILED))
 
     def _conceivable(self, request: Request, peer: Peer) -> bool:
         """May this caller use the verb on anything at all? The handler still asks for each vassal."""

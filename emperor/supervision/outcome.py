@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional
 
-from emperor.supervision.vassal import Vassal, Wanted, state
+from emperor.supervision.record import Vassal, Wanted, state
 
 
 @dataclass(frozen=True)

@@ -6,171 +6,38 @@ Rule 2: a generation is only ever replaced by one that has said that it serves. 
 generation changes nothing but ``error``.
 Rule 3: news of a generation that is in no slot is dropped (it is late word of a dead one).
 
-The displayed state is not stored; ``state`` derives it.
+The record itself, its events and what can be asked for are in ``supervision.record``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from enum import Enum
-from typing import Callable, Optional, Union
+from typing import Callable, Optional
 
-from emperor.model import OWNER, Problem, VassalSpec
+from emperor.model import OWNER, VassalSpec
 from emperor.supervision import backoff
 from emperor.supervision import generation as gen
-from emperor.supervision.generation import Action, Generation, Patience, Phase
-
-
-class Wanted(Enum):
-    UP = "up"
-    DOWN = "down"
-    """Stopped by an order; its ini is still there."""
-    GONE = "gone"
-    """Its ini was removed, or the emperor ends."""
-
-
-@dataclass(frozen=True)
-class Exit:
-    """How a generation ended. ``at``: wall-clock seconds, for people."""
-
-    code: Optional[int]
-    signal: Optional[int]
-    reason: str
-    at: float
-
-
-@dataclass(frozen=True)
-class Vassal:
-    """``spec``: the newest valid ini. ``proven``: the one that served last. ``holds``: sockets may be open.
-
-    ``last_word``: why the generation that starts is about to exit, as it says itself.
-    ``rejected``: why ``spec`` failed to start beside a serving generation; "": it did not.
-    ``retry_at``: monotonic seconds.
-    """
-
-    name: str
-    wanted: Wanted = Wanted.UP
-    spec: Optional[VassalSpec] = None
-    proven: Optional[VassalSpec] = None
-    problems: tuple[Problem, ...] = ()
-    error: str = ""
-    traceback: str = ""
-    last_word: str = ""
-    serving: Optional[Generation] = None
-    incoming: Optional[Generation] = None
-    outgoing: Optional[Generation] = None
-    incoming_spec: Optional[VassalSpec] = None
-    reload_wanted: bool = False
-    restart_wanted: bool = False
-    rejected: str = ""
-    exhausted: bool = False
-    holds: bool = False
-    failures: int = 0
-    retry_at: Optional[float] = None
-    restarts: int = 0
-    last_exit: Optional[Exit] = None
-    last_number: int = 0
-
-    @property
-    def alive(self) -> tuple[Generation, ...]:
-        return tuple(one for one in (self.serving, self.incoming, self.outgoing) if one is not None)
-
-    @property
-    def running(self) -> bool:
-        """Does a generation serve that nobody has told to go?"""
-        return self.serving is not None and self.serving.serving
-
-
-# Events -----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Configured:
-    """The ini was read and is valid; ``problems`` are warnings. ``reload``: a running generation is to be replaced."""
-
-    spec: VassalSpec
-    problems: tuple[Problem, ...] = ()
-    reload: bool = True
-
-
-@dataclass(frozen=True)
-class Misconfigured:
-    problems: tuple[Problem, ...]
-
-
-@dataclass(frozen=True)
-class Order:
-    """``verb``: start, stop, restart, remove or kill."""
-
-    verb: str
-
-
-@dataclass(frozen=True)
-class Ready:
-    number: int
-
-
-@dataclass(frozen=True)
-class BootFailed:
-    """A vassal's own word on why it is about to exit."""
-
-    number: int
-    reason: str
-    traceback: str
-
-
-@dataclass(frozen=True)
-class Exited:
-    """The process is gone, or never came to be. ``luck``: the dice, in [0, 1), thrown by the caller."""
-
-    number: int
-    exit: Exit
-    luck: float
-
-
-@dataclass(frozen=True)
-class Tick:
-    """A deadline may have passed."""
-
-
-VassalEvent = Union[Configured, Misconfigured, Order, Ready, BootFailed, Exited, Tick]
-
-
-# What the performer has to do -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Spawn:
-    number: int
-    spec: VassalSpec
-
-
-@dataclass(frozen=True)
-class Signal:
-    """To the process (TERM) or to its whole group (KILL)."""
-
-    number: int
-    action: Action
-
-
-@dataclass(frozen=True)
-class Keep:
-    """Of the sockets, only this spec's are needed from now on."""
-
-    spec: VassalSpec
-
-
-@dataclass(frozen=True)
-class Release:
-    """No generation is left and none is wanted: close and unlink the sockets."""
-
-
-@dataclass(frozen=True)
-class Forget:
-    """The record can go."""
-
-
-Doing = Union[Spawn, Signal, Keep, Release, Forget]
+from emperor.supervision.generation import Generation, Patience, Phase
+from emperor.supervision.record import (
+    BootFailed,
+    Configured,
+    Doing,
+    Exit,
+    Exited,
+    Forget,
+    Keep,
+    Misconfigured,
+    Order,
+    Ready,
+    Release,
+    Signal,
+    Spawn,
+    Tick,
+    Vassal,
+    VassalEvent,
+    Wanted,
+    first_fatal,
+)
 
 
 @dataclass
@@ -270,7 +137,7 @@ def _on_ready(draft: _Draft, event: Ready) -> None:
         proven=spec,
         retry_at=None,
         traceback="",
-        error=_first_fatal(draft.vassal.problems) or draft.vassal.rejected,
+        error=first_fatal(draft.vassal.problems) or draft.vassal.rejected,
     )
     draft.doings.append(Keep(spec))
 
@@ -420,37 +287,3 @@ def _spawn(draft: _Draft, spec: VassalSpec) -> None:
         last_word="",
     )
     draft.doings.append(Spawn(number, spec))
-
-
-# What is shown ----------------------------------------------------------------------------------------------------
-
-
-def _first_fatal(problems: tuple[Problem, ...]) -> str:
-    return next((str(one) for one in problems if one.fatal), "")
-
-
-def state(vassal: Vassal) -> str:
-    """The state of CONTRACT.md, a pure function of the record."""
-    if vassal.wanted is not Wanted.UP:
-        return "STOPPING" if vassal.alive else "STOPPED"
-    if vassal.serving is not None:
-        if not vassal.serving.serving:
-            return "STOPPING"
-        return "RELOADING" if vassal.incoming is not None else "RUNNING"
-    if vassal.incoming is not None:
-        return "STARTING"
-    if vassal.exhausted:
-        return "FATAL"
-    if vassal.retry_at is not None:
-        return "BACKOFF"
-    if vassal.spec is None:
-        return "INVALID"
-    return "STARTING"
-
-
-def next_deadline(vassal: Vassal) -> Optional[float]:
-    """When ``Tick`` is due, monotonic seconds."""
-    times = [one.deadline for one in vassal.alive if one.deadline is not None]
-    if vassal.retry_at is not None and vassal.wanted is Wanted.UP:
-        times.append(vassal.retry_at)
-    return min(times, default=None)

@@ -21,6 +21,9 @@ from typing import Any, Callable, Optional
 Callback = Callable[[], object]
 """What it returns is nobody's business."""
 
+LONGEST_WAIT = 3600.0
+"""Seconds: poll(2) and its like count milliseconds in an int, and Python raises OverflowError beyond."""
+
 
 class Timer:
     """A deadline that can be taken back."""
@@ -91,7 +94,12 @@ class Loop:
         with contextlib.suppress(BlockingIOError):
             os.write(self._wake_write, b"\0")
 
+    def report(self, error: BaseException) -> None:
+        """A bug of ours that was caught elsewhere, where it could be answered for."""
+        self._on_error(error)
+
     def run(self) -> None:
+        """Until ``stop``: from then on no timer fires; one that is due stays for the next ``run``."""
         self._running = True
         while self._running:
             for key, _ in self._selector.select(self._patience()):
@@ -99,6 +107,8 @@ class Loop:
                 now_watched = self._selector.get_map().get(key.fd)
                 if now_watched is not None and now_watched.data is key.data:
                     self._guarded(key.data)
+            if not self._running:
+                break
             self._fire_timers()
 
     def stop(self) -> None:
@@ -120,17 +130,19 @@ class Loop:
             heapq.heappop(self._timers)
         if not self._timers:
             return None
-        return max(0.0, self._timers[0][0] - self.now())
+        return min(max(0.0, self._timers[0][0] - self.now()), LONGEST_WAIT)
 
     def _fire_timers(self) -> None:
         # Only what is due now: a callback that asks for "soon" again must not starve the descriptors.
         now = self.now()
         due = []
         while self._timers and self._timers[0][0] <= now:
-            due.append(heapq.heappop(self._timers)[2])
-        for timer in due:
-            if timer.callback is not None:
-                self._guarded(timer.callback)
+            due.append(heapq.heappop(self._timers))
+        for entry in due:
+            if not self._running:
+                heapq.heappush(self._timers, entry)
+            elif entry[2].callback is not None:
+                self._guarded(entry[2].callback)
 
     def _drain_wakeups(self) -> None:
         try:

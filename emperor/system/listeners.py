@@ -125,9 +125,9 @@ def bind(spec: SocketSpec, access: Access, ours: Optional[Place]) -> Bound:
             return Bound(_listening(socket.AF_UNIX, "\0" + spec.address.path, spec.backlog), None)
         family = _family(spec.address)
         return Bound(_listening(family, _resolved(spec.address, family)[0], spec.backlog), None)
-    except OSError as error:
-        mend = _MENDS.get(error.errno or 0, "")
-        reason = error.strerror or str(error)
+    except (OSError, ValueError) as error:
+        mend = _MENDS.get(getattr(error, "errno", None) or 0, "")
+        reason = getattr(error, "strerror", None) or str(error)
         raise ListenError(f"{printable(str(spec.address))}: bind: {reason}{mend and ' -- ' + mend}")
 
 
@@ -175,8 +175,9 @@ def check(sock: socket.socket, address: Address) -> None:
                 raise ListenError(f"{printable(str(address))}: the handed-up socket {flaw} -- closed")
         if sock.getsockname() not in _names(address, family):
             raise ListenError(f"{printable(str(address))}: the handed-up socket is bound elsewhere -- closed")
-    except OSError as error:
-        raise ListenError(f"{printable(str(address))}: the handed-up socket: {error.strerror or error} -- closed")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ListenError(f"{printable(str(address))}: the handed-up socket: {reason} -- closed")
 
 
 def _family(address: Address) -> int:
@@ -195,8 +196,10 @@ def _names(address: Address, family: int) -> list[Any]:
 
 
 def _resolved(address: Address, family: int) -> list[Any]:
+    """Without asking anybody: a resolver may take minutes, and the emperor waits for nobody."""
     host, port = address.host or None, address.port
-    found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    flags = socket.AI_PASSIVE | socket.AI_NUMERICHOST
+    found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=flags)
     return [row[4] for row in found]
 
 

@@ -74,7 +74,7 @@ def test_a_killed_vassal_is_started_again_on_the_same_socket(daemon: Emperor) ->
     assert os.stat(site.socket).st_ino == inode
     assert fresh["restarts"] >= 1
     assert fresh["last_exit"]["signal"] in (signal.SIGKILL, "SIGKILL", "KILL")
-    assert not any(procfs.alive(worker["pid"]) for worker in row["workers"])
+    wait_for(lambda: not any(procfs.alive(worker["pid"]) for worker in row["workers"]), what="its workers end")
 
 
 def test_a_vassal_that_bound_its_own_socket_gets_it_again(daemon: Emperor) -> None:

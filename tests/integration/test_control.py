@@ -293,6 +293,34 @@ def test_an_error_of_the_handler_is_the_answer(emperor: Emperor) -> None:
     assert ask(emperor.path) == [{"ok": False, "exit": 1, "error": "blog: no such vassal", "end": True}]
 
 
+def test_a_bug_of_the_handler_is_answered_and_reported_once(emperor: Emperor) -> None:
+    def buggy(request: Request, peer: Peer, reply: connection.Reply) -> None:
+        raise KeyError("all")
+
+    emperor.handle = buggy
+    assert ask(emperor.path) == [{"ok": False, "exit": 1, "error": "the emperor failed to answer", "end": True}]
+    assert [repr(error) for error in emperor.errors] == ["KeyError('all')"]
+    emperor.errors.clear()
+    emperor.handle = lambda request, peer, reply: reply.finish(messages.answer([]))
+    assert ask(emperor.path)[0]["ok"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"verb": "status", "names": ["all"]}',
+        b'{"verb": "logs", "names": ["all"]}',
+        b'{"verb": "logs", "names": ["all"], "options": {"follow": true}}',
+        b'{"verb": "stop", "names": ["all", "blog"]}',
+    ],
+)
+def test_all_stands_alone_and_for_orders_only(emperor: Emperor, caller: socket.socket, line: bytes) -> None:
+    caller.sendall(line + b"\n")
+    (reply,) = read_all(caller)
+    assert reply["exit"] == 2 and "all stands alone" in reply["error"]
+    assert emperor.asked.empty()
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [

@@ -72,6 +72,45 @@ def test_a_cancelled_timer_does_not_fire(loop: Loop) -> None:
         timer.cancel()
 
 
+def test_after_a_stop_no_timer_fires_until_the_next_run(loop: Loop, pair: tuple[socket.socket, socket.socket]) -> None:
+    """Whoever stopped has closed what the timers need."""
+    ours, theirs = pair
+    fired: list[int] = []
+    theirs.send(b"x")
+    loop.watch(ours.fileno(), lambda: (ours.recv(1), loop.stop()))
+    for number in range(3):
+        loop.call_at(loop.now(), lambda number=number: (fired.append(number), loop.stop()))
+    loop.run()
+    assert fired == []
+    loop.run()
+    assert fired == [0]
+    loop.run()
+    loop.run()
+    assert fired == [0, 1, 2]
+
+
+@pytest.mark.parametrize("seconds", [3e6, 1e300, float("inf")])
+def test_a_deadline_may_be_as_far_as_numbers_reach(pair: tuple[socket.socket, socket.socket], seconds: float) -> None:
+    loop = Loop(raise_it)
+    ours, theirs = pair
+    theirs.send(b"x")
+    heard: list[bytes] = []
+    loop.watch(ours.fileno(), lambda: (heard.append(ours.recv(1)), loop.stop()))
+    loop.call_at(loop.now() + seconds, loop.stop)
+    loop.run()
+    loop.close()
+    assert heard == [b"x"]
+
+
+def test_what_was_caught_elsewhere_is_reported_where_all_of_it_is() -> None:
+    errors: list[BaseException] = []
+    loop = Loop(errors.append)
+    bug = KeyError("x")
+    loop.report(bug)
+    loop.close()
+    assert errors == [bug]
+
+
 def test_soon_again_and_again_does_not_starve_a_descriptor(
     loop: Loop, pair: tuple[socket.socket, socket.socket]
 ) -> None:

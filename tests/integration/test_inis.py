@@ -12,11 +12,16 @@ import pytest
 
 from emperor import inis
 from emperor.inis import Inis, listing
+from emperor.supervision import quiet
 from emperor.system.eventloop import Loop
+from emperor.system.watch import Watch
 from tests.integration.kernel_world import Notes, drive, raise_it
 
 SOON = 3.0
 """A second after the last change at rest, and a busy machine; less than a rescan, so that it was an event."""
+
+
+QUIET, NEXT_LOOK = quiet.QUIET, quiet.next_look
 
 
 class World:
@@ -43,7 +48,7 @@ class World:
         told, self.told = self.told, []
         return told
 
-    def nothing_more(self, seconds: float = 0.4) -> list[tuple[object, ...]]:
+    def nothing_more(self, seconds: float = 0.2) -> list[tuple[object, ...]]:
         """What comes in a time in which every file comes to rest."""
         self.loop.call_at(self.loop.now() + seconds, self.loop.stop)
         self.loop.run()
@@ -54,10 +59,21 @@ class World:
         self.loop.close()
 
 
+def rest_after(seconds: float, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(quiet, "QUIET", seconds)
+    patch.setattr(quiet, "next_look", lambda state: NEXT_LOOK(state, seconds))
+
+
 @pytest.fixture(autouse=True)
-def no_rescan(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is told here was heard of by events."""
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is told here was heard of by events, and a file comes to rest sooner than it does for people."""
     monkeypatch.setattr(inis, "RESCAN", 3600.0)
+    rest_after(0.06, monkeypatch)
+
+
+@pytest.fixture
+def no_hurry(hurry: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    rest_after(QUIET, monkeypatch)
 
 
 @pytest.fixture
@@ -168,7 +184,7 @@ def test_a_touch_is_a_change(world: World, folder: Path) -> None:
     assert world.news() == [("changed", "blog", True)]
 
 
-def test_several_writes_in_place_are_one_change(world: World, folder: Path) -> None:
+def test_several_writes_in_place_are_one_change(no_hurry: None, world: World, folder: Path) -> None:
     """Each of them comes before the file was at rest."""
     written = 0
 
@@ -184,7 +200,7 @@ def test_several_writes_in_place_are_one_change(world: World, folder: Path) -> N
 
     write()
     assert world.news() == [("changed", "blog", True)]
-    assert world.nothing_more() == []
+    assert world.nothing_more(2 * QUIET) == []
     assert written == 6
 
 
@@ -278,7 +294,7 @@ def test_a_dangling_link_is_an_ini_and_its_target_a_change(folder: Path) -> None
     world.close()
 
 
-def test_a_file_that_is_still_written_is_not_told(world: World, folder: Path) -> None:
+def test_a_file_that_is_still_written_is_not_told(no_hurry: None, world: World, folder: Path) -> None:
     def more() -> None:
         with (folder / "shop.ini").open("a") as file:
             file.write("#\n")
@@ -434,7 +450,7 @@ def test_what_an_editor_leaves_behind_is_not_spoken_of(world: World, folder: Pat
     assert world.journal.lines == []
 
 
-def test_vim_with_a_backup_is_one_change(world: World, folder: Path) -> None:
+def test_vim_with_a_backup_is_one_change(no_hurry: None, world: World, folder: Path) -> None:
     """backupcopy=no: a probe file, the old file becomes the backup, the new one is written in place."""
     (folder / "4913").touch()
     (folder / "4913").unlink()
@@ -449,7 +465,7 @@ def test_vim_with_a_backup_is_one_change(world: World, folder: Path) -> None:
 def test_without_hints_the_rescan_sees_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A network folder has no events."""
     monkeypatch.setattr(inis, "RESCAN", 0.2)
-    monkeypatch.setattr(inis.Watch, "follow", lambda self, folders: None)
+    monkeypatch.setattr(Watch, "follow", lambda self, folders: None)
     world = World(folder)
     world.told.clear()
     (folder / "shop.ini").touch()

@@ -7,10 +7,12 @@ import os
 import shutil
 import socket
 import stat
+import struct
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -391,7 +393,7 @@ def tcp(host: str, port: int) -> SocketSpec:
     return SocketSpec("http", Address(TCP, host=host, port=port))
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", ""])
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", ""])
 def test_tcp_is_bound_and_recognised(host: str, opened: list[socket.socket]) -> None:
     found = bound(opened, tcp(host, 0))
     assert found.place is None
@@ -412,9 +414,41 @@ def test_a_port_in_use_says_how_to_find_who(opened: list[socket.socket]) -> None
         bind(tcp("127.0.0.1", port), PLAIN, None)
 
 
-def test_a_host_that_is_none_is_an_error() -> None:
-    with pytest.raises(ListenError, match="bind: "):
-        bind(tcp("256.256.256.256", 1), PLAIN, None)
+@pytest.mark.parametrize("host", ["localhost", "app.example.org", "é" * 64, "a" * 64, "\0", "fe80::1%none"])
+def test_a_host_that_is_no_address_is_an_error_and_nobody_is_asked(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, flags = socket.getaddrinfo, []
+
+    def spied(*given: Any, **named: Any) -> Any:
+        flags.append(named["flags"])
+        return real(*given, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", spied)
+    with pytest.raises(ListenError, match="bind"):
+        bind(tcp(host, 3031), PLAIN, None)
+    with socket.socket() as sock, pytest.raises(ListenError, match="closed"):
+        sock.listen()
+        check(sock, Address(TCP, host=host, port=3031))
+    assert flags and all(one & socket.AI_NUMERICHOST for one in flags)
+
+
+@needs("root")
+def test_an_abstract_name_bound_by_its_user_tells_clients_who_that_is(opened: list[socket.socket]) -> None:
+    """And what he hands up is still his: SO_PEERCRED is of who called listen(2)."""
+    address = Address(ABSTRACT, f"emperor-hers-{os.getpid()}")
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        if (child := os.fork()) == 0:
+            os.setresuid(ALICE, ALICE, ALICE)
+            socket.send_fds(theirs, [b"x"], [bind(SocketSpec("uwsgi", address), PLAIN, None).sock.fileno()])
+            os._exit(0)
+        _, (fd,), _, _ = socket.recv_fds(ours, 1, 1)
+        os.waitpid(child, 0)
+    opened.append(socket.socket(fileno=fd))
+    check(opened[-1], address)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect("\0" + address.path)
+        credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    assert struct.unpack("iII", credentials)[1] == ALICE
 
 
 def test_an_abstract_name_is_bound_and_recognised(opened: list[socket.socket]) -> None:

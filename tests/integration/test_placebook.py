@@ -91,7 +91,9 @@ def test_a_vassal_without_a_daemon_has_a_book_of_its_own(open_book: PlaceBook, t
         b'{"/run/emperor/blog.sock": null}',
     ],
 )
-def test_a_broken_book_is_an_empty_one_and_is_written_anew(open_book: PlaceBook, tmp_path: Path, content: bytes) -> None:
+def test_a_broken_book_is_an_empty_one_and_is_written_anew(
+    open_book: PlaceBook, tmp_path: Path, content: bytes
+) -> None:
     open_book(str(tmp_path)).note(SOCK, Place(5, 123), 0)
     file = tmp_path / "sockets.json"
     file.write_bytes(content)
@@ -102,7 +104,9 @@ def test_a_broken_book_is_an_empty_one_and_is_written_anew(open_book: PlaceBook,
     json.loads(file.read_bytes())
 
 
-def test_a_crash_while_writing_leaves_the_old_book(open_book: PlaceBook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_while_writing_leaves_the_old_book(
+    open_book: PlaceBook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     book = open_book(str(tmp_path))
     book.note(SOCK, Place(5, 123), 0)
 

@@ -160,6 +160,7 @@ def test_our_ends_are_not_inherited_and_never_block(start: Start) -> None:
     assert words(child) == ["up"]
     with pytest.raises(BlockingIOError):
         os.read(child.output, 1)
+    assert child.channel is not None
     with pytest.raises(BlockingIOError):
         child.channel.recv(1)
     for fd in (child.output, child.channel.fileno(), child.pidfd):

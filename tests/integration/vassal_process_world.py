@@ -63,6 +63,8 @@ class Vassal:
         self.spec = spec
         order = Commission(more.pop("role", SERVE), spec, listeners, **{"parent": os.getpid(), **more})
         self.child = processes.spawn(order, launcher)
+        assert self.child.channel is not None
+        self.channel = self.child.channel
         self.said: list[Message] = []
         self.fds: list[int] = []
         self.output = b""
@@ -78,7 +80,7 @@ class Vassal:
             left = deadline - time.monotonic()
             assert left > 0, f"waited {patience:g} s in vain; it said {self.said[-5:]}, {self.output.decode()}"
             if not self.deaf:
-                readable(self.child.channel.fileno(), min(left, 0.02))
+                readable(self.channel.fileno(), min(left, 0.02))
             else:
                 readable(self.child.pidfd, min(left, 0.02))
 
@@ -86,7 +88,7 @@ class Vassal:
         """Take what there is to hear now, as strictly as the emperor does."""
         while not self.deaf:
             try:
-                data, fds, flags, _ = socket.recv_fds(self.child.channel, channel.MAX_DATAGRAM + 1, 1)
+                data, fds, flags, _ = socket.recv_fds(self.channel, channel.MAX_DATAGRAM + 1, 1)
             except BlockingIOError:
                 break
             self.fds += fds
@@ -127,7 +129,7 @@ class Vassal:
 
     def hang_up(self) -> None:
         """What it sees of the emperor's death."""
-        self.child.channel.close()
+        self.channel.close()
         self.deaf = True
 
     def bury(self) -> None:

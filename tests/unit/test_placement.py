@@ -37,10 +37,14 @@ def test_only_the_exact_default_path_is_a_users_own(path: str) -> None:
     assert binder(Address(UNIX, path=path), AUTHORITIES[OWNER], True, DEFAULT) == VASSAL
 
 
-@pytest.mark.parametrize("kind", [ADMIN, OWNER])
-@pytest.mark.parametrize("address", [Address(TCP, host="127.0.0.1", port=3031), Address(ABSTRACT, path="blog")])
-def test_the_emperor_binds_what_has_no_folder(address: Address, kind: str) -> None:
-    assert binder(address, AUTHORITIES[kind], False, DEFAULT) == EMPEROR
+@pytest.mark.parametrize(("kind", "who"), [(ADMIN, EMPEROR), (OWNER, EMPEROR), (NOBODY, VASSAL)])
+def test_who_binds_a_port(kind: str, who: str) -> None:
+    assert binder(Address(TCP, host="127.0.0.1", port=3031), AUTHORITIES[kind], False, DEFAULT) == who
+
+
+@pytest.mark.parametrize(("kind", "who"), [(ADMIN, EMPEROR), (OWNER, VASSAL), (NOBODY, VASSAL)])
+def test_who_binds_an_abstract_name_is_who_its_clients_are_told_they_talk_to(kind: str, who: str) -> None:
+    assert binder(Address(ABSTRACT, path="blog"), AUTHORITIES[kind], False, DEFAULT) == who
 
 
 @pytest.mark.parametrize(

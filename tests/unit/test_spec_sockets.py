@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from emperor.model import ABSTRACT, FASTCGI, OWNER, TCP, UNIX, UWSGI, Address, Authority, SocketSpec
-from tests.unit.config_world import ALICE, APP, BY_ALICE, faults, spec, warnings
+from tests.unit.config_world import ALICE, APP, BY_ADMIN, BY_ALICE, faults, spec, warnings
 
 DEFAULT = Address(UNIX, path="/run/emperor/blog.sock")
 
@@ -115,7 +115,7 @@ def test_a_low_port_is_not_for_a_tyrants_vassal() -> None:
     assert [line for line, _, _ in found] == [3]
 
 
-@pytest.mark.parametrize("host", ["", "0.0.0.0", "[::]", "app.example.org"])
+@pytest.mark.parametrize("host", ["", "0.0.0.0", "[::]", "10.0.0.1"])
 def test_a_port_that_others_can_reach_is_a_warning(host: str) -> None:
     ((line, _, message),) = warnings(APP, f"socket = {host}:3031")
     assert line == 3 and "127.0.0.1" in message
@@ -126,9 +126,40 @@ def test_a_port_of_this_machine_is_none(host: str) -> None:
     assert warnings(APP, f"socket = {host}:3031") == []
 
 
+@pytest.mark.parametrize("authority", [BY_ADMIN, BY_ALICE])
+def test_a_hosts_name_is_refused_whoever_wrote_it(authority: Authority) -> None:
+    ((line, option, message),) = faults(APP, "socket = app.example.org:3031", authority=authority)
+    assert (line, option) == (3, "socket") and "write an IP address" in message
+
+
+def test_localhost_is_this_machine_without_asking_anybody() -> None:
+    assert sockets("socket = localhost:3031") == [("uwsgi", "127.0.0.1:3031")]
+
+
+@pytest.mark.parametrize("path", ["/run/emperor/shop.sock", "/run/emperor/lib/x", "/run/./emperor/../emperor/a.sock"])
+def test_the_emperors_own_folder_is_not_a_users_beyond_one_socket(path: str) -> None:
+    found = faults(APP, f"socket = {path}", authority=BY_ALICE)
+    assert [(line, option) for line, option, _ in found] == [(3, "socket")]
+    assert "blog.sock" in found[0][2]
+    assert spec(APP, f"socket = {path}").sockets
+
+
+@pytest.mark.parametrize("path", ["/run/emperor/blog.sock", "/run//emperor/./blog.sock", "/run/emperor2/a.sock"])
+def test_ones_own_socket_may_be_named(path: str) -> None:
+    assert spec(APP, f"socket = {path}", authority=BY_ALICE).sockets
+
+
+def test_a_users_log_is_not_kept_in_the_emperors_own_folder() -> None:
+    ((line, option, _),) = faults(APP, "logto = /run/emperor/../emperor/blog.log", authority=BY_ALICE)
+    assert (line, option) == (3, "logto")
+    assert spec(APP, "logto = /run/emperor/blog.log").logto
+    assert spec(APP, "logto = /run/emperors/blog.log", authority=BY_ALICE).logto
+
+
 @pytest.mark.parametrize(
     ("first", "second"),
     [
+        ("socket = localhost:3031", "socket = 127.0.0.1:3031"),
         ("socket = /run/a.sock", "fastcgi-socket = /run//./a.sock"),
         ("socket = [::1]:3031", "socket = [0::1]:3031"),
         ("socket = @a", "uwsgi-socket = @a"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from emperor.supervision.generation import Action
-from emperor.supervision.vassal import Keep, Signal, Spawn
+from emperor.supervision.record import Keep, Signal, Spawn
 from tests.unit.vassal_world import (
     BAD_LINE,
     MERCY,

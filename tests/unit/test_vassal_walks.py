@@ -16,7 +16,7 @@ import pytest
 from emperor.model import VassalSpec
 from emperor.supervision.generation import Action, Phase
 from emperor.supervision.outcome import Ticket, outcome
-from emperor.supervision.vassal import Doing, Signal, Spawn, Vassal, Wanted, next_deadline, state
+from emperor.supervision.record import Doing, Signal, Spawn, Vassal, Wanted, next_deadline, state
 from tests.unit.vassal_world import MERCY, ONE, START_TIMEOUT, THREE, TWO, World, app
 
 WALKS, EVENTS = 300, 200

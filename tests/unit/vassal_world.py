@@ -11,7 +11,7 @@ from typing import Optional
 
 from emperor.model import UNIX, UWSGI, Address, Identity, Problem, SocketSpec, Target, VassalSpec
 from emperor.supervision.generation import Action
-from emperor.supervision.vassal import (
+from emperor.supervision.record import (
     BootFailed,
     Configured,
     Doing,
@@ -30,8 +30,8 @@ from emperor.supervision.vassal import (
     VassalEvent,
     next_deadline,
     state,
-    step,
 )
+from emperor.supervision.vassal import step
 
 START_TIMEOUT, MERCY = 60.0, 30.0
 MORNING = 1000.0
