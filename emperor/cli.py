@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -17,7 +17,7 @@ from emperor.inis import listing
 from emperor.journal import Journal
 from emperor.model import Identity
 from emperor.reading import Reader, Settings
-from emperor.system import places, prctl, privilege
+from emperor.system import limits, pidfile, places, prctl, privilege, runtime
 from emperor.system.accounts import SystemAccounts
 from emperor.system.eventloop import Loop
 from emperor.system.logs import open_for_append
@@ -80,6 +80,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
+    limits.shed_inheritance()
+    limits.raise_nofile()
     try:
         if words[:1] == ["run"]:
             return single.main(words[1:])
@@ -128,8 +130,8 @@ def _config_words(path: str) -> list[str]:
 
 def _daemon(args: argparse.Namespace) -> int:
     where = [os.path.abspath(place) for place in (*args.emperor, *args.places)]
-    where = where or [places.vassals_folder(os.geteuid(), os.environ)]
     _become(args.uid, args.gid)
+    where = where or [places.vassals_folder(os.geteuid(), os.environ)]
     control = os.path.abspath(args.control_socket or places.control_socket(os.geteuid(), os.environ))
     settings = Settings(
         runtime=os.path.dirname(control),
@@ -147,16 +149,22 @@ def _daemon(args: argparse.Namespace) -> int:
     journal = Journal(args.log_format, _log_opener(args.logto))
     if journal.error:
         raise EmperorError(f"--logto {args.logto}: {journal.error}")
+    pid_path = os.path.abspath(args.pidfile) if args.pidfile else ""
 
     def prepare(emperor: Emperor) -> None:
+        if pid_path:
+            pidfile.write(pid_path)
         emperor.rule(where)
         if listener is not None:
             emperor.front = FrontKeeper(emperor.loop, journal, listener, reader.own, _door(reader))
             emperor.front.start()
             journal.info("front", f"http://{args.http}/ lists the vassals")
 
-    with _pidfile(args.pidfile):
+    try:
         return run(reader, journal, control, policy, prepare)
+    finally:
+        if pid_path:
+            pidfile.remove(pid_path)
 
 
 def run(
@@ -170,13 +178,22 @@ def run(
     """An emperor from its first step to its last; the exit code. ``control``: the path of its control socket."""
     prctl.no_new_privs()
     os.umask(0o022)
+    # Before anything is opened or made in it.
+    runtime.prepare(reader.settings.runtime_folder, os.geteuid())
     notifier = Notifier(os.environ)
     loop = Loop(journal.bug)
+    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+        # From here on it waits for the loop, and is heeded by what the emperor will have made of it by then.
+        loop.on_signal(signum, lambda: None)
     emperor = Emperor(reader, loop, journal, notifier, control, policy, single=only)
     # Relative paths were resolved; from here on no folder of ours stands in anybody's way.
     os.chdir("/")
     emperor.heed_signals()
-    prepare(emperor)
+    try:
+        prepare(emperor)
+    except BaseException:
+        emperor.control.close()
+        raise
     loop.run()
     loop.close()
     notifier.close()
@@ -195,6 +212,10 @@ def _become(user: str | None, group: str | None) -> None:
             raise EmperorError(f"--uid {user}: only root can become somebody else")
         return
     privilege.become(identity)
+    # Places are computed from these, and the user would find root's.
+    os.environ.update(HOME=identity.home, USER=identity.user, LOGNAME=identity.user)
+    for name in ("XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"):
+        os.environ.pop(name, None)
 
 
 def _control_gid(name: str | None) -> int | None:
@@ -220,21 +241,6 @@ def _door(reader: Reader) -> Identity | None:
     return reader.web or Identity(65534, 65534, (65534,), "nobody", "/")
 
 
-@contextlib.contextmanager
-def _pidfile(path: str | None):  # type: ignore[no-untyped-def]  # a generator with one yield
-    if path is None:
-        yield
-        return
-    path = os.path.abspath(path)
-    with open(path, "w", encoding="ascii") as file:
-        file.write(f"{os.getpid()}\n")
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(path)
-
-
 def _check(reader: Reader, where: Sequence[str]) -> int:
     """CONTRACT ``--check``: every problem of every ini."""
     code = OK
@@ -251,3 +257,7 @@ def _check(reader: Reader, where: Sequence[str]) -> int:
             if checked.spec is not None:
                 print(f"{path}: OK")
     return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,7 +6,6 @@ in ``config.spec``. This process imports no app, speaks no web protocol and open
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import time
@@ -20,6 +19,7 @@ from emperor.answers import Answers
 from emperor.control.messages import Policy
 from emperor.control.server import ControlServer
 from emperor.errands import Errands
+from emperor.errors import EmperorError
 from emperor.frontkeeper import FrontKeeper, route
 from emperor.holdings import Estate, Holdings
 from emperor.inis import Inis
@@ -72,12 +72,15 @@ class Emperor:
 
     def __post_init__(self) -> None:
         runtime = self.reader.settings.runtime_folder
-        os.makedirs(runtime, mode=0o755, exist_ok=True)
         # First of all: whoever else is there is told by it, before anything of theirs is touched.
         self.answers = Answers(self, self.policy, self.loop)
         self.control = ControlServer(self.loop, self.control_path, self.answers, self.policy)
-        self.launcher = library.install(runtime)
-        book = PlaceBook(runtime, self.single)
+        try:
+            self.launcher = library.install(runtime)
+            book = PlaceBook(runtime, self.single)
+        except (EmperorError, OSError):
+            self.control.close()
+            raise
         self.closer = Closer()
         self.errands = Errands(self.loop, self.journal, self.closer, book)
         self.estate = Estate(runtime, book, self.errands, self.journal, self.closer, {})
@@ -146,7 +149,7 @@ class Emperor:
 
     def _publish(self, name: str, problems: tuple[Problem, ...]) -> None:
         for problem in problems:
-            self.journal.warning(name, f"{'' if problem.fatal else 'warning: '}{problem}")
+            (self.journal.fault if problem.fatal else self.journal.warning)(name, str(problem))
 
     def _ensure(self, name: str) -> None:
         if name in self.vassals:
@@ -213,7 +216,7 @@ class Emperor:
     def _report(self, before: Vassal, after: Vassal) -> None:
         old, new = "new" if before == Vassal(before.name) else state(before), state(after)
         if old != new:
-            self.journal.info(after.name, f"{old} -> {new}{_why(after, new)}")
+            self.journal.info(after.name, f"{old} -> {new}{_why(old, after, new)}")
             self.notifier.status(self._summary())
         elif after.error and after.error != before.error:
             self.journal.warning(after.name, after.error)
@@ -255,7 +258,12 @@ class Emperor:
         if verb == "reload" and self.vassals[name].wanted is not Wanted.UP:
             return f"stopped on purpose -- emperorctl start {name}"
         if verb != "stop" and name in self._paths:
+            if self.inis is not None:
+                self.inis.acknowledge(name)
             reading = self.reader.read(name, self._paths[name])
+            if reading.authority is None:
+                # Not there at this moment: the next look at the folder knows more.
+                return "\n".join(map(str, reading.checked.problems))
             self.take(name, reading, reload=verb == "reload")
             if reading.checked.spec is None and (verb != "start" or self.vassals[name].spec is None):
                 return "\n".join(str(one) for one in reading.checked.problems if one.fatal)
@@ -312,8 +320,14 @@ class Emperor:
         self.loop.stop()
 
 
-def _why(vassal: Vassal, new: str) -> str:
-    if new in ("BACKOFF", "FATAL", "INVALID") and vassal.error:
-        return f": {vassal.error}"
+def _why(old: str, vassal: Vassal, new: str) -> str:
+    """The rest of the line that tells a change of state."""
     shown = vassal.serving or vassal.incoming
-    return f" (generation {shown.number})" if shown is not None else ""
+    number = f" (generation {shown.number})" if shown is not None else ""
+    failed_reload = (old, new) == ("RELOADING", "RUNNING") and vassal.rejected
+    died = (old, new) == ("RUNNING", "STARTING") and vassal.error
+    if failed_reload:
+        return f"{number}: the new generation failed: {vassal.error}"
+    if died or (new in ("BACKOFF", "FATAL", "INVALID") and vassal.error):
+        return f"{number}: {vassal.error}"
+    return number

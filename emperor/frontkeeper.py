@@ -22,10 +22,13 @@ from emperor.model import Identity
 from emperor.supervision import backoff
 from emperor.supervision.record import Vassal, state
 from emperor.system import processes
-from emperor.system.eventloop import Loop
+from emperor.system.eventloop import Loop, Timer
 from emperor.system.logs import LineCutter
 
 SUBJECT = "front"
+MERCY = 5.0
+"""Seconds between TERM and KILL."""
+REAP_AGAIN = 1.0
 
 
 def listen(where: str) -> socket.socket:
@@ -53,7 +56,9 @@ class FrontKeeper:
         self._pidfd = self._output = -1
         self._channel: socket.socket | None = None
         self._cutter = LineCutter()
-        self._table, self._unsent = b"[]\n", b""
+        # What is left of a line whose beginning was sent, and the line after it.
+        self._table, self._rest, self._next = b"[]\n", b"", b""
+        self._killing: Timer | None = None
         self._failures, self._closing = 0, False
         self._gone: Callable[[], None] = lambda: None
 
@@ -86,25 +91,25 @@ class FrontKeeper:
         self._channel, self._output, self._pidfd = ours, output_read, os.pidfd_open(self._popen.pid)
         self._loop.watch(self._pidfd, self._ended)
         self._loop.watch(self._output, self._hear)
-        self._unsent = self._table
+        self._rest, self._next = b"", self._table
         self._send()
 
     def tell(self, table: list[dict[str, Any]]) -> None:
-        """The whole table; what has not been sent of an older one goes first, for lines must stay whole."""
+        """The whole table. Of older ones only a line that was begun is sent to its end, for lines must stay whole."""
         line = json.dumps(table).encode() + b"\n"
         if line == self._table:
             return
-        self._table = line
-        self._unsent += line
+        self._table = self._next = line
         self._send()
 
     def stop(self, gone: Callable[[], None]) -> None:
-        """TERM; ``gone`` is called when it has ended, at once if it does not run."""
+        """TERM, KILL after ``MERCY``; ``gone`` is called when it has ended, at once if it does not run."""
         self._closing, self._gone = True, gone
         if self._popen is None:
             gone()
         else:
             self._popen.terminate()
+            self._killing = self._loop.call_at(self._loop.now() + MERCY, self.kill)
 
     def kill(self) -> None:
         if self._popen is not None:
@@ -113,15 +118,19 @@ class FrontKeeper:
     def _send(self) -> None:
         if self._channel is None:
             return
+        words = self._rest + self._next
         try:
-            sent = self._channel.send(self._unsent) if self._unsent else 0
+            sent = self._channel.send(words) if words else 0
         except BlockingIOError:
             sent = 0
         except OSError:
-            self._unsent = b""
+            self._rest = self._next = b""
             return
-        self._unsent = self._unsent[sent:]
-        if self._unsent:
+        if sent > len(self._rest):
+            self._rest, self._next = words[sent:], b""
+        else:
+            self._rest = self._rest[sent:]
+        if self._rest or self._next:
             self._loop.watch(self._channel.fileno(), self._send, write=True)
         else:
             self._loop.unwatch(self._channel.fileno())
@@ -137,7 +146,14 @@ class FrontKeeper:
     def _ended(self) -> None:
         assert self._popen is not None and self._channel is not None
         self._hear()
-        code = self._popen.wait()
+        code = self._popen.poll()
+        if code is None:
+            # Its last thread is on its way out, or a debugger holds it: nobody waits for that.
+            self._loop.unwatch(self._pidfd)
+            self._loop.call_at(self._loop.now() + REAP_AGAIN, self._ended)
+            return
+        if self._killing is not None:
+            self._killing.cancel()
         for fd in (self._pidfd, self._output, self._channel.fileno()):
             self._loop.unwatch(fd)
         os.close(self._pidfd)

@@ -104,10 +104,12 @@ class Holdings:
         if before is not None:
             # Its file was removed under it, and it was bound anew.
             self._estate.closer.close(before.sock.detach())
+        if wanted.address.family != UNIX:
+            self._hold(Held(sock, wanted, VASSAL, None, None, spec))
+            return
         place = Place(message.device, message.inode)
         self._hold(Held(sock, wanted, VASSAL, place, None, spec, message))
-        if wanted.address.family == UNIX:
-            self._estate.book.note(wanted.address.path, place, spec.identity.uid)
+        self._estate.book.note(wanted.address.path, place, spec.identity.uid)
 
     def keep(self, spec: VassalSpec) -> None:
         """This spec's generation serves: give its sockets the access that it names, let go of all others."""
@@ -127,8 +129,11 @@ class Holdings:
 
     def _binder(self, address: Address, spec: VassalSpec) -> str:
         default = os.path.join(self._estate.runtime, f"{self.name}.sock")
-        ours = address.family == UNIX and trust.only_ours(os.path.dirname(address.path), os.geteuid()).ours
-        return binder(address, spec.authority, ours, default)
+        return binder(address, spec.authority, self._in_our_folder(address), default)
+
+    def _in_our_folder(self, address: Address) -> bool:
+        """Can nobody but root and we make a file there?"""
+        return address.family == UNIX and trust.only_ours(os.path.dirname(address.path), os.geteuid()).ours
 
     def _expected(self, spec: VassalSpec, message: Listening) -> SocketSpec:
         if message.index >= len(spec.sockets):
@@ -139,6 +144,9 @@ class Holdings:
             raise ListenError(f"{wanted.address}: handed up, but it is vassal {holder.name}'s -- closed")
         if self._binder(wanted.address, spec) != VASSAL or (held is not None and held.binder != VASSAL):
             raise ListenError(f"{wanted.address}: handed up, but it is not the vassal's to bind -- closed")
+        if self._in_our_folder(wanted.address) and spec.identity.uid not in (0, os.geteuid()):
+            # In a mount namespace of their own anybody can bind any path, and getsockname(2) says the same of it.
+            raise ListenError(f"{wanted.address}: handed up, but {spec.identity.user} cannot bind there -- closed")
         return wanted
 
     def _claim(self, wanted: SocketSpec, spec: VassalSpec) -> None:
@@ -215,7 +223,7 @@ class Holdings:
             self._estate.book.strike(held.spec.address.path)
 
     def _unlink_as_user(self, held: Held) -> None:
-        if held.place is not None and held.spec.address.family == UNIX:
+        if held.place is not None:
             places = {held.spec.address.path: held.place}
             self._estate.errands.unlink(self.name, held.owner.identity, places)
 

@@ -1,7 +1,7 @@
 """The folders of inis: which names are vassals, and which of them have changed and come to rest.
 
-It promises: a change is told within a second of the file being quiet, hints or no hints; a folder that is missing or
-cannot be read takes nobody down, its vassals stay as they are until it is back.
+It promises: a change is told within a second of the file being quiet where inotify tells of it, else within
+``RESCAN``; a folder that is missing or cannot be read takes nobody down, its vassals stay as they are until it is back.
 It opens no ini: a signature comes from lstat and stat alone.
 """
 
@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from emperor.control.messages import ALL
 from emperor.journal import Journal
 from emperor.model import VASSAL_NAME
 from emperor.supervision import quiet
@@ -22,6 +23,10 @@ from emperor.system.watch import Watch
 
 RESCAN = 5.0
 """Seconds between two looks that no event asked for: what inotify cannot see (network folders, moved parents)."""
+
+ODD = "is not a vassal's name -- ignored (NAME.ini: letters, digits, _ . @ -, at most 64)"
+MOST_TOLD = 1000
+"""Files that are no vassals, of which each is told once; of more than so many nothing is said."""
 
 SILENT = (".*", "*~", "*.swp", "*.bak", "*.dpkg-*", "*.rpmnew", "*.rpmsave", "#*#")
 """What editors and package managers leave behind: ignored without a word."""
@@ -55,7 +60,7 @@ def listing(place: str) -> Listing:
         if any(fnmatch.fnmatchcase(base, pattern) for pattern in SILENT):
             continue
         stem, suffix = os.path.splitext(base)
-        if suffix == ".ini" and VASSAL_NAME.fullmatch(stem):
+        if suffix == ".ini" and stem != ALL and VASSAL_NAME.fullmatch(stem):
             names[stem] = path
         elif suffix == ".ini" or not os.path.isdir(path):
             odd.append(path)
@@ -110,6 +115,16 @@ class Inis:
         """Where the ini of ``name`` lies now, even if it has not come to rest."""
         return self._paths.get(name)
 
+    def acknowledge(self, name: str) -> None:
+        """Somebody is about to read the ini of ``name`` unasked: what it is now will be no news.
+
+        To be called before it is read; what is written from here on is told.
+        """
+        mark = signature(self._paths[name]) if name in self._paths else None
+        if mark is not None and name in self._look.known:
+            moving = {one: since for one, since in self._look.moving.items() if one != name}
+            self._look = Look({**self._look.known, name: mark}, moving)
+
     def first_look(self) -> None:
         """At the start everything counts as quiet."""
         self._examine(quiet_for=0.0)
@@ -130,20 +145,27 @@ class Inis:
         self._look, ripe = quiet.look(self._look, seen, self._loop.now(), quiet_for)
         self._watch.follow(self._folders())
         for name in ripe:
-            if seen.get(name) is None:
-                self._paths.pop(name, None)
-                self._removed(name)
-            else:
-                written = content(before.get(name)) != content(seen.get(name))
-                self._changed(name, self._paths[name], written)
+            try:
+                self._tell(name, before.get(name), seen.get(name))
+            except Exception as error:
+                # A bug at one vassal's ini is no reason to pass over the others'.
+                self._journal.bug(error)
         if self._again is not None:
             self._again.cancel()
         when = quiet.next_look(self._look)
         self._again = self._loop.call_at(when, self.look) if when is not None else None
 
+    def _tell(self, name: str, before: Signature, seen: Signature) -> None:
+        if seen is None:
+            self._paths.pop(name, None)
+            self._removed(name)
+        else:
+            self._changed(name, self._paths[name], content(before) != content(seen))
+
     def _see(self) -> dict[str, Signature]:
         seen: dict[str, Signature] = {}
         paths: dict[str, str] = {}
+        told, self._told = self._told, set()
         for place in self._places:
             found = listing(place)
             self._tell_missing(place, found.missing)
@@ -152,10 +174,10 @@ class Inis:
                 # Nothing is known of it, so nothing has changed.
                 names = {name: path for name, path in self._paths.items() if self._origin[name] == place}
             for path in found.odd:
-                self._once(path, "is not a vassal's name -- ignored (NAME.ini: letters, digits, _ . @ -, at most 64)")
+                self._once(path, ODD, told)
             for name, path in names.items():
                 if name in paths:
-                    self._once(path, f"{name} is already {paths[name]} -- ignored")
+                    self._once(path, f"{name} is already {paths[name]} -- ignored", told)
                     continue
                 paths[name], self._origin[name] = path, place
                 seen[name] = self._look.known.get(name) if found.missing else signature(path)
@@ -172,10 +194,12 @@ class Inis:
         else:
             self._missing.pop(place, None)
 
-    def _once(self, path: str, message: str) -> None:
-        if path not in self._told:
+    def _once(self, path: str, message: str, told: set[str]) -> None:
+        """``told``: at the look before. Of a file that is gone nothing is kept."""
+        if len(self._told) < MOST_TOLD:
             self._told.add(path)
-            self._journal.warning(path, message)
+            if path not in told:
+                self._journal.warning(path, message)
 
     def _folders(self) -> set[str]:
         """The places, their parents (a folder may be removed and made again), and where links lead."""

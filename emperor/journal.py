@@ -31,6 +31,10 @@ class Journal:
     def warning(self, subject: str, message: str) -> None:
         self._write("warning", subject, message)
 
+    def fault(self, subject: str, message: str) -> None:
+        """Something cannot be as somebody wrote it."""
+        self._write("error", subject, message)
+
     def bug(self, error: BaseException) -> None:
         """An exception of ours that the loop caught: with its traceback, for the bug report."""
         text = "".join(traceback.format_exception(error))

@@ -26,7 +26,8 @@ usage: emperor run FILE.ini [OPTIONS]
        emperor run -s SOCKET --module package.module:app [OPTIONS]
 
 Serves one app in the foreground: what `uwsgi --ini FILE` did. Options are those of an ini with two dashes before,
-and win over the file's. INT or TERM end it; requests in flight finish.
+and win over the file's. INT or TERM end it; requests in flight finish. Without `uid` root's app runs as the web
+server's user, with --allow-root as root. --control-socket PATH is for emperorctl.
 
 examples:
   emperor run /etc/emperor/vassals.d/blog.ini
@@ -55,8 +56,9 @@ def main(words: Sequence[str]) -> int:
 
 def _serve(path: str, rows: Sequence[Row], control: str) -> int:
     runtime = os.path.dirname(os.path.abspath(control)) if control else ""
-    # The person at this prompt decides who the app runs as: root, too, if that is who types.
-    reader = Reader(Settings(runtime=runtime, allow_root=True))
+    # As for the daemon: root's app is the web user's unless somebody says otherwise.
+    allow_root = any(row.key == "allow-root" for row in rows)
+    reader = Reader(Settings(runtime=runtime, allow_root=allow_root))
     name = _name(path)
     reading = _read(reader, name, path, rows)
     if reading.checked.spec is None:

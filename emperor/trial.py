@@ -18,6 +18,7 @@ from emperor.system.processes import Child
 from emperor.text import printable
 
 MAX_OUTPUT = 65536
+"""Bytes, the last ones: an app may print without end before it is loaded."""
 
 
 def import_check(path: str, settings: Settings) -> tuple[bool, str]:
@@ -47,14 +48,14 @@ def _outcome(child: Child, spec: VassalSpec) -> tuple[bool, str]:
         while True:
             ready = {key.fd for key, _ in waiting.select(max(0.0, deadline - time.monotonic()))}
             more = _read(child)
-            output += more or b""
+            output = (output + (more or b""))[-MAX_OUTPUT:]
             if child.pidfd in ready:
                 break
             if time.monotonic() >= deadline:
                 return False, f"start-timeout: not imported after {spec.start_timeout:g} s"
             if more == b"":
                 waiting.unregister(child.output)
-    text = printable(output[-MAX_OUTPUT:].decode("utf-8", "backslashreplace"), keep_newlines=True).rstrip("\n")
+    text = printable(output.decode("utf-8", "backslashreplace"), keep_newlines=True).rstrip("\n")
     if _said_ready(child):
         return True, text
     return False, text or processes.how_it_ended(child).reason

@@ -126,10 +126,17 @@ class _References:
     problems: list[Problem]
     used: set[str] = field(default_factory=set)
     known: dict[str, str] = field(default_factory=dict)
+    dangling: list[str] = field(default_factory=list)
 
     def resolve(self, row: Row) -> str:
+        self.dangling.clear()
         try:
-            return self._expanded(row.value, ())
+            value = self._expanded(row.value, ())
+            if self.dangling and not row.key.startswith("log"):
+                # A log format's %(addr) is meant for the log; elsewhere it is a slip.
+                message = "%(…) names nothing that this ini defines; it stays as it is written"
+                self.problems.append(Problem(row.path, row.line, row.key, message, fatal=False))
+            return value
         except _Refused as why:
             self.problems.append(Problem(row.path, row.line, row.key, str(why)))
             return row.value
@@ -154,6 +161,8 @@ class _References:
             sum_of = _ARITHMETIC.match(key)
             if sum_of and sum_of[1] in self.first:
                 raise _Refused("arithmetic in %(…) is not supported yet -- write the result")
+            if key != "_":  # a loop's, which is told of already
+                self.dangling.append(key)
             return found[0]
         self.used.add(key)
         if key in chain:

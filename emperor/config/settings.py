@@ -6,6 +6,7 @@ What is unknown, always so, not yet so, or refused is said here; what a setting 
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from emperor.model import Problem
 SUGGESTIONS = 20
 """Looking for what was meant is slow, and the emperor waits."""
 
+_COMMENT = re.compile(r"\s[;#]")
 _OFF = frozenset(("", "0", "false", "no", "off"))
 _PLUGIN_OPTIONS = frozenset(("plugin", "plugins", "need-plugin", "need-plugins"))
 _PLUGINS = ("python", "http", "router_", "corerouter", "logfile", "rsyslog", "syslog")
@@ -81,7 +83,8 @@ def read(rows: Sequence[Row], findings: Findings) -> Settings:
     unknown = [row for row in rows if not row.referenced and not find(row.key)]
     for number, row in enumerate(unknown):
         hint = suggestion(row.key) if number < SUGGESTIONS else ""
-        findings.wrong(row, f"unknown option -- it has no effect{hint}", fatal=strict)
+        effect = "refused, since strict is on" if strict else "it has no effect"
+        findings.wrong(row, f"unknown option -- {effect}{hint}", fatal=strict)
     return settings
 
 
@@ -94,7 +97,8 @@ def _read_one(row: Row, option: Option, findings: Findings) -> Setting | None:
             raise ValueError("needs a value")
         value = option.kind.parse(row.value)
     except ValueError as why:
-        findings.wrong(row, str(why))
+        comment = " -- a comment needs a line of its own" if _COMMENT.search(row.value) else ""
+        findings.wrong(row, f"{why}{comment}")
         return None
     if option.name == "set-placeholder" and find(value[0]):
         findings.wrong(row, "names an option -- write that option on a line of its own")

@@ -33,6 +33,8 @@ _SO_PROTOCOL, _SO_DOMAIN = 38, 39
 _MENDS = {
     errno.EADDRINUSE: "ss -ltnp shows who has it",
     errno.EACCES: "ports below 1024 and root's folders are root's",
+    errno.ENOENT: "make its folder first",
+    errno.EPERM: "only root can give it away: leave chown-socket out, or use the emperor's folder",
 }
 _KINDS = (
     (stat.S_ISREG, "a regular file"),
@@ -248,8 +250,17 @@ def _make_way(path: str, ours: Optional[Place]) -> None:
     mode = os.lstat(path).st_mode
     kind = next((words for test, words in _KINDS if test(mode)), "a device")
     name = shlex.quote(printable(path))
+    if stat.S_ISSOCK(mode) and _answers(path):
+        raise ListenError(f"{printable(path)}: bind: somebody listens there -- ss -lxp shows who")
     mend = f"rm {name} if nobody needs it" if stat.S_ISSOCK(mode) else f"mv {name} {name}.away"
     raise ListenError(f"{printable(path)}: bind: {kind} is there -- {mend}")
+
+
+def _answers(path: str) -> bool:
+    """For the message alone: a refused connect proves nothing, one that succeeds does."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        return probe.connect_ex(path) in (0, errno.EAGAIN)
 
 
 def _apply(descriptor: int, access: Access, by_folder: bool) -> str:

@@ -6,6 +6,8 @@ watchdog's threads do nothing here but wake the loop; an exception in a handler 
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 from collections.abc import Callable, Iterable
 
@@ -19,20 +21,35 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
-from emperor.system.eventloop import Loop
+from emperor.system.eventloop import Loop, Timer
+
+PAUSE = 0.1
+"""Seconds between two hints at least: whoever can write a watched folder could keep the emperor busy with looking."""
+
+STORM = 500
+"""Events of one folder from one hint to the next: more, and it is not watched for ``CALM`` seconds. Hearing of each
+event costs more than whoever makes them pays, and the parent of a watched folder may be /tmp."""
+CALM = 1.0
 
 READING = frozenset({EVENT_TYPE_OPENED, EVENT_TYPE_CLOSED_NO_WRITE})
 """Our own look at a file must not be a reason for the next one."""
 
 
 class _Waker(FileSystemEventHandler):
-    """``over``: the folder was removed, and nothing more will be heard of a new one, which may have its inode."""
+    """``over``: the folder was removed, and nothing more will be heard of a new one, which may have its inode.
+
+    ``events``: how many since the last hint. ``mute``: what is still on its way is nobody's business any more.
+    """
 
     def __init__(self, ring: Callable[[], None], folder: str) -> None:
         self._ring, self._folder = ring, folder
-        self.over = False
+        self.over = self.mute = False
+        self.events = 0
 
     def on_any_event(self, event: FileSystemEvent) -> None:
+        if self.mute:
+            return
+        self.events += 1
         if event.event_type == EVENT_TYPE_DELETED and event.src_path == self._folder:
             self.over = True
         if event.event_type not in READING:
@@ -47,6 +64,8 @@ class Watch:
         self._observer: BaseObserver | None = None
         self._watches: dict[str, tuple[ObservedWatch, tuple[int, int], _Waker]] = {}
         self._failed: set[str] = set()
+        self._calm: dict[str, Timer] = {}
+        self._pause: Timer | None = None
         self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         loop.watch(self._read, self._heard)
 
@@ -58,10 +77,13 @@ class Watch:
             if waker.over or wanted.get(folder) != key:
                 self._drop(folder)
         for folder, key in wanted.items():
-            if folder not in self._watches:
+            if folder not in self._watches and folder not in self._calm:
                 self._add(folder, key)
 
     def close(self) -> None:
+        for timer in (self._pause, *self._calm.values()):
+            if timer is not None:
+                timer.cancel()
         if self._observer is not None:
             self._observer.stop()
             self._observer.join(2)
@@ -72,6 +94,8 @@ class Watch:
     def _add(self, folder: str, key: tuple[int, int]) -> None:
         try:
             if self._observer is None:
+                # It would write to standard error that events were lost, which hints may be.
+                logging.getLogger("watchdog").addHandler(logging.NullHandler())
                 self._observer = Observer()
                 self._observer.start()
             # Not every watchdog follows a link; where it leads is in the key.
@@ -86,7 +110,8 @@ class Watch:
                 self._complain(f"watch {folder}: {error.strerror} -- changes there are seen by the rescan")
 
     def _drop(self, folder: str) -> None:
-        watch, _, _ = self._watches.pop(folder)
+        watch, _, waker = self._watches.pop(folder)
+        waker.mute = True
         assert self._observer is not None
         try:
             self._observer.unschedule(watch)
@@ -107,7 +132,30 @@ class Watch:
             os.read(self._read, 65536)
         except BlockingIOError:
             return
+        # Not even woken meanwhile: what is rung for waits in the pipe.
+        self._loop.unwatch(self._read)
+        self._calm_storms()
+        self._pause = self._loop.call_at(self._loop.now() + PAUSE, self._listen)
         self._hint()
+
+    def _calm_storms(self) -> None:
+        for folder, (_, _, waker) in list(self._watches.items()):
+            events, waker.events = waker.events, 0
+            if events > STORM:
+                self._drop(folder)
+                when = self._loop.now() + CALM
+                self._calm[folder] = self._loop.call_at(when, functools.partial(self._watch_again, folder))
+
+    def _watch_again(self, folder: str) -> None:
+        """First watch, then look: between the two nothing is missed."""
+        del self._calm[folder]
+        key = _identity(folder)
+        if key is not None:
+            self._add(folder, key)
+        self._ring()
+
+    def _listen(self) -> None:
+        self._loop.watch(self._read, self._heard)
 
 
 def _identity(folder: str) -> tuple[int, int] | None:

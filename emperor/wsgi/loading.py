@@ -11,6 +11,7 @@ import glob
 import importlib
 import importlib.machinery
 import importlib.util
+import inspect
 import os
 import re
 import sys
@@ -127,7 +128,21 @@ def _callable(module: ModuleType, where: str, name: str) -> WSGIApplication:
     app = found() if factory else found
     if not callable(app):
         raise LoadError(f"{where}: {name or candidate}: {type(app).__name__} is no WSGI application")
+    if not _takes_two(app):
+        called = name or candidate
+        raise LoadError(f"{where}: {called} does not take (environ, start_response) -- a factory? write {called}()")
     return app  # type: ignore[no-any-return]
+
+
+def _takes_two(app: Any) -> bool:
+    """Can it be called as PEP 3333 says? What has no signature that Python can tell is given the benefit."""
+    try:
+        inspect.signature(app).bind({}, None)
+    except TypeError:
+        return False
+    except ValueError:
+        return True
+    return True
 
 
 def _attribute(module: ModuleType, dotted: str) -> Any:

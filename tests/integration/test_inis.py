@@ -479,3 +479,75 @@ def test_a_rescan_of_what_has_not_changed_tells_nothing(folder: Path, monkeypatc
     world.told.clear()
     assert world.nothing_more(0.2) == []
     world.close()
+
+
+# What else must not go wrong --------------------------------------------------------------------------------------
+
+
+def test_a_bug_at_one_ini_costs_the_others_nothing(world: World, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = world._changed
+
+    def buggy(name: str, path: str, written: bool) -> None:
+        if name == "blog":
+            raise KeyError("a bug")
+        told(name, path, written)
+
+    monkeypatch.setattr(world.inis, "_changed", buggy)
+    (folder / "blog.ini").write_text("[uwsgi]\n#\n")
+    (folder / "shop.ini").write_text("[uwsgi]\n")
+    assert world.news() == [("changed", "shop", True)]
+    assert [line for line in world.journal.lines if line == "bug: emperor: KeyError: 'a bug'"] != []
+    (folder / "blog.ini").unlink()
+    assert world.news() == [("removed", "blog")]
+
+
+def test_an_edit_that_an_order_has_read_is_not_told_again(world: World, folder: Path) -> None:
+    (folder / "blog.ini").write_text("[uwsgi]\nprocesses = 2\n")
+    world.inis.acknowledge("blog")
+    assert world.nothing_more(1.0) == []
+    (folder / "blog.ini").write_text("[uwsgi]\nprocesses = 30\n")
+    assert world.news() == [("changed", "blog", True)]
+
+
+def test_an_edit_after_the_acknowledgement_is_told(world: World, folder: Path) -> None:
+    """Also one that comes while its predecessor was about to come to rest."""
+    (folder / "blog.ini").write_text("[uwsgi]\nprocesses = 2\n")
+    world.inis.look()
+    world.inis.acknowledge("blog")
+    (folder / "blog.ini").write_text("[uwsgi]\nprocesses = 30\n")
+    assert world.news() == [("changed", "blog", True)]
+
+
+def test_only_what_was_told_can_be_acknowledged(world: World, folder: Path) -> None:
+    (folder / "shop.ini").write_text("[uwsgi]\n")
+    world.inis.look()
+    world.inis.acknowledge("shop")
+    world.inis.acknowledge("never")
+    assert world.news() == [("changed", "shop", True)]
+    (folder / "shop.ini").unlink()
+    world.inis.acknowledge("shop")
+    assert world.news() == [("removed", "shop")]
+
+
+def test_what_is_no_vassal_is_told_once_and_forgotten_when_it_is_gone(world: World, folder: Path) -> None:
+    odd = folder / "README"
+    for _ in range(2):
+        odd.touch()
+        world.inis.look()
+        world.inis.look()
+        assert world.inis._told == {str(odd)}
+        odd.unlink()
+        world.inis.look()
+        assert world.inis._told == set()
+    assert len(world.journal.lines) == 2
+
+
+def test_of_very_many_that_are_no_vassals_not_all_are_told(
+    world: World, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inis, "MOST_TOLD", 10)
+    for number in range(30):
+        (folder / f"{number}.txt").touch()
+    world.inis.look()
+    world.inis.look()
+    assert len(world.journal.lines) == len(world.inis._told) == 10

@@ -436,13 +436,14 @@ def test_an_abstract_name_bound_by_its_user_tells_clients_who_that_is(opened: li
     """And what he hands up is still his: SO_PEERCRED is of who called listen(2)."""
     address = Address(ABSTRACT, f"emperor-hers-{os.getpid()}")
     ours, theirs = socket.socketpair()
+
+    def hand_up() -> None:
+        found = bind(SocketSpec("uwsgi", address), PLAIN, None)
+        socket.send_fds(theirs, [b"x"], [found.sock.fileno()])
+
     with ours, theirs:
-        if (child := os.fork()) == 0:
-            os.setresuid(ALICE, ALICE, ALICE)
-            socket.send_fds(theirs, [b"x"], [bind(SocketSpec("uwsgi", address), PLAIN, None).sock.fileno()])
-            os._exit(0)
+        as_user(ALICE, ALICE, hand_up)
         _, (fd,), _, _ = socket.recv_fds(ours, 1, 1)
-        os.waitpid(child, 0)
     opened.append(socket.socket(fileno=fd))
     check(opened[-1], address)
     with socket.socket(socket.AF_UNIX) as client:

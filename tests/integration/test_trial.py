@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -104,6 +105,17 @@ def test_an_import_that_says_too_much_is_shown_from_its_end(check: Check) -> Non
     assert ok
     assert len(text) <= trial.MAX_OUTPUT
     assert text.endswith("line 99998\nline 99999")
+
+
+def test_what_it_says_without_end_is_not_kept_without_end(check: Check) -> None:
+    tracemalloc.start()
+    try:
+        ok, text = check("import os\nfor _ in range(500):\n    os.write(1, b'x' * 65535 + b'\\n')\n" + APP)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert ok and len(text) <= trial.MAX_OUTPUT
+    assert peak < 8_000_000
 
 
 def test_what_the_app_left_running_is_swept(check: Check, tmp_path: Path) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,8 +18,9 @@ from watchdog.events import FileClosedNoWriteEvent, FileSystemEvent, FileSystemE
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
+from emperor.system import watch
 from emperor.system.eventloop import Loop
-from emperor.system.watch import Watch
+from emperor.system.watch import PAUSE, Watch
 from tests.integration.kernel_world import drive, fds_of, raise_it, until
 
 
@@ -40,7 +45,8 @@ class World:
 
     def settle(self) -> None:
         """Take what is still under way, so that the next hint is about something new."""
-        self.quiet(0.05)
+        self.quiet(PAUSE + 0.05)
+        self.quiet(PAUSE + 0.05)
 
     def quiet(self, seconds: float) -> int:
         """How many hints come within this time; the loop sleeps through it."""
@@ -92,6 +98,68 @@ def test_a_change_is_hinted_at_in_the_loops_thread(world: World, folder: Path, n
     CHANGES[name](folder)
     world.hinted()
     assert set(world.hints) == {threading.get_ident()}
+
+
+RAGE = """
+import os, sys
+while True:
+    for number in range(100):
+        path = f"{sys.argv[1]}/{number}"
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
+        os.unlink(path)
+"""
+
+
+def test_a_storm_of_events_does_not_keep_us_busy_and_what_comes_after_it_is_heard(world: World, folder: Path) -> None:
+    heard: list[float] = []
+
+    def look() -> None:
+        heard.append(world.loop.now())
+        world.watch.follow([str(folder)])
+
+    world.on_hint = look
+    world.watch.follow([str(folder)])
+    world.settle()
+    with subprocess.Popen([sys.executable, "-c", RAGE, folder]) as storm:
+        try:
+            drive(world.loop, lambda: heard)
+            before = time.process_time()
+            hints = world.quiet(3.0)
+            busy = (time.process_time() - before) / 3.0
+        finally:
+            storm.kill()
+    assert 2 <= hints <= 31
+    assert busy < 0.5
+    assert all(later - earlier > PAUSE * 0.9 for earlier, later in itertools.pairwise(heard))
+    until(lambda: world.quiet(1.5) == 0, 30)
+    (folder / "last").touch()
+    began = world.loop.now()
+    world.hinted()
+    assert world.loop.now() - began < 1
+
+
+def test_a_change_while_a_storm_is_calmed_is_heard(world: World, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "STORM", 10)
+    world.on_hint = lambda: world.watch.follow([str(folder)])
+    world.watch.follow([str(folder)])
+    world.settle()
+    for number in range(20):
+        (folder / f"{number}").touch()
+    until(lambda: world.quiet(0.05) == 0 and world.watch._calm)
+    (folder / "new.ini").touch()
+    world.hinted()
+    assert not world.watch._calm
+
+
+def test_a_change_during_the_pause_after_a_hint_is_not_lost(world: World, folder: Path) -> None:
+    world.watch.follow([str(folder)])
+    world.settle()
+    (folder / "first").touch()
+    world.hinted()
+    began = world.loop.now()
+    (folder / "second").touch()
+    world.hinted()
+    assert world.loop.now() - began < 1
 
 
 def test_reading_is_no_change(world: World, folder: Path) -> None:

@@ -137,3 +137,10 @@ def test_logic_is_refused(key: str) -> None:
 
 def test_a_file_reference_is_refused() -> None:
     assert complaints("a = @(/etc/shadow)") == [(1, "@(file) is not supported yet -- write the value itself", True)]
+
+
+def test_a_reference_to_nothing_stays_and_is_a_warning_but_in_a_log_format() -> None:
+    rows = (Row("chdir", "/srv/%(nosuch)", "a.ini", 2), Row("log-format", "%(addr) %(uri)", "a.ini", 3))
+    after, problems = expand(rows, {}, {})
+    assert [row.value for row in after] == ["/srv/%(nosuch)", "%(addr) %(uri)"]
+    assert [(one.line, one.option, one.fatal) for one in problems] == [(2, "chdir", False)]

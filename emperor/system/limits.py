@@ -1,0 +1,38 @@
+"""What a program inherits of its parent although it never asked for it, and how much it may hold open.
+
+It promises: after ``shed_inheritance`` signals mean what signal(7) says, whoever started us.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import signal
+
+ENOUGH = 4096
+MOST = 65536
+
+
+def shed_inheritance() -> None:
+    """SIGCHLD at its default: ignored, the kernel reaps our children, and nobody knows how they ended (wait(2)).
+    An empty signal mask: with TERM blocked nobody could stop us, or any vassal. Main thread only.
+    """
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
+def raise_nofile() -> tuple[int, int]:
+    """How many descriptors this process may hold, soft and hard: raised if it is fewer than ``ENOUGH``.
+
+    A vassal takes three or four of an emperor's descriptors and each socket one more, so 1024, the usual soft limit,
+    is 200 vassals. Vassals inherit what is set here, and select(2) cannot watch a descriptor above 1023: therefore a
+    limit that is enough is left alone, and the hard limit, which may be a thousand million, is not simply taken.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= ENOUGH:
+        return soft, hard
+    most = MOST if hard == resource.RLIM_INFINITY else min(hard, MOST)
+    # A seccomp filter may forbid it; then we live with what we have.
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)
