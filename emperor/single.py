@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import Sequence
 
-from emperor import cli
 from emperor.config import options
 from emperor.config.commandline import cli_rows
 from emperor.config.inifile import Row
@@ -19,6 +18,8 @@ from emperor.daemon import Emperor
 from emperor.journal import Journal
 from emperor.model import ADMIN, VASSAL_NAME, Authority, Problem
 from emperor.reading import Reader, Reading, Settings
+from emperor.startup import FAILED, OK, run
+from emperor.startup import USAGE as USAGE_ERROR
 
 USAGE = """\
 usage: emperor run FILE.ini [OPTIONS]
@@ -42,7 +43,7 @@ def main(words: Sequence[str]) -> int:
     """Exit code 0, 1 or 2."""
     if not words or {"-h", "--help"} & set(words):
         print(USAGE + _option_list(), end="")
-        return cli.OK if words else cli.USAGE
+        return OK if words else USAGE_ERROR
     words, control = _take(list(words), "--control-socket")
     rows, positional, problems = cli_rows(words)
     files = [*positional, *(row.value for row in rows if row.key == "ini")]
@@ -73,7 +74,7 @@ def _serve(path: str, rows: Sequence[Row], control: str) -> int:
             journal.warning(name, str(problem))
         emperor.loop.call_soon(lambda: emperor.take(name, reading, reload=False))
 
-    return cli.run(reader, journal, control, Policy(os.geteuid()), prepare, only=name)
+    return run(reader, journal, control, Policy(os.geteuid()), prepare, only=name)
 
 
 def _read(reader: Reader, name: str, path: str, rows: Sequence[Row]) -> Reading:
@@ -104,7 +105,7 @@ def _take(words: list[str], option: str) -> tuple[list[str], str]:
 def _refuse(problems: Sequence[Problem]) -> int:
     for problem in problems:
         print(f"{'' if problem.fatal else 'warning: '}{problem}", file=sys.stderr)
-    return cli.FAILED if all(one.path != "command line" for one in problems) else cli.USAGE
+    return FAILED if all(one.path != "command line" for one in problems) else USAGE_ERROR
 
 
 def _option_list() -> str:

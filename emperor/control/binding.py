@@ -14,10 +14,10 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from emperor.errors import EmperorError
+from emperor.system.umask import umask
 
 SO_PEERGROUPS = 59
 """asm-generic/socket.h; the socket module has no name for it."""
@@ -77,17 +77,8 @@ def supplementary_groups(sock: socket.socket) -> tuple[int, ...]:
     return struct.unpack(f"{len(raw) // 4}I", raw)
 
 
-@contextlib.contextmanager
-def _umask(mask: int) -> Iterator[None]:
-    previous = os.umask(mask)
-    try:
-        yield
-    finally:
-        os.umask(previous)
-
-
 def _make_folder(folder: str) -> None:
-    with _umask(0o022):
+    with umask(0o022):
         os.makedirs(folder, 0o755, exist_ok=True)
 
 
@@ -157,7 +148,7 @@ def _listen(path: str, lock: int) -> Bound:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
-        with _umask(0o111):  # bind(2) makes it 0777 & ~umask
+        with umask(0o111):  # bind(2) makes it 0777 & ~umask
             sock.bind(path)
         inode = _inode(path)
         sock.listen(_BACKLOG)

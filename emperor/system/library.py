@@ -44,6 +44,7 @@ VASSAL_SIDE = (
     "system/logs.py",
     "system/prctl.py",
     "system/scoreboard.py",
+    "system/umask.py",
     "system/uplink.py",
 )
 """What runs in vassals: Python 3.9, standard library. launch.py is copied beside the package, as the program."""

@@ -24,6 +24,7 @@ from typing import Any, Optional
 from emperor.errors import ListenError
 from emperor.model import ABSTRACT, TCP, UNIX, Address, Identity, SocketSpec
 from emperor.system import acl
+from emperor.system.umask import umask as only_umask
 from emperor.text import printable
 
 DEFAULT_MODE = 0o660
@@ -230,7 +231,7 @@ def _bind_unix(spec: SocketSpec, access: Access, ours: Optional[Place]) -> Bound
     _make_way(path, ours)
     with contextlib.ExitStack() as undo:
         sock = _stream(socket.AF_UNIX, undo)
-        with _umask(0o777 & ~access.mode):  # bind(2) makes the file 0777 & ~umask
+        with only_umask(0o777 & ~access.mode):  # bind(2) makes the file 0777 & ~umask
             sock.bind(path)
         with _held(path) as descriptor:
             place = _place(descriptor)
@@ -277,15 +278,6 @@ def _apply(descriptor: int, access: Access, by_folder: bool) -> str:
     if access.acl_gid is not None and not acl.grant_group(descriptor, access.acl_gid):
         return "the filesystem has no ACLs: the web server's group cannot connect"
     return ""
-
-
-@contextlib.contextmanager
-def _umask(mask: int) -> Iterator[None]:
-    previous = os.umask(mask)
-    try:
-        yield
-    finally:
-        os.umask(previous)
 
 
 @contextlib.contextmanager

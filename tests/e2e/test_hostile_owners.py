@@ -59,21 +59,6 @@ def test_her_older_spec_is_still_hers_when_root_has_taken_the_ini_over(daemon: E
     assert list(folder.iterdir()) == []
 
 
-def test_a_broken_version_and_the_death_of_the_old_one_bring_the_proven_one_back(daemon: Emperor) -> None:
-    site = daemon.add("site")
-    row = site.running()
-    going = site.folder / "going"
-    bad = f"import os, time\nwhile not os.path.exists({str(going)!r}): time.sleep(0.01)\n1 / 0\n"
-    (site.folder / "bad.py").write_text(bad)
-    site.write(wsgi_file="bad.py")
-    site.state("RELOADING")
-    os.kill(row["pid"], signal.SIGKILL)
-    going.touch()
-    now = site.replaced(row)
-    assert site.get().status == 200
-    assert "ZeroDivisionError" in now["error"]
-
-
 # Nobody waits for her ------------------------------------------------------------------------------------------------
 
 
