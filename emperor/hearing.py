@@ -64,6 +64,9 @@ class Hearing:
             if self._printed_all or not self._hear_output():
                 break
         self._tell_lines(self._cutter.flush())
+        if self._ration.lost:
+            # No line comes any more that could tell of them.
+            self._listener.lines([], self._ration.lost)
         self._stopped = True
         self._pause()
         self._closer.close(self._channel.detach())

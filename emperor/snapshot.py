@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from typing import Any
 
@@ -27,6 +28,8 @@ def snapshot(vassal: Vassal, performer: Performer, config: str, now: float, line
         "config": config,
         "uid": spec.identity.uid if spec is not None else None,
         "gid": spec.identity.gid if spec is not None else None,
+        "python": (spec.python or sys.executable) if spec is not None else None,
+        "folder": (spec.chdir or spec.folder) if spec is not None else None,
         "sockets": performer.holdings.shown(),
         "workers": [asdict(one) for one in workers],
         "last_exit": asdict(vassal.last_exit) if vassal.last_exit is not None else None,

@@ -43,6 +43,8 @@ def render(snapshot: Snapshot, paint: Paint) -> str:
 def _facts(snapshot: Snapshot) -> Iterator[tuple[str, list[str]]]:
     yield "Config", _given(snapshot.get("config"))
     yield "User", _user(snapshot)
+    yield "Python", _given(snapshot.get("python"))
+    yield "Folder", _given(snapshot.get("folder"))
     yield "Wanted", _given(snapshot.get("wanted"))
     yield "Generation", _given(snapshot.get("generation"))
     yield "Sockets", [_socket(one) for one in snapshot.get("sockets") or ()]

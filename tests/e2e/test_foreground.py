@@ -164,3 +164,16 @@ def test_an_app_that_cannot_be_imported_shows_its_traceback(run: Run, home: Path
     log = home / "log"
     wait_for(log.read_text, lambda text: "ModuleNotFoundError: No module named 'a_module_that_nobody_has'" in text)
     assert "Traceback (most recent call last)" in log.read_text()
+
+
+@needs("root")
+@pytest.mark.parametrize("more, uid", [((), 33), (("--allow-root",), 0)])
+def test_roots_app_without_a_user_is_the_web_users_unless_root_is_allowed(
+    run: Run, folder: Path, more: tuple[str, ...], uid: int
+) -> None:
+    os.chown(folder, 0, 0)
+    place = folder / "run"
+    place.mkdir(mode=0o755)
+    address = place / "a.sock"
+    process = run("-s", address, "--wsgi-file", "wsgi.py", *more, person=people.current())
+    assert serves(process, address)["uids"] == [uid] * 3

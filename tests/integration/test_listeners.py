@@ -546,3 +546,16 @@ def test_pypy_can_do_all_of_it(path: Path) -> None:
         ["pypy3", "-c", PYPY, str(path)], capture_output=True, text=True, cwd=Path(__file__).parents[2]
     )
     assert (done.stdout, done.stderr) == ("done\n", "")
+
+
+def test_a_socket_on_which_somebody_listens_is_never_advised_to_be_removed(folder: Path) -> None:
+    path = folder / "live.sock"
+    with socket.socket(socket.AF_UNIX) as live:
+        live.bind(str(path))
+        live.listen()
+        with pytest.raises(ListenError, match="somebody listens there") as refused:
+            bind(unix(path), PLAIN, None)
+        assert "rm " not in str(refused.value)
+    with pytest.raises(ListenError, match="rm "):
+        bind(unix(path), PLAIN, None)
+    assert path.exists()

@@ -172,6 +172,13 @@ def test_a_missing_callable_is_told_with_what_is_there(tmp_path: Path) -> None:
         load(spec(module("blog:limit")))
 
 
+@pytest.mark.parametrize("target", [module("blog:create_app"), module("blog", "create_app")])
+def test_a_factory_that_is_not_called_is_told_how_to_call_it(tmp_path: Path, target: Target) -> None:
+    written(tmp_path / "blog.py", "site", more="def create_app(config=None):\n    return site\n")
+    with pytest.raises(LoadError, match=r"a factory\? write create_app\(\)"):
+        load(spec(target))
+
+
 def test_a_failing_factory_is_told_like_a_failing_import(tmp_path: Path) -> None:
     (tmp_path / "blog.py").write_text("def create_app():\n    raise RuntimeError('no key')\n")
     with pytest.raises(LoadError, match="RuntimeError: no key") as caught:
