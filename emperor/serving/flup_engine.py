@@ -79,18 +79,22 @@ class Server:
         for thread in threads:
             thread.join(max(0.0, end - time.monotonic()))
         if not any(thread.is_alive() for thread in threads):
-            os.close(self._wake_read)
-            os.close(self._wake_write)
+            # A signal may call drain between any two of these lines.
+            ends = self._wake_read, self._wake_write
             self._wake_write = -1
+            for fd in ends:
+                os.close(fd)
 
     def drain(self, keep_idle: bool = True) -> None:
         """As the native server's."""
         if self._drain_began is None:
             self._drain_began = time.monotonic()
         self._keep_idle = self._keep_idle and keep_idle
-        if self._wake_write >= 0:
-            with contextlib.suppress(BlockingIOError):
-                os.write(self._wake_write, b"\0")
+        wake = self._wake_write
+        if wake >= 0:
+            # BrokenPipeError: run() is just closing it, so nobody sleeps any more.
+            with contextlib.suppress(BlockingIOError, BrokenPipeError):
+                os.write(wake, b"\0")
 
     def _work(self) -> None:
         while not self.draining:
