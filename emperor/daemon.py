@@ -28,6 +28,7 @@ from emperor.model import Problem
 from emperor.performer import Performer
 from emperor.reading import Reader, Reading
 from emperor.supervision import vassal as lifecycle
+from emperor.supervision import wording
 from emperor.supervision.record import (
     Configured,
     Doing,
@@ -112,7 +113,7 @@ class Emperor:
         self.inis.first_look()
         count = len(self.vassals)
         self.journal.info("emperor", f"ready, {count} vassal{'' if count == 1 else 's'}")
-        self.notifier.ready(self._summary())
+        self.notifier.ready(wording.summary(self.vassals.values()))
 
     # News of inis ---------------------------------------------------------------------------------------------
 
@@ -214,13 +215,13 @@ class Emperor:
             self._timers[name] = self.loop.call_at(when, lambda: self.tell(name, Tick()))
 
     def _report(self, before: Vassal, after: Vassal) -> None:
-        old, new = "new" if before == Vassal(before.name) else state(before), state(after)
-        if old != new:
-            self.journal.info(after.name, f"{old} -> {new}{_why(old, after, new)}")
-            self.notifier.status(self._summary())
+        line = wording.change(before, after)
+        if line:
+            self.journal.info(after.name, line)
+            self.notifier.status(wording.summary(self.vassals.values()))
         elif after.error and after.error != before.error:
             self.journal.warning(after.name, after.error)
-        if self.single and new == "BACKOFF" and after.proven is None:
+        if self.single and state(after) == "BACKOFF" and after.proven is None:
             self.failed = True
             self.stop()
 
@@ -232,11 +233,6 @@ class Emperor:
         if timer is not None:
             timer.cancel()
         self._perhaps_end()
-
-    def _summary(self) -> str:
-        states = [state(one) for one in self.vassals.values()]
-        counted = ", ".join(f"{states.count(word)} {word.lower()}" for word in sorted(set(states)))
-        return f"{len(states)} vassals{': ' if counted else ''}{counted}"
 
     # Orders (answers.Realm) -----------------------------------------------------------------------------------
 
@@ -318,16 +314,3 @@ class Emperor:
         self.ended = True
         self.control.close()
         self.loop.stop()
-
-
-def _why(old: str, vassal: Vassal, new: str) -> str:
-    """The rest of the line that tells a change of state."""
-    shown = vassal.serving or vassal.incoming
-    number = f" (generation {shown.number})" if shown is not None else ""
-    failed_reload = (old, new) == ("RELOADING", "RUNNING") and vassal.rejected
-    died = (old, new) == ("RUNNING", "STARTING") and vassal.error
-    if failed_reload:
-        return f"{number}: the new generation failed: {vassal.error}"
-    if died or (new in ("BACKOFF", "FATAL", "INVALID") and vassal.error):
-        return f"{number}: {vassal.error}"
-    return number
