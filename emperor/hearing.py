@@ -23,6 +23,8 @@ from emperor.system.processes import Child
 CHUNK = 8192
 MAX_DESCRIPTORS = 253
 """SCM_MAX_FD of the kernel: fewer would leave closing the rest to it, in the middle of our call."""
+MOST_QUEUED = 1000
+"""More than a socket's default send buffer holds of the smallest datagrams: each costs its bookkeeping too."""
 LAST_DATAGRAMS, LAST_BYTES = 50, 65536
 """How much is still read of one that has died."""
 
@@ -69,8 +71,20 @@ class Hearing:
             self._listener.lines([], self._ration.lost)
         self._stopped = True
         self._pause()
+        self._discard_rest()
         self._closer.close(self._channel.detach())
         self._closer.close(self._output)
+
+    def _discard_rest(self) -> None:
+        """What nobody listens to any more may hold descriptors, and they are closed by whoever closes the channel."""
+        for _ in range(MOST_QUEUED):
+            try:
+                _, fds, _, _ = socket.recv_fds(self._channel, 1, MAX_DESCRIPTORS)
+            except OSError:
+                return
+            # An empty message looks like the end, so the end is not looked for.
+            for fd in fds:
+                self._closer.close(fd)
 
     def _on_channel(self) -> None:
         self._hear_datagram()

@@ -1,7 +1,8 @@
 """Closes descriptors that somebody else had in their hands, in a thread of its own.
 
-The last close of a connected socket with SO_LINGER, or of a file on a hanging filesystem, waits: for as long as whoever
-sent it likes. It must not be the loop that waits.
+The last close of a connected socket with SO_LINGER, or of a file on a hanging filesystem, waits: for as long as
+whoever sent it likes. It must not be the loop that waits. Nor a program that is just being started, whose copy of the
+descriptor may be the last one when it closes it: therefore a socket's lingering is switched off first, at once.
 """
 
 from __future__ import annotations
@@ -9,7 +10,12 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import socket
+import struct
 import threading
+
+_NO_LINGER = struct.pack("ii", 0, 0)
+"""struct linger of socket(7)"""
 
 
 class Closer:
@@ -21,6 +27,7 @@ class Closer:
 
     def close(self, fd: int) -> None:
         """Take ``fd`` over."""
+        _calm(fd)
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="closer", daemon=True)
             self._thread.start()
@@ -30,3 +37,12 @@ class Closer:
         while True:
             with contextlib.suppress(OSError):
                 os.close(self._queue.get())
+
+
+def _calm(fd: int) -> None:
+    with contextlib.suppress(OSError):
+        sock = socket.socket(fileno=fd)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        finally:
+            sock.detach()
