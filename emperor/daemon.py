@@ -83,7 +83,7 @@ class Emperor:
             self.control.close()
             raise
         self.closer = Closer()
-        self.errands = Errands(self.loop, self.journal, self.closer, book)
+        self.errands = Errands(self.loop, self.journal, book)
         self.estate = Estate(runtime, book, self.errands, self.journal, self.closer, {})
         self.front: FrontKeeper | None = None
         self.inis: Inis | None = None

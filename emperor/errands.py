@@ -14,7 +14,6 @@ from emperor.errors import SpawnError
 from emperor.journal import Journal
 from emperor.model import Identity
 from emperor.system import processes
-from emperor.system.closer import Closer
 from emperor.system.eventloop import Loop
 from emperor.system.listeners import Place
 from emperor.system.placebook import PlaceBook
@@ -26,8 +25,8 @@ PATIENCE = 5.0
 class Errands:
     """One small process per file."""
 
-    def __init__(self, loop: Loop, journal: Journal, closer: Closer, book: PlaceBook) -> None:
-        self._loop, self._journal, self._closer, self._book = loop, journal, closer, book
+    def __init__(self, loop: Loop, journal: Journal, book: PlaceBook) -> None:
+        self._loop, self._journal, self._book = loop, journal, book
         self._running: dict[int, str] = {}
         self._waiting: list[Callable[[], None]] = []
 
@@ -67,7 +66,7 @@ class Errands:
             if complaint and "No such file" not in complaint:
                 self._journal.line(name, complaint)
         pid = child.pid
-        self._closer.close(child.output)
+        os.close(child.output)
         self._bury(child)
         self._book.strike(self._running.pop(pid))
         waiting, self._waiting = self._waiting, []

@@ -73,7 +73,8 @@ class Hearing:
         self._pause()
         self._discard_rest()
         self._closer.close(self._channel.detach())
-        self._closer.close(self._output)
+        # A pipe of ours: nothing can be in it that waits.
+        os.close(self._output)
 
     def _discard_rest(self) -> None:
         """What nobody listens to any more may hold descriptors, and they are closed by whoever closes the channel."""

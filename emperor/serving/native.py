@@ -164,6 +164,9 @@ class Server:
             # EPOLLEXCLUSIVE may have woken us alone: what we were woken for is ours, or nobody hears of it.
             self._pending += self._epoll.poll(0, _AT_ONCE)
             self._listen(False)
+            if not self._pending:
+                # Perhaps that was all: waiting for what cannot come any more would cost every stop a second.
+                return None
         if not self._pending:
             self._pending = self._epoll.poll(self._patience(), _AT_ONCE)
         now = time.monotonic()

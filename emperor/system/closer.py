@@ -18,25 +18,31 @@ _NO_LINGER = struct.pack("ii", 0, 0)
 """struct linger of socket(7)"""
 
 
+MOST_THREADS = 16
+"""Closes that may wait at the same time; one more waits for one of them."""
+
+
 class Closer:
-    """The thread starts with the first descriptor, and keeps nobody from exiting."""
+    """Threads start when no other is free, and keep nobody from exiting."""
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._free = threading.Semaphore(0)
+        self._threads = 0
 
     def close(self, fd: int) -> None:
         """Take ``fd`` over."""
         _calm(fd)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="closer", daemon=True)
-            self._thread.start()
+        if not self._free.acquire(blocking=False) and self._threads < MOST_THREADS:
+            self._threads += 1
+            threading.Thread(target=self._work, name=f"closer-{self._threads}", daemon=True).start()
         self._queue.put(fd)
 
     def _work(self) -> None:
         while True:
             with contextlib.suppress(OSError):
                 os.close(self._queue.get())
+            self._free.release()
 
 
 def _calm(fd: int) -> None:

@@ -39,7 +39,7 @@ class World:
         self.estate = Estate(
             str(self.runtime),
             self.book,
-            Errands(self.loop, self.journal, self.closer, self.book),
+            Errands(self.loop, self.journal, self.book),
             self.journal,
             self.closer,
             {},

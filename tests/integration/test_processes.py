@@ -27,7 +27,7 @@ from tests.requirements import SYSTEM_PYTHON, needs
 
 Start = Callable[..., Child]
 
-WAITS = "import sys; print('up', flush=True); sys.stdin = None\nimport signal; signal.pause()\n"
+WAITS = "import signal, sys; print('up', flush=True); sys.stdin = None\nsignal.pause()\n"
 """A program that says that it runs, and ends by a signal only."""
 
 
@@ -111,9 +111,7 @@ def test_it_has_exactly_the_descriptors_that_it_is_given(start: Start) -> None:
         os.set_inheritable(fd, True)
     with socket.socket() as listener:
         listener.listen()
-        child = start(
-            "import sys; print(*sys.argv[1:], flush=True)\nimport signal; signal.pause()\n", {0: listener.fileno()}
-        )
+        child = start("import signal, sys; print(*sys.argv[1:], flush=True)\nsignal.pause()\n", {0: listener.fileno()})
         name, channel, paper = words(child)
         found = fds_of(child.pid)
         assert name == "blog"
@@ -129,9 +127,7 @@ def test_it_has_exactly_the_descriptors_that_it_is_given(start: Start) -> None:
 
 
 def test_its_paper_is_the_commission(start: Start) -> None:
-    script = (
-        "import os, sys; print(os.read(int(sys.argv[3]), 1 << 20).decode(), flush=True)\nimport signal; signal.pause()"
-    )
+    script = "import os, signal, sys; print(os.read(int(sys.argv[3]), 1 << 20).decode(), flush=True)\nsignal.pause()"
     child = start(script, processes=7)
     said = b""
     while not said.endswith(b"\n"):
