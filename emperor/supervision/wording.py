@@ -29,6 +29,6 @@ def _why(old: str, vassal: Vassal, new: str) -> str:
     died = (old, new) == ("RUNNING", "STARTING") and vassal.error
     if failed_reload:
         return f"{number}: the new generation failed: {vassal.error}"
-    if died or (new in ("BACKOFF", "FATAL", "INVALID") and vassal.error):
+    if died or (new in TROUBLE and vassal.error):
         return f"{number}: {vassal.error}"
     return number
