@@ -4,17 +4,22 @@
 #   HTTP     where `make run` listens
 #   OPTIONS  more options for the daemon of `make run`
 #   T        more arguments for pytest, as in: make test T='-k reload -x'
+#   BENCH    more arguments for `make bench`, as in: make bench BENCH='--quick --only flask'; BENCH=--help tells all
 
 PYTHON ?= python3
 HTTP ?= 127.0.0.1:8000
 OPTIONS ?=
 T ?=
+BENCH ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
+VENV_BENCH := .venv-bench
+VENV_PYPY := .venv-bench-pypy
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP_BENCH := $(VENV_BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-cache-dir
 
-.PHONY: help run test check lint format readme clean
+.PHONY: help run test check lint format readme bench clean
 .DEFAULT_GOAL := help
 
 help:  ## print these lines
@@ -41,8 +46,12 @@ format: $(VENV)/.ready-dev  ## rewrite the sources as the formatter wants them
 readme: $(VENV)/.ready-test  ## write README.md's generated table anew
 	$(BIN)/python contrib/readme.py
 
+# The driver runs outside of .venv-bench: a file that it shares with our server makes that look smaller.
+bench: $(VENV_BENCH)/.ready $(VENV_PYPY)  ## compare with uWSGI, gunicorn and flup, in a quarter of an hour (BENCH=--help)
+	$(PYTHON) -m benchmarks --venv $(VENV_BENCH) --pypy $(VENV_PYPY) $(BENCH)
+
 clean:  ## remove .venv and everything else that was made
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV_BENCH) $(VENV_PYPY) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A half-made .venv would look finished to the next run, so it goes again.
@@ -60,3 +69,23 @@ $(VENV)/.ready-%: pyproject.toml | $(BIN)/python
 $(VENV)/.ready-dev: pyproject.toml | $(BIN)/python
 	$(PIP) --editable '.[test,dev]'
 	@touch $@
+
+# Copies, so that nothing that is measured shares its interpreter's file with anybody.
+$(VENV_BENCH)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "$(PYTHON): Python 3.11 or newer is needed -- try make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv --copies $(VENV_BENCH) && echo '*' > $(VENV_BENCH)/.gitignore \
+		|| { rm -rf $(VENV_BENCH); echo "$(PYTHON): no virtualenv was made -- apt install python3-venv" >&2; exit 1; }
+
+# Without uWSGI, which must be compiled, the other rows can still be measured. No cache: pip takes a uWSGI that was
+# compiled for another Python 3.11 for the same thing.
+$(VENV_BENCH)/.ready: pyproject.toml | $(VENV_BENCH)/bin/python
+	$(PIP_BENCH) --editable '.[bench]' || $(PIP_BENCH) --editable . gunicorn flask
+	@touch $@
+
+# Without PyPy its row says what is missing.
+$(VENV_PYPY):
+	@if command -v pypy3 >/dev/null; then \
+		{ pypy3 -m venv $@ && echo '*' > $@/.gitignore && $@/bin/python -m pip install --quiet flask; } \
+			|| { rm -rf $@; echo "pypy3: no virtualenv with Flask was made -- apt install pypy3-venv" >&2; }; \
+	fi

@@ -142,7 +142,14 @@ class VassalSpec:
     reload_mercy: float = 30.0
     max_restarts: int = 0
     """0: never give up."""
+    header_timeout: float = 10.0
+    socket_timeout: float = 60.0
+    max_connections: int = 1000
     fastcgi_engine: str = "native"
+    fastcgi_stderr: bool = False
+    """Does ``wsgi.errors`` also go to the web server's log, as FCGI_STDERR?"""
+    proxy_fix: int = 0
+    """How many proxies in front of the web server may tell who asks (X-Forwarded-*); 0: none is believed."""
     web_gid: Optional[int] = None
     """The web server's group, who must be able to connect to sockets whose ini is silent."""
     authority: Authority = Authority(NOBODY)

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from emperor import inherited
 from emperor.config import options
 from emperor.config.commandline import cli_rows
 from emperor.config.inifile import Row
@@ -30,10 +31,15 @@ Serves one app in the foreground: what `uwsgi --ini FILE` did. Options are those
 and win over the file's. INT or TERM end it; requests in flight finish. Without `uid` root's app runs as the web
 server's user, with --allow-root as root. --control-socket PATH is for emperorctl.
 
+Started by a web server with its listening socket as descriptor 0 (mod_fcgid, lighttpd's bin-path, spawn-fcgi), it
+serves FastCGI on that socket in one process: without daemon, workers, emperorctl. `socket`, `processes` and, unless
+it is root, `uid` and `gid` are ignored then; what goes wrong stands in the web server's error log.
+
 examples:
   emperor run /etc/emperor/vassals.d/blog.ini
   emperor run --protocol fastcgi -s /tmp/hello.sock --chmod-socket=666 --wsgi-file hello.py --callable app
   emperor run -s /run/app.sock --mount /=wsgi:application --manage-script-name --uid www-data
+  spawn-fcgi -s /run/app.sock -u www-data -- /usr/local/bin/emperor run /etc/emperor/app.ini
 
 options:
 """
@@ -48,18 +54,29 @@ def main(words: Sequence[str]) -> int:
     rows, positional, problems = cli_rows(words)
     files = [*positional, *(row.value for row in rows if row.key == "ini")]
     rows = tuple(row for row in rows if row.key != "ini")
+    handed_over = inherited.is_here()
+    if handed_over:
+        files = inherited.files_of(files, rows)
     if len(files) > 1:
         problems = (*problems, Problem("command line", 0, "", f"{len(files)} files, one app: name one"))
     if problems:
         return _refuse(problems)
-    return _serve(os.path.abspath(files[0]) if files else "", rows, control)
+    path = os.path.abspath(files[0]) if files else ""
+    return _serve_alone(path, rows) if handed_over else _serve(path, rows, control)
+
+
+def _serve_alone(path: str, rows: Sequence[Row]) -> int:
+    return inherited.serve(Reader(Settings(allow_root=_allows_root(rows))), _name(path), path, rows)
+
+
+def _allows_root(rows: Sequence[Row]) -> bool:
+    """As for the daemon: root's app is the web user's unless somebody says otherwise."""
+    return any(row.key == "allow-root" for row in rows)
 
 
 def _serve(path: str, rows: Sequence[Row], control: str) -> int:
     runtime = os.path.dirname(os.path.abspath(control)) if control else ""
-    # As for the daemon: root's app is the web user's unless somebody says otherwise.
-    allow_root = any(row.key == "allow-root" for row in rows)
-    reader = Reader(Settings(runtime=runtime, allow_root=allow_root))
+    reader = Reader(Settings(runtime=runtime, allow_root=_allows_root(rows)))
     name = _name(path)
     reading = _read(reader, name, path, rows)
     if reading.checked.spec is None:

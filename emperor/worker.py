@@ -74,6 +74,10 @@ def _server(spec: VassalSpec, listeners: Sequence[tuple[socket.socket, str]], ap
         buffer_size=spec.buffer_size,
         limit_post=spec.limit_post,
         drain_seconds=spec.reload_mercy,
+        header_seconds=spec.header_timeout,
+        patience=spec.socket_timeout,
+        connections=spec.max_connections,
+        stderr=spec.fastcgi_stderr,
     )
     if spec.fastcgi_engine == "flup":
         # Last on the path: a flup of the virtualenv's own wins over the one that the emperor lends.

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from typing import Any, Union
 
 import pytest
+from hypothesis import configuration, settings
 
 from tests.requirements import require, skips_are_failures
+
+# The same inputs in every run, nothing written; no deadline: what is slow here depends on the machine.
+settings.register_profile("emperor", derandomize=True, deadline=None, database=None, max_examples=400)
+settings.load_profile("emperor")
+configuration.set_hypothesis_home_dir(os.devnull)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -47,6 +47,10 @@ def _system_venv() -> bool:
         return False
 
 
+def _apache() -> bool:
+    return shutil.which("apache2") is not None and os.path.exists("/usr/lib/apache2/modules/mod_fcgid.so")
+
+
 REQUIREMENTS = {
     "root": Requirement(lambda: os.geteuid() == 0, "needs root: several users, chown, setuid"),
     "nginx": Requirement(_program("nginx"), "needs nginx: apt install nginx-light"),
@@ -56,8 +60,13 @@ REQUIREMENTS = {
     "useradd": Requirement(_program("useradd"), "needs useradd: apt install passwd"),
     "venv": Requirement(_system_venv, f"needs {SYSTEM_PYTHON} >= 3.11 with venv: apt install python3-venv"),
     "make": Requirement(_program("make"), "needs make: apt install make"),
+    "curl": Requirement(_program("curl"), "needs curl: apt install curl"),
     "cgi-fcgi": Requirement(_program("cgi-fcgi"), "needs cgi-fcgi: apt install libfcgi-bin"),
+    "apache": Requirement(_apache, "needs Apache with mod_fcgid: apt install apache2 libapache2-mod-fcgid"),
+    "lighttpd": Requirement(_program("lighttpd"), "needs lighttpd: apt install lighttpd"),
+    "spawn-fcgi": Requirement(_program("spawn-fcgi"), "needs spawn-fcgi: apt install spawn-fcgi"),
     "systemd-analyze": Requirement(_program("systemd-analyze"), "needs systemd-analyze: apt install systemd"),
+    "wrk": Requirement(_program("wrk"), "needs wrk: apt install wrk"),
 }
 
 

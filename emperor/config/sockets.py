@@ -10,12 +10,16 @@ from emperor.config.settings import Findings, Setting, Settings, resolve
 from emperor.config.values import check_unix_path
 from emperor.model import ADMIN, FASTCGI, HTTP, TCP, UNIX, UWSGI, Address, Identity, SocketSpec
 
-FIXED = {"uwsgi-socket": UWSGI, "fastcgi-socket": FASTCGI}
+FIXED = {"uwsgi-socket": UWSGI, "fastcgi-socket": FASTCGI, "http-socket": HTTP}
 PRIVILEGED = 1024
 """ip(7): ports below are the administrator's to give."""
 
 MOST = 32
 """Listeners are the emperor's descriptors, which one ini must not use up."""
+
+_AS_THE_WEB_SERVER = "whoever reaches this port can speak {} to the app as the web server does"
+_REACHED = {HTTP: "this port has no TLS, nor a web server's limits to protect the app"}
+_KEEP = "127.0.0.1:PORT or a Unix socket keeps it to this machine"
 
 Found = tuple[Setting | None, str, Address]
 """The row (None: nothing was written), the protocol, the address."""
@@ -27,8 +31,6 @@ def listeners(
     """One per socket; none named: the vassal's own in the runtime folder. ``base``: where paths begin."""
     protocol = settings.last("protocol")
     usual = protocol.value if protocol else UWSGI
-    if usual == HTTP:
-        findings.wrong(protocol, "http is not served yet -- write uwsgi or fastcgi")
     found: list[Found] = [
         (one, FIXED.get(one.option.name, usual), address)
         for one in settings.all("socket", *FIXED)
@@ -73,11 +75,7 @@ def _reachable(found: Sequence[Found], findings: Findings) -> None:
     for setting, protocol, address in found:
         local = address.host == "::1" or address.host.startswith("127.")
         if address.family == TCP and not local:
-            findings.warn(
-                setting,
-                f"whoever reaches this port can speak {protocol} to the app as the web server does -- "
-                "127.0.0.1:PORT or a Unix socket keeps it to this machine",
-            )
+            findings.warn(setting, f"{_REACHED.get(protocol, _AS_THE_WEB_SERVER).format(protocol)} -- {_KEEP}")
 
 
 def _distinct(found: Sequence[Found], findings: Findings) -> None:

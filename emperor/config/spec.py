@@ -29,7 +29,12 @@ PLAIN = (
     "start-timeout",
     "reload-mercy",
     "max-restarts",
+    "header-timeout",
+    "socket-timeout",
+    "max-connections",
+    "proxy-fix",
     "fastcgi-engine",
+    "fastcgi-stderr",
 )
 """Options whose value is a field of ``VassalSpec`` as it stands."""
 

@@ -114,11 +114,11 @@ class Door:
             raise VassalError("it is not running")
         if vassal.protocol not in SPEECHES:
             raise VassalError(f"the front door does not speak {vassal.protocol}")
-        encode, decode = SPEECHES[vassal.protocol]
+        speak = SPEECHES[vassal.protocol]
         resources: ExitStack = environ[RESOURCES]
         body, length = open_body(environ, resources)
         try:
-            request = encode(request_params(environ, place, length), body)
+            request, decode = speak(request_params(environ, place, length), body)
         except ProtocolError as error:
             raise RequestError(error.status, str(error)) from error
         connection = resources.enter_context(connect(vassal.address, self._patience))

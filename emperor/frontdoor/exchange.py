@@ -12,12 +12,14 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain
 from typing import Optional
 
 from emperor.errors import EmperorError, ProtocolError
 from emperor.frontdoor.routing import parse_address
 from emperor.protocol import cgi, fastcgi, uwsgi
+from emperor.protocol.http import ClientExchange
 
 CHUNK = 65536
 HEAD_LIMIT = 65536
@@ -26,6 +28,9 @@ _SLICE_MILLISECONDS = 250
 
 GiveUp = Callable[[float], Optional["VassalError"]]
 Params = Iterable[tuple[str, str]]
+Report = Callable[[str], None]
+Decode = Callable[[Iterator[bytes], Report], Iterator[bytes]]
+"""From what the vassal sends to a CGI response: a head, then the body. ``Report`` gets its error output."""
 
 
 class VassalError(EmperorError):
@@ -119,7 +124,7 @@ def fastcgi_request(params: Params, body: Iterator[bytes]) -> Iterator[bytes]:
     return chain((fastcgi.encode_begin(params),), map(fastcgi.encode_stdin, body), end)
 
 
-def fastcgi_response(chunks: Iterator[bytes], report: Callable[[str], None]) -> Iterator[bytes]:
+def fastcgi_response(chunks: Iterator[bytes], report: Report) -> Iterator[bytes]:
     """The STDOUT stream. FastCGI section 5.5: only END_REQUEST makes it whole; STDERR goes to ``report``."""
     response = fastcgi.ClientResponse()
     for chunk in chunks:
@@ -142,12 +147,43 @@ def _events(response: fastcgi.ClientResponse, chunk: bytes) -> Sequence[fastcgi.
         raise VassalError(f"its answer makes no sense: {error}") from error
 
 
-def uwsgi_response(chunks: Iterator[bytes], report: Callable[[str], None]) -> Iterator[bytes]:
+def uwsgi_response(chunks: Iterator[bytes], report: Report) -> Iterator[bytes]:
     """uwsgi has no frame around the answer: it ends where the connection does."""
     return chunks
 
 
-SPEECHES = {"uwsgi": (uwsgi_request, uwsgi_response), "fastcgi": (fastcgi_request, fastcgi_response)}
+def http_response(exchange: ClientExchange, chunks: Iterator[bytes], report: Report) -> Iterator[bytes]:
+    """The response without its framing (RFC 9112 section 6.3), which says whether it is whole."""
+    for chunk in chain(chunks, (b"",)):
+        try:
+            data = exchange.receive(chunk)
+        except ProtocolError as error:
+            if chunk:
+                raise VassalError(f"its answer makes no sense: {error}") from error
+            if exchange.begun:
+                raise VassalError("it closed the connection before the end of its answer") from error
+            return
+        if data:
+            yield data
+        if exchange.ended:
+            return
+
+
+def _speak_uwsgi(params: Params, body: Iterator[bytes]) -> tuple[Iterator[bytes], Decode]:
+    return uwsgi_request(params, body), uwsgi_response
+
+
+def _speak_fastcgi(params: Params, body: Iterator[bytes]) -> tuple[Iterator[bytes], Decode]:
+    return fastcgi_request(params, body), fastcgi_response
+
+
+def _speak_http(params: Params, body: Iterator[bytes]) -> tuple[Iterator[bytes], Decode]:
+    exchange = ClientExchange(params)
+    return chain((exchange.head,), body), partial(http_response, exchange)
+
+
+SPEECHES = {"uwsgi": _speak_uwsgi, "fastcgi": _speak_fastcgi, "http": _speak_http}
+"""What to send for a request, and how to read what comes back. Raise ProtocolError for what cannot be said."""
 
 
 def split_head(chunks: Iterator[bytes]) -> tuple[cgi.Head, bytes]:

@@ -18,7 +18,7 @@ HEAD_LIMIT = 65536
 """Bytes. No web server takes a longer head; more without an end is not a head."""
 
 _END = re.compile(rb"\r?\n\r?\n")
-_STATUS_LINE = re.compile(r"HTTP/\d\.\d (\d{3})(?: (.*))?", re.ASCII)
+_STATUS_LINE = re.compile(r"HTTP/\d\.\d (\d{3})(?: ([^\r\0]*))?", re.ASCII)
 _STATUS_FIELD = re.compile(r"(\d{3})(?: (.*))?", re.ASCII)
 _FIELD = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*(.*?)[ \t]*", re.ASCII | re.DOTALL)
 
@@ -44,7 +44,8 @@ def parse_head(data: bytes) -> Optional[Head]:
             raise ProtocolError("response head: it does not end within 64 KiB", 502)
         return None
     lines = data[: end.start()].decode("latin-1").split("\n")
-    lines = [line[:-1] if line.endswith("\r") else line for line in lines]
+    # The last line's end is cut off already.
+    lines[:-1] = [line[:-1] if line.endswith("\r") else line for line in lines[:-1]]
     status = _STATUS_LINE.fullmatch(lines[0])
     fields = [_field(line) for line in (lines[1:] if status else lines)]
     if status is None:

@@ -53,6 +53,11 @@ def encode_stream(kind: int, request_id: int, data: bytes) -> bytes:
     return b"".join(parts)
 
 
+def encode_close(request_id: int) -> bytes:
+    """What ends a response that is whole: the end of STDOUT (section 3.3) and END_REQUEST."""
+    return encode_record(STDOUT, request_id) + encode_end(request_id)
+
+
 def encode_end(request_id: int, app_status: int = 0, protocol_status: int = REQUEST_COMPLETE) -> bytes:
     """END_REQUEST (section 5.5)."""
     return encode_record(END_REQUEST, request_id, END_BODY.pack(app_status, protocol_status))
@@ -79,28 +84,31 @@ def decode_pairs(block: bytes) -> Params:
     does not fit.
     """
     text = block.decode("latin-1")
-    names: list[str] = []
-    values: list[str] = []
+    fields: dict[str, str] = {}
+    displaced: list[tuple[str, str]] = []
     position, end = 0, len(block)
     try:
         while position < end:
-            first, second = block[position], block[position + 1]
-            if first < 128 and second < 128:
-                position += 2
-            else:
-                first, position = _decode_length(block, position)
-                second, position = _decode_length(block, position)
-            middle = position + first
-            names.append(text[position:middle])
-            position = middle + second
-            values.append(text[middle:position])
+            start = position + 2
+            middle = start + block[position]
+            stop = middle + block[position + 1]
+            if block[position] > 127 or block[position + 1] > 127:
+                first, start = _decode_length(block, position)
+                second, start = _decode_length(block, start)
+                middle = start + first
+                stop = middle + second
+            name = text[start:middle]
+            if name in fields:
+                displaced.append((name, fields[name]))
+            fields[name] = text[middle:stop]
+            position = stop
     except IndexError:
         position = -1
     # Lengths only move forwards: one that lies ends beyond the block, and nothing of it was more than a short
     # slice.
     if position != end:
         raise ProtocolError("fastcgi: the length of a parameter does not fit into the stream")
-    return checked(names, values)
+    return checked(Params(fields, displaced))
 
 
 def _decode_length(block: bytes, position: int) -> tuple[int, int]:

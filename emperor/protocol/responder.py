@@ -57,6 +57,13 @@ ServerEvent = Union[Request, Stdin, BodyEnd, Abort, Reply]
 
 _IDLE, _PARAMS, _STDIN, _RUNNING = range(4)
 
+BODY_END = BodyEnd()
+
+# What frames a request of id 1 without a body: its records up to the parameters, and those behind them.
+_BEGIN_ONE = records.HEADER.pack(records.VERSION, records.BEGIN_REQUEST, 1, 8, 0) + b"\0\1"
+_PARAMS_ONE = records.HEADER.pack(records.VERSION, records.PARAMS, 1, 0, 0)[:4]
+_ENDS_ONE = records.encode_record(records.PARAMS, 1) + records.encode_record(records.STDIN, 1)
+
 
 class ServerMachine:
     """``limit``: bytes of parameters; ``capacity``: connections at once, as GET_VALUES tells it.
@@ -98,6 +105,10 @@ class ServerMachine:
         """Take bytes, give events. Raises ``ProtocolError`` once the events before the fault have been given."""
         if self.error is not None:
             raise self.error
+        if self._phase == _IDLE and not self._rest and data[:10] == _BEGIN_ONE:
+            request = self._whole(data)
+            if request is not None:
+                return [request, BODY_END]
         events = self._events = []
         try:
             self._records(self._rest + data if self._rest else data)
@@ -106,6 +117,22 @@ class ServerMachine:
             if not events:
                 raise
         return events
+
+    def _whole(self, data: bytes) -> Optional[Request]:
+        """The request, if ``data`` is just one without a body, which most are: four records in one look.
+
+        None: it goes the long way, record by record, with the same result.
+        """
+        length = data[20] << 8 | data[21] if len(data) > 24 else 0
+        end = 24 + length
+        if not 0 < length <= self._limit or data[16:20] != _PARAMS_ONE or data[end + data[22] :] != _ENDS_ONE:
+            return None
+        self.request_id, self._keep, self._phase = 1, bool(data[10] & records.KEEP_CONN), _RUNNING
+        try:
+            return Request(1, records.decode_pairs(data[24:end]), self._keep)
+        except ProtocolError as error:
+            self.error = error
+            raise
 
     def finish(self) -> None:
         """The response is sent: from now on its id is unknown, and the next request may begin."""
@@ -188,7 +215,7 @@ class ServerMachine:
             self._events.append(Stdin(content))
         else:
             self._phase = _RUNNING
-            self._events.append(BodyEnd())
+            self._events.append(BODY_END)
         return None
 
     def _abort(self, request_id: int, content: bytes) -> None:

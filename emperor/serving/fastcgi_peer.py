@@ -14,12 +14,14 @@ from typing import Any, Optional, Union
 
 from emperor.errors import ProtocolError
 from emperor.protocol import records
-from emperor.protocol.responder import Abort, BodyEnd, Reply, Request, ServerEvent, ServerMachine, Stdin
+from emperor.protocol.params import Params
+from emperor.protocol.responder import BODY_END, Abort, BodyEnd, Reply, Request, ServerEvent, ServerMachine, Stdin
 from emperor.serving.connection import Connection
 from emperor.serving.lingering import DRAIN_LIMIT, Lingering, part
 from emperor.serving.settings import Settings, Tally, report
 from emperor.wsgi.body import EMPTY, Body, Disconnected
 from emperor.wsgi.environ import content_length
+from emperor.wsgi.errors import ErrorStream
 from emperor.wsgi.gateway import Gateway, Outcome
 from emperor.wsgi.response import error_page
 
@@ -29,33 +31,67 @@ LINE = "Status: "
 
 Watched = Union["FastcgiPeer", Lingering, None]
 
+_CLOSE_ONE = records.encode_close(1)
+_LOST = Outcome(True, True, False)
+_IOV_MAX = 1024
+"""writev(2): as many pieces in one call; an even number, so that a record and its head stay together."""
+
+
+class _Stderr:
+    """The STDERR stream of one request: what the app writes to ``wsgi.errors``, for the web server's log."""
+
+    __slots__ = ("_connection", "_number", "_opened", "_over")
+
+    def __init__(self, connection: Connection, number: int) -> None:
+        self._connection = connection
+        self._number = number
+        self._opened = self._over = False
+
+    def write(self, text: str) -> None:
+        """A web server that has left must not fail the app's log; behind END_REQUEST nothing may follow."""
+        if self._over or not text:
+            return
+        self._opened = True
+        data = text.encode("utf-8", "backslashreplace")
+        with contextlib.suppress(Disconnected):
+            self._connection.send(records.encode_stream(records.STDERR, self._number, data))
+
+    def end(self) -> bytes:
+        """A stream that was opened is closed (FastCGI 1.0 section 3.3)."""
+        self._over = True
+        return records.encode_record(records.STDERR, self._number) if self._opened else b""
+
 
 class FastcgiPeer:
     """``deadline`` (monotonic) is when a request that has begun must be whole; None: idle between requests."""
 
     __slots__ = (
-        "_events", "_gateway", "_id", "_machine", "_settings", "_tally", "connection", "deadline",
+        "_closing", "_events", "_fresh", "_gateway", "_id", "_machine", "_settings", "_stderr", "_tally",
+        "connection", "deadline",
     )  # fmt: skip
 
-    def __init__(self, connection: Connection, gateway: Gateway, settings: Settings, tally: Tally, now: float) -> None:
+    def __init__(self, connection: Connection, gateway: Gateway, settings: Settings, tally: Tally) -> None:
         self.connection = connection
         self._gateway = gateway
         self._settings = settings
         self._tally = tally
         self._machine = ServerMachine(settings.buffer_size, settings.threads)
         self._events: deque[ServerEvent] = deque()
-        self._id = 0
-        self.deadline: Optional[float] = now + settings.header_seconds
+        self._id = 1
+        self._closing = _CLOSE_ONE
+        self._fresh = True
+        self._stderr: Optional[_Stderr] = None
+        self.deadline: Optional[float] = None
 
     def advance(self, thread: int, draining: bool) -> Watched:
         """Read what is there; serve a request that is whole. What is returned is to be watched; None: closed."""
         try:
             data = self.connection.receive_now()
-            if data is None:
-                return self
             if data:
                 self._events.extend(self._machine.receive(data))
                 return self._handle(thread, draining)
+            if data is None:
+                return self._rest()
         except Disconnected:
             pass
         except ProtocolError as error:
@@ -64,12 +100,14 @@ class FastcgiPeer:
         return None
 
     def _handle(self, thread: int, draining: bool) -> Watched:
-        while self._events:
-            event = self._events.popleft()
-            if isinstance(event, Request):
-                keep, watched = self._count(event, thread, draining)
+        events = self._events
+        while events:
+            event = events.popleft()
+            if type(event) is Request:
+                keep, watched = self._answer(event, thread, draining)
                 if not keep:
                     return watched
+                self._fresh = False
                 self.deadline = None
             elif isinstance(event, Reply):
                 self.connection.send(event.data)
@@ -84,39 +122,50 @@ class FastcgiPeer:
             raise machine.error
         if machine.ignored > DRAIN_LIMIT:
             return part(self.connection, None)
-        if machine.partial and self.deadline is None:
+        if self.deadline is None and (self._fresh or machine.partial):
             self.deadline = time.monotonic() + self._settings.header_seconds
         return self
 
-    def _count(self, request: Request, thread: int, draining: bool) -> tuple[bool, Optional[Lingering]]:
+    def _answer(self, request: Request, thread: int, draining: bool) -> tuple[bool, Optional[Lingering]]:
         """Serve it. True: the connection is kept, else what is left of it is to be watched."""
-        self._tally.begin(thread)
-        failed = True
-        try:
-            outcome = self._serve(request)
-            failed = outcome.failed
-        finally:
-            self._tally.end(thread, failed)
+        number = request.request_id
+        if number != self._id:
+            self._id, self._closing = number, records.encode_close(number)
+        outcome = self._serve(request.params, thread)
         in_body = self._machine.in_body
         if outcome.cut:
             self._cut(outcome)
         else:
-            self._forget_events()
+            if self._events:
+                self._forget_events()
             self._machine.finish()
             if request.keep and not draining:
                 return True, None
         return False, part(self.connection, None if in_body else 0)
 
-    def _serve(self, request: Request) -> Outcome:
-        self._id = request.request_id
+    def _serve(self, params: Params, thread: int) -> Outcome:
         try:
-            environ = self._gateway.environ(request.params.names, request.params.values)
-            environ["wsgi.input"] = self._body(environ)
+            gateway = self._gateway
+            environ = gateway.environ_of(params.fields, params.displaced)
+            if len(self._events) != 1 or self._events[0] is not BODY_END or environ.get("CONTENT_LENGTH"):
+                environ["wsgi.input"] = self._body(environ)
         except ProtocolError as error:
             report(f"{error} -- answered with {error.status}")
+            self._tally.begin(thread, "")
             self._send(b"".join(error_page(LINE, error.status)), True)
+            self._tally.end(thread, False)
             return Outcome(False, False, True)
-        return self._gateway.respond(environ, self._send)
+        if self._settings.stderr:
+            self._stderr = _Stderr(self.connection, self._id)
+            environ["wsgi.errors"] = ErrorStream(gateway.errors, self._stderr.write)
+        tally = self._tally
+        tally.begin(thread, f"{environ['REQUEST_METHOD']} {environ.get('REQUEST_URI') or environ['PATH_INFO']}")
+        outcome = _LOST
+        try:
+            outcome = gateway.respond(environ, self._send)
+        finally:
+            tally.end(thread, outcome.failed)
+        return outcome
 
     def _body(self, environ: dict[str, Any]) -> Body:
         length = content_length(environ)
@@ -160,18 +209,31 @@ class FastcgiPeer:
 
     def _send(self, data: bytes, last: bool) -> None:
         """Records of STDOUT; the end of stream and request leave with the last of them."""
-        number = self._id
-        start = 0
-        while len(data) - start > records.MAX_CONTENT:
-            piece = data[start : start + records.MAX_CONTENT]
-            self.connection.send(records.encode_record(records.STDOUT, number, piece))
-            start += records.MAX_CONTENT
-        rest = data[start:] if start else data
-        out = records.encode_record(records.STDOUT, number, rest) if rest else b""
+        size = len(data)
+        if size > records.MAX_CONTENT:
+            self._send_parts(data, last)
+            return
+        out = records.HEADER.pack(records.VERSION, records.STDOUT, self._id, size, 0) + data if size else b""
         if last:
-            out += records.encode_record(records.STDOUT, number) + records.encode_end(number)
+            out += self._ending()
         if out:
             self.connection.send(out)
+
+    def _send_parts(self, data: bytes, last: bool) -> None:
+        parts: list[Union[bytes, memoryview]] = []
+        for start in range(0, len(data), records.MAX_CONTENT):
+            piece = memoryview(data)[start : start + records.MAX_CONTENT]
+            parts += (records.HEADER.pack(records.VERSION, records.STDOUT, self._id, len(piece), 0), piece)
+            if len(parts) == _IOV_MAX:
+                self.connection.send_parts(parts)
+                parts = []
+        if last:
+            parts.append(self._ending())
+        if parts:
+            self.connection.send_parts(parts)
+
+    def _ending(self) -> bytes:
+        return self._stderr.end() + self._closing if self._stderr is not None else self._closing
 
     def _cut(self, outcome: Outcome) -> None:
         """The app failed behind the head. nginx takes any END_REQUEST and any close for a whole response, so

@@ -1,9 +1,9 @@
 """FastCGI through flup 1.0.3, for those who ask for it by name (``fastcgi-engine = flup``).
 
 It promises: our listening sockets, our drain, our tally, and no more requests in the app at once than
-``threads``. Mended here, because it lets a visitor inject variables: parameters split over two records. All
-else is flup's: a kept connection pins a thread, wsgi.errors goes to stderr and to the web server, a failure
-behind the head looks like a whole response.
+``threads``. flup reads and writes the records and keeps the connections; what it takes for WSGI (its handler, its
+streams, its reading of parameters record by record) is replaced by our own, so that an app sees no difference. What
+stays flup's: a kept connection pins a thread, a record costs three system calls, no descriptor beyond 1023.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ import importlib
 import os
 import select
 import socket
+import sys
 import threading
 import time
 import warnings
 from collections.abc import Sequence
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 from emperor.errors import EmperorError
+from emperor.serving.flup_request import LINE, PIECE, connection_class, request_class
 from emperor.serving.settings import Settings, Tally, report
-from emperor.wsgi.gateway import WSGIApplication
+from emperor.wsgi.gateway import Gateway, WSGIApplication
 
 __all__ = ["Server"]
 
 _SPARE = 16
 """Threads beyond ``threads``: each may be pinned by an idle connection that the web server keeps."""
-
-_STEP_SECONDS = 0.5
 
 
 class Server:
@@ -48,7 +48,7 @@ class Server:
         self._listeners = [listener for listener, _ in listeners]
         self._settings = settings
         self._turns = _Turns(settings.threads, tally)
-        self._flup = _flup_server(application, settings, self._turns, self)
+        self._connection = _connections(application, settings, self._turns, self)
         self._accepting = threading.Lock()
         self._drain_began: Optional[float] = None
         self._keep_idle = True
@@ -103,7 +103,7 @@ class Server:
                 continue
             with accepted:
                 try:
-                    self._flup.connection(accepted).run()
+                    self._connection(accepted).run()
                 except Exception as error:
                     report(f"flup: {type(error).__name__}: {error} -- connection closed")
 
@@ -128,10 +128,10 @@ class _Turns:
         self._free = list(range(threads))
         self._tally = tally
 
-    def enter(self) -> int:
+    def enter(self, request: str) -> int:
         self._gate.acquire()
         number = self._free.pop()
-        self._tally.begin(number)
+        self._tally.begin(number, request)
         return number
 
     def leave(self, number: int, failed: bool) -> None:
@@ -152,98 +152,17 @@ def _import_flup() -> Any:
         ) from None
 
 
-def _flup_server(application: WSGIApplication, settings: Settings, turns: _Turns, server: Server) -> Any:
-    """flup's classes are known only now, so its subclasses are made here."""
-    flup = _import_flup()
-    engine = _engine_class(flup, turns)(
-        application,
-        bindAddress="inherited",  # anything but None, which would mean descriptor 0
-        multithreaded=settings.threads > 1,
-        multiprocess=settings.multiprocess,
-    )
-    engine.environ["wsgi.input_terminated"] = True
-    engine.connection_class = _connection_class(flup, server, settings.buffer_size)
-    return engine
-
-
-def _connection_class(flup: Any, server: Server, limit: int) -> Any:
-    class Connection(flup.Connection):  # type: ignore[misc]
-        def process_input(self) -> None:
-            _await_record(self._sock, lambda: server.patience_is_over and not self._requests)
-            super().process_input()
-
-        def _cleanupSocket(self) -> None:
-            _hang_up(self._sock)
-
-        def _do_params(self, record: Any) -> None:
-            request = self._requests.get(record.requestId)
-            if request is not None and record.contentLength:
-                request.block = _joined(request.block, record.contentData, limit)
-            elif request is not None:
-                if server.draining:
-                    request.flags &= ~flup.FCGI_KEEP_CONN
-                whole = flup.Record(flup.FCGI_PARAMS, record.requestId)
-                whole.contentData, whole.contentLength = request.block, len(request.block)
-                if request.block:
-                    super()._do_params(whole)
-                super()._do_params(record)
-
-    return Connection
-
-
-def _await_record(connection: socket.socket, is_over: Callable[[], bool]) -> None:
-    while not select.select([connection], [], [], _STEP_SECONDS)[0]:
-        if is_over():
-            raise EOFError
-
-
-def _hang_up(connection: socket.socket) -> None:
-    """flup's own waits for ever on a peer that stays."""
-    with contextlib.suppress(OSError, ValueError):
-        connection.shutdown(socket.SHUT_WR)
-        while select.select([connection], [], [], _STEP_SECONDS)[0] and connection.recv(65536):
-            pass
-    connection.close()
-
-
-def _mend_path(params: dict[str, str]) -> None:
-    """nginx's stock fastcgi_params send the whole path as SCRIPT_NAME; flup would leave it there (its fault 8)."""
-    if "PATH_INFO" not in params and params.get("SERVER_SOFTWARE", "").startswith("nginx"):
-        params["PATH_INFO"], params["SCRIPT_NAME"] = params.get("SCRIPT_NAME", ""), ""
-
-
-def _joined(block: bytes, more: bytes, limit: int) -> bytes:
-    """flup reads each record by itself, and takes the rest of a pair for new ones."""
-    if len(block) + len(more) > limit:
-        raise EOFError
-    return block + more
-
-
-def _engine_class(flup: Any, turns: _Turns) -> Any:
-    class Request(flup.Request):  # type: ignore[misc]
-        block = b""
-
-    class Engine(flup.BaseFCGIServer):  # type: ignore[misc]
-        request_class = Request
-        connection_class: Any = None
-
-        def connection(self, accepted: socket.socket) -> Any:
-            return self.connection_class(accepted, "", self, None)
-
-        def handler(self, request: Any) -> Any:
-            number = turns.enter()
-            failed = True
-            try:
-                request.params.pop("HTTP_PROXY", None)
-                _mend_path(request.params)
-                result = super().handler(request)
-                failed = False
-                return result
-            finally:
-                turns.leave(number, failed)
-
-        def error(self, request: Any) -> None:
-            page = b"500 Internal Server Error\n"
-            request.stdout.write(b"Status: 500 Internal Server Error\r\nContent-Type: text/plain\r\n\r\n" + page)
-
-    return Engine
+def _connections(application: WSGIApplication, settings: Settings, turns: _Turns, server: Server) -> Any:
+    """What makes a connection of an accepted socket. flup's classes are known only now, so its subclasses are made
+    here.
+    """
+    flup: Any = _import_flup()
+    gateway = Gateway(application, LINE, sys.stderr, settings.threads > 1, settings.multiprocess)
+    # Any address but None, which would mean descriptor 0.
+    engine = flup.BaseFCGIServer(application, bindAddress="inherited")
+    engine.request_class = request_class(flup, gateway, settings, turns)
+    engine.maxwrite = PIECE + 8
+    # flup looks the names up as bytes, but has them as text: it would answer FCGI_GET_VALUES with nothing.
+    engine.capability = {b"FCGI_MAX_CONNS": settings.threads, b"FCGI_MAX_REQS": settings.threads, b"FCGI_MPXS_CONNS": 0}
+    connection = connection_class(flup, server, settings)
+    return lambda accepted: connection(accepted, "", engine, None)

@@ -15,11 +15,12 @@ import contextlib
 import errno
 import os
 import select
+import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Callable, Optional, Union
 
 from emperor.errors import EmperorError
@@ -34,7 +35,8 @@ from emperor.wsgi.gateway import Gateway, WSGIApplication
 __all__ = ["Server", "Settings", "Tally"]
 
 Peer = Union[UwsgiPeer, FastcgiPeer, Lingering]
-_KINDS: dict[str, tuple[Callable[[Connection, Gateway, Settings, Tally, float], Peer], str]] = {
+Kind = Callable[[Connection, Gateway, Settings, Tally], Peer]
+_KINDS: dict[str, tuple[Kind, str]] = {
     "uwsgi": (UwsgiPeer, uwsgi_peer.LINE),
     "fastcgi": (FastcgiPeer, fastcgi_peer.LINE),
 }
@@ -45,6 +47,21 @@ _AT_ONCE = 64
 # One of the waiting processes wakes for a connection, not all; PyPy does not know the flag.
 _LISTEN = select.EPOLLIN | getattr(select, "EPOLLEXCLUSIVE", 0)
 _COMMON = (errno.EAGAIN, errno.ECONNABORTED, errno.EINTR, errno.EPERM, errno.EPROTO)
+
+
+@contextlib.contextmanager
+def _signals_wake(fd: int) -> Iterator[None]:
+    """A signal between Python's last look and the wait for events is heard at once: its handler runs only when that
+    wait is over (signal(7); ``signal.set_wakeup_fd``).
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.set_wakeup_fd(fd, warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
 
 
 class Server:
@@ -60,7 +77,7 @@ class Server:
         """Raises ``EmperorError`` for a protocol that is not ours."""
         self._settings = settings
         self._tally = tally
-        self._listeners: dict[int, tuple[socket.socket, Any, Gateway]] = {}
+        self._listeners: dict[int, tuple[Callable[[], tuple[int, Any]], Kind, Gateway]] = {}
         for listener, protocol in listeners:
             if protocol not in _KINDS:
                 raise EmperorError(f"server: protocol {protocol}: the native engine does not speak it")
@@ -69,15 +86,19 @@ class Server:
             if listener.family != socket.AF_UNIX:
                 # Inherited by what is accepted; several small sends must not wait for each other's ACK.
                 listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._listeners[listener.fileno()] = (listener, kind, gateway)
+            # The public accept() makes an object with two more system calls for a descriptor that is all we want.
+            accept: Callable[[], tuple[int, Any]] = listener._accept  # type: ignore[attr-defined]
+            self._listeners[listener.fileno()] = (accept, kind, gateway)
         self._peers: dict[int, Peer] = {}
         self._pending: list[tuple[int, int]] = []
         self._lead = threading.Lock()
         self._listening = False
+        self._full = False
         self._hurried = False
         self._sweep_at = 0.0
         self._drain_began: Optional[float] = None
         self._keep_idle = True
+        self._abandoned = False
         self._wake_read = self._wake_write = -1
         self._epoll: Any = None
         # While a thread serves a connection, no other may hear of it; a lone thread cannot be in two places.
@@ -89,19 +110,12 @@ class Server:
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._epoll.register(self._wake_read, select.EPOLLIN)
         self._listen(True)
-        others = [
-            threading.Thread(target=self._work, args=(number,), name=f"wsgi-{number}", daemon=True)
-            for number in range(1, self._settings.threads)
-        ]
-        for thread in others:
-            thread.start()
-        self._work(0)
-        # A thread that is only about to find that all is done gets the time for it.
-        end = time.monotonic() + max(_GRACE_SECONDS, self._time_left())
-        for thread in others:
-            thread.join(max(0.0, end - time.monotonic()))
-        if not any(thread.is_alive() for thread in others):
-            self._close()
+        with _signals_wake(self._wake_write):
+            if self._settings.threads == 1:
+                self._alone()
+            else:
+                self._together()
+        self._close()
 
     def drain(self, keep_idle: bool = True) -> None:
         """Stop accepting and let ``run`` return. A signal handler of the main thread may call it, repeatedly.
@@ -118,28 +132,67 @@ class Server:
 
     # --- what each thread does ---
 
+    def _alone(self) -> None:
+        """A lone thread hands no lead on, and hides no connection from others while it serves it."""
+        peers = self._peers
+        while not self._is_done():
+            self._wait()
+            while self._pending:
+                fd, _ = self._pending.pop()
+                peer = self._take(fd)
+                if peer is None:
+                    continue
+                watched = self._serve(peer, 0)
+                if watched is None:
+                    peers.pop(fd, None)
+                elif watched is not peer or not peer.connection.watched:
+                    self._watch(watched)
+                elif watched.deadline is not None:
+                    self._hurried = True
+
+    def _together(self) -> None:
+        others = [
+            threading.Thread(target=self._work, args=(number,), name=f"wsgi-{number}", daemon=True)
+            for number in range(1, self._settings.threads)
+        ]
+        for thread in others:
+            thread.start()
+        self._work(0)
+        # A thread that is only about to find that all is done gets the time for it.
+        end = time.monotonic() + max(_GRACE_SECONDS, self._time_left())
+        for thread in others:
+            thread.join(max(0.0, end - time.monotonic()))
+        self._abandoned = any(thread.is_alive() for thread in others)
+
     def _work(self, thread: int) -> None:
         while True:
+            peer: Optional[Peer] = None
             with self._lead:
                 if self._is_done():
                     break
-                peer = self._next()
+                if not self._pending:
+                    self._wait()
+                if self._pending:
+                    fd, _ = self._pending.pop()
+                    peer = self._take(fd)
+                    # While it is served it may be closed, and its number given to another connection.
+                    self._peers.pop(fd, None)
             if peer is not None:
-                self._serve(peer, thread)
+                watched = self._serve(peer, thread)
+                if watched is not None:
+                    self._watch(watched)
         # The next leader may be asleep, and it is its turn to find that all is done.
         self._wake_leader()
 
-    def _serve(self, peer: Peer, thread: int) -> None:
-        watched: Optional[Peer] = None
+    def _serve(self, peer: Peer, thread: int) -> Optional[Peer]:
         try:
-            watched = peer.advance(thread, self._drain_began is not None)
+            return peer.advance(thread, self._drain_began is not None)
         except Exception as error:
             # A bug of ours: it costs this connection, not the worker.
             report(f"connection: {type(error).__name__}: {error} -- connection closed")
             with contextlib.suppress(OSError):
                 peer.connection.close()
-        if watched is not None:
-            self._watch(watched)
+            return None
 
     def _watch(self, peer: Peer) -> None:
         connection = peer.connection
@@ -158,43 +211,47 @@ class Server:
 
     # --- what only the leader does ---
 
-    def _next(self) -> Optional[Peer]:
-        """Wait for one piece of work: a new connection, or a known one that has something to say."""
+    def _wait(self) -> None:
+        """Until somebody has something to say, or a deadline is due: ``_pending`` is what was heard."""
         if self._drain_began is not None and self._listening:
             # EPOLLEXCLUSIVE may have woken us alone: what we were woken for is ours, or nobody hears of it.
             self._pending += self._epoll.poll(0, _AT_ONCE)
             self._listen(False)
-            if not self._pending:
-                # Perhaps that was all: waiting for what cannot come any more would cost every stop a second.
-                return None
-        if not self._pending:
-            self._pending = self._epoll.poll(self._patience(), _AT_ONCE)
-        now = time.monotonic()
-        if now >= self._sweep_at:
-            self._sweep(now)
-        if not self._pending:
-            return None
-        fd, _ = self._pending.pop()
+            # Perhaps that was all: waiting for what cannot come any more would cost every stop a second.
+            return
+        if self._full and len(self._peers) < self._settings.connections and self._drain_began is None:
+            self._full = False
+            self._listen(True)
+        self._pending = self._epoll.poll(self._patience(), _AT_ONCE)
+        if self._hurried or self._drain_began is not None:
+            self._sweep_if_due()
+
+    def _take(self, fd: int) -> Optional[Peer]:
+        """Whom it concerns; None: nobody."""
         if fd in self._listeners:
-            return self._accept(fd, now)
+            return self._accept(fd)
         if fd == self._wake_read:
             with contextlib.suppress(BlockingIOError):
                 os.read(fd, 4096)
             return None
-        # Taken out while it is served: it may be closed, and its number given to another connection.
-        return self._peers.pop(fd, None)
+        return self._peers.get(fd)
 
-    def _accept(self, fd: int, now: float) -> Optional[Peer]:
-        listener, kind, gateway = self._listeners[fd]
+    def _accept(self, fd: int) -> Optional[Peer]:
+        accept, kind, gateway = self._listeners[fd]
         try:
-            accepted, _ = listener.accept()
+            accepted, _ = accept()
+            os.set_blocking(accepted, False)
+        except BlockingIOError:
+            return None
         except OSError as error:
             if error.errno not in _COMMON:
                 report(f"accept: {error.strerror} -- no new connections for {_SWEEP_SECONDS:g} s")
                 self._listen(False)
             return None
-        peer: Peer = kind(Connection(accepted), gateway, self._settings, self._tally, now)
-        return peer
+        if len(self._peers) + 1 >= self._settings.connections:
+            self._full = True
+            self._listen(False)
+        return kind(Connection(accepted, self._settings.patience), gateway, self._settings, self._tally)
 
     def _listen(self, on: bool) -> None:
         if on == self._listening:
@@ -213,11 +270,14 @@ class Server:
             return max(0.0, min(_SWEEP_SECONDS, self._time_left()))
         return _SWEEP_SECONDS if self._hurried else -1.0
 
-    def _sweep(self, now: float) -> None:
+    def _sweep_if_due(self) -> None:
         """Close what is overdue. Once a second is often enough for deadlines of ten."""
+        now = time.monotonic()
+        if now < self._sweep_at:
+            return
         self._sweep_at = now + _SWEEP_SECONDS
         draining = self._drain_began is not None
-        if not draining:
+        if not draining and not self._full:
             self._listen(True)
         patience = self._settings.patience_with_kept if self._keep_idle else 0.0
         kept_too = draining and now >= (self._drain_began or 0.0) + patience
@@ -247,11 +307,15 @@ class Server:
         return 0.0 if began is None else began + self._settings.drain_seconds - time.monotonic()
 
     def _wake_leader(self) -> None:
-        if self._wake_write >= 0:
-            with contextlib.suppress(BlockingIOError):
-                os.write(self._wake_write, b"\0")
+        # Once: another thread may be closing it.
+        fd = self._wake_write
+        if fd >= 0:
+            with contextlib.suppress(OSError):
+                os.write(fd, b"\0")
 
     def _close(self) -> None:
+        if self._abandoned:
+            return
         ends = self._wake_read, self._wake_write
         self._wake_read = self._wake_write = -1
         for peer in self._peers.values():

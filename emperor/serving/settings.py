@@ -15,7 +15,9 @@ class Settings:
 
     ``drain_seconds``: after ``drain()`` the server returns within that time, whatever is still open.
     ``kept_seconds``: how long of it an idle kept connection stays open for one more request; never until the
-    very end.
+    very end. ``header_seconds``: how long a request may take to arrive. ``patience``: how long a peer may be silent
+    within a body or a response. ``connections``: how many are held at once, idle ones counted. ``stderr``: does
+    ``wsgi.errors`` also go to a FastCGI web server?
     """
 
     threads: int = 1
@@ -25,6 +27,9 @@ class Settings:
     drain_seconds: float = 30.0
     kept_seconds: float = 3600.0
     header_seconds: float = 10.0
+    patience: float = 60.0
+    connections: int = 1000
+    stderr: bool = False
 
     @property
     def patience_with_kept(self) -> float:
@@ -32,9 +37,12 @@ class Settings:
 
 
 class Tally(Protocol):
-    """Hears of each request, from the thread that serves it (0 to threads - 1)."""
+    """Hears of each request, from the thread that serves it (0 to threads - 1).
 
-    def begin(self, thread: int) -> None: ...
+    ``request``: method and URI, for whoever wants to know what a thread is busy with.
+    """
+
+    def begin(self, thread: int, request: str = "") -> None: ...
 
     def end(self, thread: int, failed: bool) -> None: ...
 

@@ -32,6 +32,7 @@ VASSAL_SIDE = (
     "text.py",
     "vassal.py",
     "crew.py",
+    "lone.py",
     "worker.py",
     "supervision/*.py",
     "protocol/*.py",
@@ -52,7 +53,7 @@ VASSAL_SIDE = (
 LAUNCHER = "launch.py"
 EXTRA = "extra"
 """Beside the package: what an option may need and a virtualenv may lack."""
-LENT = ("flup",)
+LENT = ("flup", "h11")
 
 DRAFT = ".new-"
 KEPT = 2

@@ -18,7 +18,7 @@ import shlex
 import socket
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Optional
 
 from emperor.errors import ListenError
@@ -123,15 +123,18 @@ def bind(spec: SocketSpec, access: Access, ours: Optional[Place]) -> Bound:
     """
     try:
         if spec.address.family == UNIX:
-            return _bind_unix(spec, access, ours)
-        if spec.address.family == ABSTRACT:
-            return Bound(_listening(socket.AF_UNIX, "\0" + spec.address.path, spec.backlog), None)
-        family = _family(spec.address)
-        return Bound(_listening(family, _resolved(spec.address, family)[0], spec.backlog), None)
+            bound = _bind_unix(spec, access, ours)
+        elif spec.address.family == ABSTRACT:
+            bound = Bound(_listening(socket.AF_UNIX, "\0" + spec.address.path, spec.backlog), None)
+        else:
+            family = _family(spec.address)
+            bound = Bound(_listening(family, _resolved(spec.address, family)[0], spec.backlog), None)
     except (OSError, ValueError) as error:
         mend = _MENDS.get(getattr(error, "errno", None) or 0, "")
         reason = getattr(error, "strerror", None) or str(error)
         raise ListenError(f"{printable(str(spec.address))}: bind: {reason}{mend and ' -- ' + mend}")
+    warning = "; ".join(filter(None, (bound.warning, _clamp(spec.backlog))))
+    return replace(bound, warning=warning and f"{printable(str(spec.address))}: {warning}")
 
 
 def adjust(path: str, place: Place, access: Access, before: Optional[Access] = None) -> None:
@@ -239,13 +242,20 @@ def _bind_unix(spec: SocketSpec, access: Access, ours: Optional[Place]) -> Bound
             warning = _apply(descriptor, access, by_folder=access.umask is not None)
         sock.listen(spec.backlog)
         undo.pop_all()
-    return Bound(sock, place, warning and f"{printable(path)}: {warning}")
+    return Bound(sock, place, warning)
+
+
+def _clamp(backlog: int) -> str:
+    """What listen(2) does without a word."""
+    with contextlib.suppress(OSError, ValueError), open("/proc/sys/net/core/somaxconn", "rb") as file:
+        most = int(file.read())
+        if backlog > most:
+            return f"listen: {backlog} is more than net.core.somaxconn: {most} can wait -- the sysctl sets it"
+    return ""
 
 
 def _make_way(path: str, ours: Optional[Place]) -> None:
-    """Remove what we left there ourselves. A refused connect proves nothing: files refuse, and sockets about
-    to listen.
-    """
+    """Remove what we left there ourselves. A refused connect proves nothing: so do files, and sockets just bound."""
     if not os.path.lexists(path) or (ours is not None and unlink(path, ours)):
         return
     mode = os.lstat(path).st_mode
@@ -265,9 +275,7 @@ def _answers(path: str) -> bool:
 
 
 def _apply(descriptor: int, access: Access, by_folder: bool) -> str:
-    """Mode, then owner, then ACL. ``by_folder``: bind has decided the mode. Returns what could not be had, or
-    "".
-    """
+    """Mode, then owner, then ACL. ``by_folder``: bind has decided the mode. Returns what could not be had, or ""."""
     file, there = acl.by_descriptor(descriptor), os.fstat(descriptor)
     if not by_folder and stat.S_IMODE(there.st_mode) != access.mode:
         os.chmod(file, access.mode)

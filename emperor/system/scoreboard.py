@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import mmap
 import struct
+import time
 from dataclasses import dataclass
 
-_CELL = struct.Struct("<QQQ")
-"""busy (0 or 1), requests, exceptions"""
+_CELL = struct.Struct("=QQd200s")
+"""requests, exceptions, since when it is busy (monotonic seconds; 0: it is not), the request's method and URI"""
+_BEGUN = struct.Struct("=d200s")
+_BEGUN_AT = 16
+_ENDED = struct.Struct("=QQd")
 
 
 @dataclass(frozen=True)
@@ -34,33 +38,37 @@ class Scoreboard:
 
     def tally(self, worker: int) -> Tally:
         """The pen of one worker (0 is the first)."""
-        return Tally(self._memory, worker * self._threads * _CELL.size)
+        return Tally(self._memory, worker * self._threads * _CELL.size, self._threads)
 
     def read(self, worker: int) -> Count:
         busy = requests = exceptions = 0
         for thread in range(self._threads):
-            cell = _CELL.unpack_from(self._memory, (worker * self._threads + thread) * _CELL.size)
-            busy, requests, exceptions = busy + cell[0], requests + cell[1], exceptions + cell[2]
+            served, failed, since, _ = _CELL.unpack_from(self._memory, (worker * self._threads + thread) * _CELL.size)
+            busy, requests, exceptions = busy + (since > 0), requests + served, exceptions + failed
         return Count(busy, requests, exceptions)
 
     def clear(self, worker: int) -> None:
         for thread in range(self._threads):
-            _CELL.pack_into(self._memory, (worker * self._threads + thread) * _CELL.size, 0, 0, 0)
+            _CELL.pack_into(self._memory, (worker * self._threads + thread) * _CELL.size, 0, 0, 0.0, b"")
 
 
 class Tally:
     """What the server calls around each request; a thread writes its own cell only."""
 
-    def __init__(self, memory: mmap.mmap, offset: int) -> None:
+    __slots__ = ("_cells", "_memory", "_offset")
+
+    def __init__(self, memory: mmap.mmap, offset: int, threads: int) -> None:
         self._memory = memory
         self._offset = offset
+        self._cells = [[0, 0] for _ in range(threads)]
 
-    def begin(self, thread: int) -> None:
-        at = self._offset + thread * _CELL.size
-        _, requests, exceptions = _CELL.unpack_from(self._memory, at)
-        _CELL.pack_into(self._memory, at, 1, requests, exceptions)
+    def begin(self, thread: int, request: str = "") -> None:
+        at = self._offset + thread * _CELL.size + _BEGUN_AT
+        _BEGUN.pack_into(self._memory, at, time.monotonic(), request.encode("latin-1", "replace"))
 
     def end(self, thread: int, failed: bool) -> None:
-        at = self._offset + thread * _CELL.size
-        _, requests, exceptions = _CELL.unpack_from(self._memory, at)
-        _CELL.pack_into(self._memory, at, 0, requests + 1, exceptions + failed)
+        cell = self._cells[thread]
+        cell[0] += 1
+        if failed:
+            cell[1] += 1
+        _ENDED.pack_into(self._memory, self._offset + thread * _CELL.size, cell[0], cell[1], 0.0)

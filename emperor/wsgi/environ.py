@@ -7,12 +7,13 @@ twice. It never takes a client's header for the web server's word. Errors: ``Pro
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, Optional
 
 from emperor.errors import ProtocolError
 
-__all__ = ["DEFAULTS", "build", "content_length"]
+__all__ = ["DEFAULTS", "build", "content_length", "from_fields", "merge"]
 
 DEFAULTS: Mapping[str, str] = {
     "REQUEST_METHOD": "GET",
@@ -29,31 +30,52 @@ SCRIPT_NAME).
 
 # A header "Proxy:" would become the variable by which libraries find their proxy; the other two are CGI's own
 # names again.
-_DROPPED = ("HTTP_PROXY", "HTTP_CONTENT_LENGTH", "HTTP_CONTENT_TYPE")
+_DROPPED = frozenset(("HTTP_PROXY", "HTTP_CONTENT_LENGTH", "HTTP_CONTENT_TYPE"))
 _ONE_MEANING = frozenset(("CONTENT_LENGTH", "CONTENT_TYPE", "HTTP_HOST", "HTTP_TRANSFER_ENCODING"))
+
+_USUAL = frozenset(
+    """
+    QUERY_STRING REQUEST_METHOD CONTENT_TYPE CONTENT_LENGTH REQUEST_URI PATH_INFO DOCUMENT_ROOT DOCUMENT_URI
+    SERVER_PROTOCOL REQUEST_SCHEME HTTPS REMOTE_ADDR REMOTE_PORT REMOTE_USER SERVER_ADDR SERVER_PORT SERVER_NAME
+    SERVER_SOFTWARE SCRIPT_NAME SCRIPT_FILENAME PATH_TRANSLATED GATEWAY_INTERFACE REDIRECT_STATUS AUTH_TYPE UWSGI_SCHEME
+    HTTP_HOST HTTP_USER_AGENT HTTP_COOKIE HTTP_ACCEPT HTTP_ACCEPT_LANGUAGE HTTP_ACCEPT_ENCODING HTTP_ACCEPT_CHARSET
+    HTTP_CONNECTION HTTP_REFERER HTTP_ORIGIN HTTP_AUTHORIZATION HTTP_CACHE_CONTROL HTTP_PRAGMA HTTP_DNT HTTP_PRIORITY
+    HTTP_UPGRADE_INSECURE_REQUESTS HTTP_IF_MODIFIED_SINCE HTTP_IF_NONE_MATCH HTTP_RANGE HTTP_TE HTTP_VIA
+    HTTP_X_REQUESTED_WITH HTTP_X_FORWARDED_FOR HTTP_X_FORWARDED_PROTO HTTP_X_FORWARDED_HOST HTTP_X_REAL_IP
+    HTTP_SEC_FETCH_DEST HTTP_SEC_FETCH_MODE HTTP_SEC_FETCH_SITE HTTP_SEC_FETCH_USER HTTP_SEC_GPC
+    HTTP_SEC_CH_UA HTTP_SEC_CH_UA_MOBILE HTTP_SEC_CH_UA_PLATFORM
+    """.split()
+)
+"""Names that need no second look. Any other is looked at character by character, at ten times the cost."""
 
 
 def build(names: Sequence[str], values: Sequence[str], template: Mapping[str, Any]) -> dict[str, Any]:
     """A new environ: ``template`` (defaults and ``wsgi.*``) below the parameters. Raises ``ProtocolError``
     400.
     """
-    params = dict(zip(names, values))
-    if len(params) != len(names):
-        params = _merged(names, values)
+    return from_fields(merge(zip(names, values)), template)
+
+
+def from_fields(
+    params: dict[str, str], template: Mapping[str, Any], displaced: Sequence[tuple[str, str]] = ()
+) -> dict[str, Any]:
+    """The same of a name's last values, and of the earlier ones that they displaced."""
+    if displaced and any(name.startswith("HTTP_") or name in _ONE_MEANING for name, _ in displaced):
+        params = merge(chain(displaced, params.items()))
     # One pass over everything at the speed of C; only what fails it is looked at piece by piece.
-    text = "".join(values)
+    text = "".join(params.values())
     if "\n" in text or "\0" in text or "\r" in text:
-        _refuse_controls(names, values)
-    text = "".join(names)
-    if not (text.isidentifier() and text.isascii()):
-        params = {name: value for name, value in params.items() if name.isidentifier() and name.isascii()}
-    for name in _DROPPED:
-        if name in params:
-            del params[name]
+        _refuse_controls(params)
+    if not params.keys() <= _USUAL:
+        params = {
+            name: value
+            for name, value in params.items()
+            if name in _USUAL or (name.isidentifier() and name.isascii() and name not in _DROPPED)
+        }
     environ = {**template, **params}
     if not environ["PATH_INFO"] or environ["SCRIPT_NAME"] == "/":
         _mend_path(environ, "PATH_INFO" in params)
-    if "HTTPS" in params or "REQUEST_SCHEME" in params:
+    if params.get("HTTPS") or params.get("REQUEST_SCHEME", "http") != "http":
         environ["wsgi.url_scheme"] = _scheme(params)
     return environ
 
@@ -71,12 +93,12 @@ def content_length(environ: Mapping[str, Any]) -> Optional[int]:
     return int(text)
 
 
-def _merged(names: Sequence[str], values: Sequence[str]) -> dict[str, str]:
+def merge(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     """A repeated header is a list (RFC 9110 section 5.3); of the web server's own parameters the last one
-    wins.
+    wins. Raises ``ProtocolError`` 400 where two values could mean two requests.
     """
     params: dict[str, str] = {}
-    for name, value in zip(names, values):
+    for name, value in pairs:
         before = params.get(name)
         if before is None:
             params[name] = value
@@ -90,8 +112,8 @@ def _merged(names: Sequence[str], values: Sequence[str]) -> dict[str, str]:
     return params
 
 
-def _refuse_controls(names: Sequence[str], values: Sequence[str]) -> None:
-    for name, value in zip(names, values):
+def _refuse_controls(params: Mapping[str, str]) -> None:
+    for name, value in params.items():
         # Certificates in PEM form have lines; mod_ssl and every nginx recipe pass them under such a name.
         allowed = name.startswith("SSL_") and "\0" not in value
         if not allowed and any(control in value for control in "\n\r\0"):

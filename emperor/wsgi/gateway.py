@@ -8,13 +8,17 @@ KeyboardInterrupt included, costs that request alone: a constant 500 page if not
 from __future__ import annotations
 
 import contextlib
+import io
+import os
+import stat
 import traceback
-from collections.abc import Iterable, Iterator
-from typing import Any, Callable, NamedTuple, TextIO
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Callable, NamedTuple, Optional, TextIO
 
 from emperor.wsgi import environ as environs
 from emperor.wsgi.body import EMPTY, BodyTooLong, Disconnected
-from emperor.wsgi.response import Response, Send
+from emperor.wsgi.errors import ErrorStream
+from emperor.wsgi.response import Response, Send, SendFile
 
 __all__ = ["FileWrapper", "Gateway", "Outcome", "WSGIApplication"]
 
@@ -48,6 +52,22 @@ class FileWrapper:
     def __iter__(self) -> Iterator[bytes]:
         return iter(lambda: self.file.read(self.block), b"")
 
+    def extent(self) -> Optional[tuple[int, int, int]]:
+        """Descriptor, position and bytes left of a plain file; None for anything else.
+
+        Only of Python's own file objects: a GzipFile has a descriptor as well, with other bytes behind it.
+        """
+        file = getattr(self.file, "file", self.file)  # tempfile's wrapper
+        raw = file.raw if type(file) in (io.BufferedReader, io.BufferedRandom) else file
+        if type(raw) is not io.FileIO:
+            return None
+        try:
+            found = os.fstat(raw.fileno())
+            position = file.tell()
+        except (OSError, ValueError):
+            return None
+        return (raw.fileno(), position, max(0, found.st_size - position)) if stat.S_ISREG(found.st_mode) else None
+
 
 class Gateway:
     """One application behind one protocol. ``line``: what stands in front of the status (see ``Response``)."""
@@ -57,14 +77,15 @@ class Gateway:
     ) -> None:
         self._application = application
         self._line = line
-        self._errors = errors
+        self.errors = errors
+        self._error_stream = ErrorStream(errors)
         self._template: dict[str, Any] = {
             **environs.DEFAULTS,
             "wsgi.version": (1, 0),
             "wsgi.url_scheme": "http",
             "wsgi.input": EMPTY,
             "wsgi.input_terminated": True,
-            "wsgi.errors": errors,
+            "wsgi.errors": self._error_stream,
             "wsgi.file_wrapper": FileWrapper,
             "wsgi.multithread": multithread,
             "wsgi.multiprocess": multiprocess,
@@ -75,67 +96,98 @@ class Gateway:
         """Raises ``ProtocolError`` 400 for parameters that no app should see."""
         return environs.build(names, values, self._template)
 
-    def respond(self, environ: dict[str, Any], send: Send) -> Outcome:
-        """Run the app for one request. Never raises."""
+    def environ_of(self, fields: dict[str, str], displaced: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
+        """The same of each name's last value, and of the earlier ones that it displaced."""
+        return environs.from_fields(fields, self._template, displaced)
+
+    def respond(self, environ: dict[str, Any], send: Send, send_file: Optional[SendFile] = None) -> Outcome:
+        """Run the app for one request. Never raises. ``send_file``: the wire can take a file from the kernel."""
         response = Response(send, self._line)
+        # Kept, because the app may put something else there.
+        errors: ErrorStream = environ["wsgi.errors"]
         result: Any = None
         try:
             result = self._application(environ, response.start)
-            # To iterate over bytes gives numbers; what is meant is plain, and uWSGI took it.
-            for block in (result,) if isinstance(result, bytes) else result:
-                if block:
-                    response.write(block)
-            response.finish()
+            if type(result) is list and len(result) == 1:
+                # What nearly every app gives: its only block is also the last.
+                if errors.pending:
+                    errors.settle()
+                response.write(result[0], True)
+            else:
+                _give(response, result, errors, send_file)
+            if not response.ended:
+                if errors.pending:
+                    errors.settle()
+                response.finish()
             outcome = _FINE
         except BaseException as error:
-            outcome = self._failed(environ, response, error)
+            outcome = _failed(errors, environ, response, error)
         close = getattr(result, "close", None)
         if close is not None:
-            self._close(close, environ)
+            _close(close, errors, environ)
         if response.surplus:
-            self._report(environ, "the app gave more than its Content-Length -- the rest was not sent")
-        try:
-            # Only whole lines leave a stderr by themselves; the next request may be an hour away.
-            self._errors.flush()
-        except Exception:
-            return outcome
+            _report(errors, environ, "the app gave more than its Content-Length -- the rest was not sent")
+        if errors.pending:
+            errors.settle()
         return outcome
 
-    def _close(self, close: Callable[[], object], environ: dict[str, Any]) -> None:
-        try:
-            close()
-        except BaseException as error:
-            self._trace(environ, "close() failed", error)
 
-    def _failed(self, environ: dict[str, Any], response: Response, error: BaseException) -> Outcome:
-        left = isinstance(error, Disconnected)
-        if isinstance(error, BodyTooLong):
-            self._report(environ, f"{error} -- answered with 413")
-        elif not left:
-            self._trace(environ, "the app failed", error)
-        elif str(error):
-            self._report(environ, f"{error} -- the request was given up")
-        if response.sent:
-            return Outcome(not left, not response.ended, response.counted)
-        try:
-            response.replace(413 if isinstance(error, BodyTooLong) else 500)
-        except Disconnected:
-            return Outcome(not left, True, True)
-        return Outcome(not left, False, True)
+def _give(response: Response, result: Any, errors: ErrorStream, send_file: Optional[SendFile]) -> None:
+    # To iterate over bytes gives numbers; what is meant is plain, and uWSGI took it.
+    blocks: Iterable[bytes] = (result,) if isinstance(result, bytes) else result
+    if send_file is not None and type(result) is FileWrapper:
+        extent = result.extent()
+        if extent is not None:
+            response.write_file(*extent, send_file)
+            return
+    for block in blocks:
+        # Whoever has the response finds in the log what the app wrote before it.
+        if errors.pending:
+            errors.settle()
+        if block:
+            response.write(block)
 
-    def _trace(self, environ: dict[str, Any], what: str, error: BaseException) -> None:
-        # The first frame is ours and tells nobody anything.
-        frames = error.__traceback__.tb_next if error.__traceback__ else None
-        lines = traceback.format_exception(type(error), error, frames)
-        self._report(environ, what, "".join(lines))
 
-    def _report(self, environ: dict[str, Any], what: str, more: str = "") -> None:
-        method, path = environ.get("REQUEST_METHOD"), _path(environ)
-        # A log that cannot be written (a full disk, a stream that the app closed) is no reason to lose the
-        # request.
-        with contextlib.suppress(Exception):
-            self._errors.write(f"request: {method} {path}: {what}\n{more}")
-            self._errors.flush()
+def _close(close: Callable[[], object], errors: ErrorStream, environ: dict[str, Any]) -> None:
+    try:
+        close()
+    except BaseException as error:
+        _trace(errors, environ, "close() failed", error)
+
+
+def _failed(errors: ErrorStream, environ: dict[str, Any], response: Response, error: BaseException) -> Outcome:
+    left = isinstance(error, Disconnected)
+    if isinstance(error, BodyTooLong):
+        _report(errors, environ, f"{error} -- answered with 413")
+    elif not left:
+        _trace(errors, environ, "the app failed", error)
+    elif str(error):
+        _report(errors, environ, f"{error} -- the request was given up")
+    if response.sent:
+        return Outcome(not left, not response.ended, response.counted)
+    try:
+        response.replace(413 if isinstance(error, BodyTooLong) else 500)
+    except Disconnected:
+        return Outcome(not left, True, True)
+    return Outcome(not left, False, True)
+
+
+def _trace(errors: ErrorStream, environ: dict[str, Any], what: str, error: BaseException) -> None:
+    # The first frames are ours and tell nobody anything.
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
+        frames = frames.tb_next
+    lines = traceback.format_exception(type(error), error, frames)
+    _report(errors, environ, what, "".join(lines))
+
+
+def _report(errors: ErrorStream, environ: dict[str, Any], what: str, more: str = "") -> None:
+    method, path = environ.get("REQUEST_METHOD"), _path(environ)
+    # A log that cannot be written (a full disk, a stream that the app closed) is no reason to lose the
+    # request.
+    with contextlib.suppress(Exception):
+        errors.write(f"request: {method} {path}: {what}\n{more}")
+        errors.flush()
 
 
 def _path(environ: dict[str, Any]) -> str:

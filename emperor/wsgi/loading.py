@@ -24,6 +24,7 @@ from typing import Any, NoReturn, Optional
 
 from emperor.errors import LoadError
 from emperor.model import Target, VassalSpec
+from emperor.wsgi.forwarded import believing
 from emperor.wsgi.gateway import WSGIApplication
 from emperor.wsgi.routing import compose
 
@@ -47,7 +48,7 @@ def load(spec: VassalSpec) -> WSGIApplication:
     apps: dict[str, WSGIApplication] = {}
     with _flask_does_not_run():
         for target in spec.targets:
-            apps[target.mount] = _application(target)
+            apps[target.mount] = believing(_application(target), spec.proxy_fix)
     if not apps:
         raise LoadError("app: nothing to load: neither module nor wsgi-file nor mount is given")
     return compose(apps, spec.manage_script_name, spec.script_name)

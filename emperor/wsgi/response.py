@@ -14,10 +14,14 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Callable, Optional, Union
 
-__all__ = ["ExcInfo", "Response", "Send", "encode_head", "error_page"]
+__all__ = ["ExcInfo", "Response", "Send", "SendFile", "encode_head", "error_page"]
 
 Send = Callable[[bytes, bool], None]
 """``send(data, last)``: data may be empty; after ``last`` nothing follows. Raises ``Disconnected``."""
+
+SendFile = Callable[[int, int, int], int]
+"""``send_file(fd, offset, count)``: bytes of a file, from kernel to kernel; how many the file had. Raises
+``Disconnected``."""
 
 ExcInfo = Union[tuple[type[BaseException], BaseException, TracebackType], tuple[None, None, None]]
 
@@ -25,13 +29,25 @@ _JOIN_LIMIT = 65536
 """Bytes of a block up to which copying it behind the head is cheaper than a second system call."""
 
 _STATUS = re.compile(r"([1-9]\d\d)(?: ([^\0-\x08\x0a-\x1f\x7f]*))?", re.ASCII)
-_NAMES = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z\n]*", re.ASCII)
+_CONTROL = re.compile(r"[\0-\x08\x0a-\x1f\x7f]")
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", re.ASCII)
 
 # Hop-by-hop fields (RFC 9110 section 7.6.1) are the web server's to send, and "Status" is how CGI would say
 # it again.
 _NOT_THE_APPS = frozenset(
     ("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "status",
     "te", "trailer", "transfer-encoding", "upgrade") )  # fmt: skip
+
+_USUAL_STATUS = frozenset(f"{one.value} {one.phrase}" for one in HTTPStatus if one >= 200)
+_USUAL_NAMES = frozenset(
+    (
+        "Content-Type", "Location", "Set-Cookie", "Vary", "Cache-Control", "ETag", "Last-Modified",
+        "Expires", "Date", "Server", "Allow", "Age", "Link", "Content-Encoding", "Content-Language", "Content-Range",
+        "Content-Disposition", "Content-Security-Policy", "Accept-Ranges", "Access-Control-Allow-Origin", "Retry-After",
+        "Strict-Transport-Security", "X-Content-Type-Options", "X-Frame-Options", "Referrer-Policy", "WWW-Authenticate",
+    )
+)  # fmt: skip
+"""What needs no second look: every other status and name is matched by a regular expression."""
 
 
 class Response:
@@ -41,17 +57,18 @@ class Response:
     ``surplus``: the app gave more than it had declared.
     """
 
-    __slots__ = ("_head", "_left", "_line", "_send", "counted", "ended", "sent", "surplus")
+    __slots__ = ("_head", "_left", "_line", "_send", "ended", "sent", "surplus")
 
     def __init__(self, send: Send, line: str) -> None:
         self._send = send
         self._line = line
         self._head: Optional[bytes] = None
         self._left: Optional[int] = None
-        self.counted = False
-        self.sent = False
-        self.ended = False
-        self.surplus = False
+        self.sent = self.ended = self.surplus = False
+
+    @property
+    def counted(self) -> bool:
+        return self._left is not None
 
     def start(
         self, status: str, headers: list[tuple[str, str]], exc_info: Optional[ExcInfo] = None
@@ -68,14 +85,17 @@ class Response:
         elif self._head is not None:
             raise AssertionError("start_response: called a second time without exc_info")
         self._head, self._left = encode_head(self._line, status, headers)
-        self.counted = self._left is not None
         return self.write
 
-    def write(self, data: bytes) -> None:
-        """Send one block of the body, behind the head if that is still here."""
+    def write(self, data: bytes, last: bool = False) -> None:
+        """Send one block of the body, behind the head if that is still here.
+
+        ``last``: no more will come. What was declared decides, if it was: a body cut short is for ``finish`` to say.
+        """
         if not isinstance(data, bytes):
             raise TypeError(f"response body: blocks are bytes, not {type(data).__name__}")
-        if self._head is None:
+        head = self._head
+        if head is None:
             raise AssertionError("response body: a block before start_response was called")
         if self.ended:
             self.surplus = self.surplus or bool(data)
@@ -86,31 +106,43 @@ class Response:
                 self.surplus = True
                 data = data[:left]
             self._left = left = left - len(data)
-        self._put(data, left == 0)
-
-    def finish(self) -> None:
-        """The app has given its last block."""
-        if self._head is None:
-            raise AssertionError("response: the app ended without calling start_response")
-        if not self.ended:
-            self._put(b"", True)
-
-    def replace(self, status: int) -> None:
-        """Answer with the constant page of ``status``; only while the head is still here."""
-        self._head, page = error_page(self._line, status)
-        self.counted, self._left = True, 0
-        self._put(page, True)
-
-    def _put(self, data: bytes, last: bool) -> None:
+            last = left == 0
         if not self.sent:
             self.sent = True
-            head = self._head or b""
             if len(data) <= _JOIN_LIMIT:
                 data = head + data
             else:
                 self._send(head, False)
         self.ended = last
         self._send(data, last)
+
+    def finish(self) -> None:
+        """The app has given its last block."""
+        if self._head is None:
+            raise AssertionError("response: the app ended without calling start_response")
+        if not self.ended:
+            self.ended = True
+            rest = b"" if self.sent else self._head
+            self.sent = True
+            self._send(rest, True)
+
+    def write_file(self, fd: int, offset: int, count: int, send_file: SendFile) -> None:
+        """The rest of the body from an open file: ``count`` bytes, or as many of them as Content-Length says (PEP 3333
+        "Optional Platform-Specific File Handling").
+        """
+        self.write(b"")
+        left = self._left
+        if left is None:
+            send_file(fd, offset, count)
+        elif left:
+            self._left = left - send_file(fd, offset, min(count, left))
+
+    def replace(self, status: int) -> None:
+        """Answer with the constant page of ``status``; only while the head is still here."""
+        self._head, page = error_page(self._line, status)
+        self._left = len(page)
+        self.ended = False
+        self.write(page)
 
 
 def encode_head(line: str, status: str, headers: Sequence[tuple[str, str]]) -> tuple[bytes, Optional[int]]:
@@ -121,27 +153,19 @@ def encode_head(line: str, status: str, headers: Sequence[tuple[str, str]]) -> t
     """
     if type(headers) is not list:
         raise TypeError(f"start_response: headers are a list, not {type(headers).__name__}")
-    parts = [line + _checked_status(status)]
-    names: list[str] = []
+    text = line + (status if status in _USUAL_STATUS else _checked_status(status))
     length: Optional[int] = None
     for name, value in headers:
-        if not (isinstance(name, str) and isinstance(value, str)):
-            raise TypeError("start_response: names and values of headers are str")
-        lowered = name.lower()
-        if lowered in _NOT_THE_APPS:
-            continue
-        if lowered == "content-length":
-            length = _checked_length(value, length)
-        names.append(name)
-        parts.append(f"{name}: {value}")
-    parts.append("\r\n")
-    text = "\r\n".join(parts)
-    breaks = len(parts)
-    if text.count("\n") != breaks or text.count("\r") != breaks or "\0" in text:
-        raise ValueError("start_response: a header holds a line break or NUL")
-    if "" in names or not _NAMES.fullmatch("\n".join(names)):
-        raise ValueError("start_response: a header's name holds characters that names may not hold")
-    return text.encode("latin-1"), length
+        if type(value) is not str or not value.isprintable():
+            _check_value(value)
+        if name not in _USUAL_NAMES:
+            field = _checked_name(name)
+            if field in _NOT_THE_APPS:
+                continue
+            if field == "content-length":
+                length = _checked_length(value, length)
+        text += f"\r\n{name}: {value}"
+    return (text + "\r\n\r\n").encode("latin-1"), length
 
 
 def error_page(line: str, status: int) -> tuple[bytes, bytes]:
@@ -150,6 +174,24 @@ def error_page(line: str, status: int) -> tuple[bytes, bytes]:
     body = f"{status} {reason}\n".encode("ascii")
     headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
     return encode_head(line, f"{status} {reason}", headers)[0], body
+
+
+def _checked_name(name: Any) -> str:
+    """The name in lower case, if it is one (RFC 9110 section 5.1)."""
+    if name == "Content-Length":
+        return "content-length"
+    if not isinstance(name, str):
+        raise TypeError("start_response: names and values of headers are str")
+    if not _NAME.fullmatch(name):
+        raise ValueError("start_response: a header's name holds characters that names may not hold")
+    return name.lower()
+
+
+def _check_value(value: Any) -> None:
+    if not isinstance(value, str):
+        raise TypeError("start_response: names and values of headers are str")
+    if _CONTROL.search(value):
+        raise ValueError("start_response: a header holds a line break or another control character")
 
 
 def _checked_status(status: Any) -> str:

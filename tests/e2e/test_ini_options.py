@@ -146,6 +146,23 @@ def test_no_mount_for_the_path_is_404(daemon: Emperor) -> None:
     assert site.get("/three").status == 404
 
 
+def test_proxy_fix_believes_as_many_proxies_as_it_says_and_none_without(daemon: Emperor) -> None:
+    plain, fixed = daemon.add("plain"), daemon.add("fixed", proxy_fix=2)
+    forwarded = {
+        "REMOTE_ADDR": "10.0.0.1",
+        "HTTP_X_FORWARDED_FOR": "6.6.6.6, 8.8.8.8, 10.0.0.9",
+        "HTTP_X_FORWARDED_PROTO": "https, http",
+        "HTTP_X_FORWARDED_PREFIX": "/only-one",
+    }
+    names = ("REMOTE_ADDR", "wsgi.url_scheme", "SCRIPT_NAME")
+    seen = []
+    for site in (plain, fixed):
+        site.running()
+        environ = site.get("/facts", **forwarded).json["environ"]
+        seen.append([environ[name] for name in names])
+    assert seen == [["10.0.0.1", "http", ""], ["8.8.8.8", "https", ""]]
+
+
 def test_several_sockets_with_a_protocol_each(daemon: Emperor) -> None:
     site = daemon.add("site", socket=daemon.run / "u.sock", fastcgi_socket=daemon.run / "f.sock")
     row = site.running()

@@ -37,7 +37,7 @@ class Tally:
         self.ended: list[tuple[int, bool]] = []
         self.at_once = self.most_at_once = 0
 
-    def begin(self, thread: int) -> None:
+    def begin(self, thread: int, request: str = "") -> None:
         with self.lock:
             self.begun.append(thread)
             self.at_once += 1

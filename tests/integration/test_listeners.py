@@ -338,6 +338,21 @@ def test_another_acl_gid_replaces_the_one_before(path: Path, opened: list[socket
     assert named == [acl.Entry(acl.GROUP, 6, STRANGER)]
 
 
+@pytest.mark.parametrize("address", ["unix", "abstract", "tcp"])
+def test_a_backlog_that_the_kernel_clamps_is_a_warning(path: Path, opened: list[socket.socket], address: str) -> None:
+    most = int(Path("/proc/sys/net/core/somaxconn").read_text())
+    where = {
+        "unix": Address(UNIX, str(path)),
+        "abstract": Address(ABSTRACT, f"emperor-test-{os.getpid()}"),
+        "tcp": Address(TCP, host="127.0.0.1", port=0),
+    }[address]
+    warning = bound(opened, SocketSpec("uwsgi", where, backlog=most + 1)).warning
+    assert warning.startswith(f"{where}: listen: {most + 1} ") and f"{most} can wait" in warning
+    opened.pop().close()
+    path.unlink(missing_ok=True)
+    assert bound(opened, SocketSpec("uwsgi", where, backlog=most)).warning == ""
+
+
 def test_a_filesystem_without_acls_is_a_warning_and_not_an_open_socket(
     path: Path, opened: list[socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:

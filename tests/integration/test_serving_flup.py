@@ -1,7 +1,8 @@
-"""``fastcgi-engine = flup``: the same face, and by name the faults in which it differs from the native engine."""
+"""``fastcgi-engine = flup``: the same face as the native engine, and by name the faults of flup that ours mends."""
 
 from __future__ import annotations
 
+import socket
 import sys
 import threading
 from collections.abc import Iterable, Iterator
@@ -10,7 +11,8 @@ from typing import Any, Callable
 
 import pytest
 
-from emperor.errors import EmperorError, ProtocolError
+from emperor.errors import EmperorError
+from emperor.protocol import fastcgi, records
 from emperor.serving.flup_engine import Server
 from emperor.serving.settings import Settings
 from tests.integration.serving_world import PARAMS, PATIENCE, Tally, encode, listening, read_answer, serving
@@ -116,50 +118,156 @@ def test_a_failing_app_is_a_500_without_its_reason(
     assert [failed for _, failed in running.tally.ended] == [True]
 
 
-def test_flup_takes_a_failure_behind_the_head_for_a_whole_response_and_native_does_not(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+# --- what flup as it comes gets wrong, and both engines get right; test_wsgi_conformance has what concerns WSGI ---
+
+
+@engines
+def test_both_engines_answer_get_values_with_the_truth(tmp_path: Path, engine: str) -> None:
+    """flup looks bytes up among strings (fcgi_base.py, _do_get_values), and would answer with nothing."""
+    names = ["FCGI_MAX_CONNS", "FCGI_MAX_REQS", "FCGI_MPXS_CONNS"]
+    asked = records.encode_record(records.GET_VALUES, 0, records.encode_pairs((name, "") for name in names))
+    with serving(tmp_path, "fastcgi", echo, Settings(threads=3), engine) as running, running.connect() as peer:
+        peer.sendall(asked)
+        peer.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: peer.recv(1000), b""))
+    assert answer[1] == records.GET_VALUES_RESULT
+    pairs = records.decode_pairs(answer[8 : 8 + int.from_bytes(answer[4:6], "big")]).pairs()
+    assert dict(pairs) == {"FCGI_MAX_CONNS": "3", "FCGI_MAX_REQS": "3", "FCGI_MPXS_CONNS": "0"}
+
+
+REFUSED: list[tuple[list[tuple[str, str]], int]] = [
+    ([("CONTENT_LENGTH", "12abc")], 400),
+    ([("HTTP_X", "a\r\nEvil: 1")], 400),
+    ([("CONTENT_LENGTH", "101")], 413),
+    ([("HTTP_X", "x" * 5000)], 431),
+]
+
+
+@engines
+@pytest.mark.parametrize("params, status", REFUSED)
+def test_both_engines_refuse_what_no_app_should_see(
+    tmp_path: Path, engine: str, params: list[tuple[str, str]], status: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """fcgi_base.py, Request.run: END_REQUEST with status 0 after any exception."""
+    """flup bounds and checks nothing."""
+    settings = Settings(buffer_size=4096, limit_post=100, drain_seconds=5.0)
+    with serving(tmp_path, "fastcgi", echo, settings, engine) as running:
+        assert running.ask(*params).status == status
+        assert running.ask().status == 200
+
+
+@engines
+def test_both_engines_join_a_header_that_came_twice(tmp_path: Path, engine: str) -> None:
+    """flup keeps the last one."""
+
+    def app(environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        return [environ["HTTP_COOKIE"].encode(), b" ", environ["HTTP_X"].encode()]
+
+    repeated = [("HTTP_COOKIE", "a=1"), ("HTTP_X", "1"), ("HTTP_COOKIE", "b=2"), ("HTTP_X", "2")]
+    with serving(tmp_path, "fastcgi", app, engine=engine) as running, running.connect() as peer:
+        peer.sendall(encode("fastcgi", [*PARAMS, *repeated]))
+        assert read_answer(peer, "fastcgi").body == b"a=1; b=2 1, 2"
+
+
+@engines
+@pytest.mark.parametrize("begun", [0, 5, 40])
+def test_both_engines_close_a_connection_that_says_nothing(tmp_path: Path, engine: str, begun: int) -> None:
+    """flup lets it pin a thread for ever."""
+    settings = Settings(header_seconds=0.2, drain_seconds=5.0)
+    with serving(tmp_path, "fastcgi", echo, settings, engine) as running, running.connect() as peer:
+        peer.sendall(encode("fastcgi", PARAMS)[:begun])
+        assert peer.recv(1) == b""
+        assert running.ask().status == 200
+
+
+@engines
+def test_both_engines_end_an_aborted_request_and_keep_the_connection(tmp_path: Path, engine: str) -> None:
+    """flup sets a flag that nobody reads."""
+    closed = threading.Event()
+
+    def app(environ: dict[str, Any], start_response: Start) -> Iterator[bytes]:
+        try:
+            start_response("200 OK", [])
+            yield environ["wsgi.input"].read()
+        finally:
+            closed.set()
+
+    with serving(tmp_path, "fastcgi", app, engine=engine) as running, running.connect() as peer:
+        begin = fastcgi.encode_begin(PARAMS, keep=True)
+        peer.sendall(begin + fastcgi.encode_stdin(b"half") + records.encode_record(records.ABORT_REQUEST, 1))
+        assert read_answer(peer, "fastcgi").whole
+        assert closed.wait(PATIENCE)
+        peer.sendall(begin + fastcgi.encode_stdin(b"whole") + fastcgi.encode_stdin(b""))
+        assert read_answer(peer, "fastcgi").body == b"whole"
+
+
+@engines
+def test_both_engines_refuse_a_second_request_on_a_busy_connection(tmp_path: Path, engine: str) -> None:
+    with serving(tmp_path, "fastcgi", echo, engine=engine) as running, running.connect() as peer:
+        first = fastcgi.encode_begin([*PARAMS, ("CONTENT_LENGTH", "4")])
+        second = fastcgi.encode_begin(PARAMS, request_id=2)
+        peer.sendall(first + second[:16] + fastcgi.encode_stdin(b"body") + fastcgi.encode_stdin(b""))
+        data = b"".join(iter(lambda: peer.recv(65536), b""))
+    assert fastcgi.ClientResponse(2).receive(data) == [fastcgi.End(0, records.CANT_MPX_CONN)]
+    assert fastcgi.ClientResponse(1).receive(data)[-1] == fastcgi.End(0, records.REQUEST_COMPLETE)
+
+
+@engines
+def test_both_engines_write_what_the_app_logs_once(
+    tmp_path: Path, engine: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """flup writes it to the log and, in addition, to the web server's."""
+
+    def app(environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
+        environ["wsgi.errors"].write("a line for the log\n")
+        start_response("200 OK", [])
+        return [b"page"]
+
+    with serving(tmp_path, "fastcgi", app, engine=engine) as running, running.connect() as peer:
+        peer.sendall(encode("fastcgi", PARAMS))
+        data = b"".join(iter(lambda: peer.recv(65536), b""))
+    assert not any(isinstance(event, fastcgi.Stderr) for event in fastcgi.ClientResponse().receive(data))
+    assert capsys.readouterr().err == "a line for the log\n"
+
+
+@engines
+def test_both_engines_write_it_to_the_web_server_too_when_asked(
+    tmp_path: Path, engine: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = "l" * 200_000
 
     def app(environ: dict[str, Any], start_response: Start) -> Iterator[bytes]:
         start_response("200 OK", [])
-        yield b"half"
-        raise ValueError("behind the head")
+        yield b"page "
+        environ["wsgi.errors"].write(f"caf\xe9\n{long}")
+        yield b"* " * 100_000
 
-    with serving(tmp_path, "fastcgi", app, engine="flup") as running:
-        assert running.ask().whole
-    (tmp_path / "fastcgi.sock").unlink()
-    with serving(tmp_path, "fastcgi", app, engine="native") as running, pytest.raises(ProtocolError):
-        running.ask()
+    settings = Settings(stderr=True, drain_seconds=5.0)
+    with serving(tmp_path, "fastcgi", app, settings, engine) as running, running.connect() as peer:
+        peer.sendall(encode("fastcgi", PARAMS))
+        data = b"".join(iter(lambda: peer.recv(65536), b""))
+    events = fastcgi.ClientResponse().receive(data)
+    told = b"".join(event.data for event in events if isinstance(event, fastcgi.Stderr))
+    page = b"".join(event.data for event in events if isinstance(event, fastcgi.Stdout))
+    assert told == f"caf\xe9\n{long}".encode()
+    assert page.endswith(b"\r\n\r\npage " + b"* " * 100_000)
+    assert events[-1] == fastcgi.End(0, records.REQUEST_COMPLETE)
+    assert capsys.readouterr().err == f"caf\xe9\n{long}"
 
 
-def test_flup_passes_a_line_break_in_a_header_and_native_does_not(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@engines
+def test_both_engines_leave_garbage_behind_with_one_line(
+    tmp_path: Path, engine: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """fcgi_base.py, start_response: no check of the characters."""
-
-    def app(environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
-        start_response("200 OK", [("A", "b\r\nEvil: 1")])
-        return [b"x"]
-
-    with serving(tmp_path, "fastcgi", app, engine="flup") as running:
-        assert ("Evil", "1") in running.ask().head.headers
-    (tmp_path / "fastcgi.sock").unlink()
-    with serving(tmp_path, "fastcgi", app, engine="native") as running:
-        assert running.ask().status == 500
-
-
-def test_flup_answers_get_values_with_nothing_and_native_with_the_truth(tmp_path: Path) -> None:
-    """fcgi_base.py, _do_get_values: bytes are looked up among strings."""
-    asked = b"\x01\x09\x00\x00\x00\x11\x00\x00\x0f\x00FCGI_MPXS_CONNS"
-    answers = {}
-    for engine in ("flup", "native"):
-        with serving(tmp_path, "fastcgi", echo, engine=engine) as running, running.connect() as peer:
-            peer.sendall(asked)
-            answers[engine] = peer.recv(100)
-        (tmp_path / "fastcgi.sock").unlink()
-    assert answers["flup"][4:6] == b"\0\0"
-    assert answers["native"][8:] == b"\x0f\x01FCGI_MPXS_CONNS0"
+    with serving(tmp_path, "fastcgi", echo, engine=engine) as running:
+        for garbage in (b"GET / HTTP/1.1\r\n\r\n", b"\xff" * 100, b"\x01\x01\x00\x01\x00\x01\x00\x00x"):
+            with running.connect() as peer:
+                peer.sendall(garbage)
+                peer.shutdown(socket.SHUT_WR)
+                while peer.recv(65536):
+                    pass
+            assert running.ask().status == 200
+    assert capsys.readouterr().err.count("\n") <= 3
 
 
 def test_another_protocol_is_refused_in_words(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from emperor.protocol import fastcgi
 from emperor.protocol.cgi import parse_head
+from emperor.serving.native import Settings
 from tests.integration.serving_world import PARAMS, PATIENCE, encode, read_answer, serving
 from tests.requirements import needs
 
@@ -55,6 +56,47 @@ def test_cgi_fcgi_gets_its_answer(tmp_path: Path, body: bytes) -> None:
     assert (head.status, head.reason) == (201, "Created")
     assert ("X-Query", "a=b") in head.headers
     assert done.stdout[head.size :] == b"POST " + body
+
+
+@needs("cgi-fcgi")
+@pytest.mark.parametrize("size", [1, 200_000])
+def test_cgi_fcgi_gets_both_streams_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str], size: int) -> None:
+    """FCGI_STDERR flows between the pieces of the page when the option asks for it (FastCGI 1.0 section 5.3)."""
+
+    def app(environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
+        body = environ["wsgi.input"].read()
+        environ["wsgi.errors"].write("e" * size + "\n")
+        start_response("200 OK", [])
+        yield body
+        environ["wsgi.errors"].write("behind\n")
+        yield b"!" * size
+
+    environ = {"REQUEST_METHOD": "POST", "QUERY_STRING": "", "CONTENT_LENGTH": "4"}
+    command = ["cgi-fcgi", "-bind", "-connect"]
+    with serving(tmp_path, "fastcgi", app, Settings(stderr=True)) as running:
+        done = subprocess.run(
+            [*command, running.path], env=environ, input=b"data", capture_output=True, timeout=PATIENCE
+        )
+    head = parse_head(done.stdout)
+    assert head is not None and head.status == 200
+    assert done.stdout[head.size :] == b"data" + b"!" * size
+    assert done.stderr == b"e" * size + b"\nbehind\n"
+    assert capsys.readouterr().err.count("behind") == 1
+
+
+@needs("cgi-fcgi")
+def test_cgi_fcgi_hears_of_a_failed_app(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def app(environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
+        raise RuntimeError("on purpose")
+
+    environ = {"REQUEST_METHOD": "GET", "QUERY_STRING": ""}
+    with serving(tmp_path, "fastcgi", app) as running:
+        command = ["cgi-fcgi", "-bind", "-connect", running.path]
+        done = subprocess.run(command, env=environ, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE)
+    head = parse_head(done.stdout)
+    assert head is not None and head.status == 500
+    assert b"on purpose" not in done.stdout + done.stderr
+    assert "RuntimeError: on purpose" in capsys.readouterr().err
 
 
 # --- flup as it comes, as an application server ---
@@ -102,7 +144,7 @@ def test_flups_error_stream_and_refusals_are_understood(capsys: pytest.CaptureFi
     with flup_connection(app) as peer:
         begin = fastcgi.encode_begin(PARAMS, keep=True)
         authorizer = begin[:8] + b"\x00\x02" + begin[10:]
-        events = []
+        events: list[fastcgi.Event] = []
         for data in (begin + fastcgi.encode_stdin(b""), authorizer + fastcgi.encode_stdin(b"")):
             peer.sendall(data)
             response = fastcgi.ClientResponse()
@@ -111,6 +153,30 @@ def test_flups_error_stream_and_refusals_are_understood(capsys: pytest.CaptureFi
             events.append(fastcgi.Stdout(b"---"))
     assert fastcgi.Stderr(b"a line for the log") in events
     assert [event for event in events if isinstance(event, fastcgi.End)] == [fastcgi.End(0, 0), fastcgi.End(0, 3)]
+
+
+def test_flups_streams_flow_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
+    """Larger than a record each, with a body that flup reads meanwhile."""
+
+    def app(environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        for piece in iter(lambda: environ["wsgi.input"].read(40_000), b""):
+            environ["wsgi.errors"].write("e" * len(piece))
+            environ["wsgi.errors"].flush()
+            yield piece
+
+    body = bytes(range(256)) * 600
+    with flup_connection(app) as peer:
+        pairs = [*PARAMS, ("CONTENT_LENGTH", str(len(body)))]
+        peer.sendall(encode("fastcgi", pairs, body, keep=True))
+        response = fastcgi.ClientResponse()
+        events: list[fastcgi.Event] = []
+        while not (events and isinstance(events[-1], fastcgi.End)):
+            events += response.receive(peer.recv(65536))
+    page = b"".join(event.data for event in events if isinstance(event, fastcgi.Stdout))
+    head = parse_head(page)
+    assert head is not None and page[head.size :] == body
+    assert sum(len(event.data) for event in events if isinstance(event, fastcgi.Stderr)) == len(body)
 
 
 # --- as a process: signals, and the other interpreter ---

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from typing import Callable, Optional
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from emperor.wsgi.body import EMPTY, Body, BodyTooLong, Disconnected
 
@@ -95,3 +97,32 @@ def test_a_line_costs_what_it_holds() -> None:
 
 def test_the_empty_body_is_empty_for_ever() -> None:
     assert (EMPTY.read(), EMPTY.readline(), EMPTY.readlines(), list(EMPTY), EMPTY.remaining) == (b"", b"", [], [], 0)
+
+
+sizes = st.one_of(st.none(), st.integers(-2, 200), st.just(10**12))
+calls = st.lists(st.tuples(st.sampled_from(["read", "readline", "readlines"]), sizes), max_size=12)
+
+
+@settings(database=None, deadline=None)
+@given(st.lists(st.sampled_from([b"", b"\n", b"a", b"line\n", b"x" * 99])), st.integers(1, 40), calls, st.booleans())
+def test_whatever_is_called_in_whatever_order_it_answers_as_a_file_would(
+    parts: list[bytes], step: int, calls: list[tuple[str, Optional[int]]], told: bool
+) -> None:
+    text = b"".join(parts)
+    body, model = Body(pieces(text, step), len(text) if told else None), io.BytesIO(text)
+    for method, size in [*calls, ("read", None), ("read", 1)]:
+        assert getattr(body, method)(size) == getattr(model, method)(size)
+
+
+def test_a_failure_of_the_peer_is_told_once_and_then_the_stream_is_over() -> None:
+    body = Body(pieces(b"ab", 1), 5)
+    with pytest.raises(Disconnected):
+        body.readlines()
+    assert (body.read(), body.readline(), list(body)) == (b"", b"", [])
+
+
+def test_what_the_peer_sent_before_it_left_can_be_read_in_pieces() -> None:
+    body = Body(pieces(b"line\nhalf", 3), 20)
+    assert body.readline() == b"line\n"
+    with pytest.raises(OSError, match="before its CONTENT_LENGTH"):
+        body.readline()

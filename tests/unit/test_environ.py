@@ -48,6 +48,39 @@ def test_what_pep_3333_requires_is_always_there() -> None:
         ([("HTTPS", "")], {"HTTPS": ""}),
         ([("HTTP_X_FORWARDED_PROTO", "https")], {"HTTP_X_FORWARDED_PROTO": "https"}),
         ([("SCRIPT_NAME", "/")], {}),
+        # Repeats
+        ([("HTTP_X", "a")] * 3, {"HTTP_X": "a, a, a"}),
+        ([("HTTP_COOKIE", "a=1"), ("HTTP_X", "1"), ("HTTP_COOKIE", "b=2"), ("HTTP_X", "2")],
+         {"HTTP_COOKIE": "a=1; b=2", "HTTP_X": "1, 2"}),
+        ([("REMOTE_ADDR", "1.1.1.1"), ("REMOTE_ADDR", "2.2.2.2")], {"REMOTE_ADDR": "2.2.2.2"}),
+        ([("CONTENT_LENGTH", "5"), ("CONTENT_LENGTH", "5")], {"CONTENT_LENGTH": "5"}),
+        ([("HTTP_PROXY", "a"), ("HTTP_PROXY", "b"), ("HTTP_X", "1"), ("HTTP_X", "2")], {"HTTP_X": "1, 2"}),
+        # Names: one that no app could mean is dropped, wherever it stands
+        ([("1A", "x"), ("HTTP_X", "1")], {"HTTP_X": "1"}),
+        ([("HTTP_X", "1"), ("1A", "x")], {"HTTP_X": "1"}),
+        ([("HTTP_X\n", "x"), ("HTTP_X\0", "x"), ("HTTP-X", "x"), ("A.B", "x"), ("\u0660", "x")], {}),
+        ([("\xaa", "x"), ("\xb5Name", "x")], {}),
+        ([("wsgi.errors", "x"), ("wsgi.input", "y"), ("wsgi.input", "z")], {}),
+        ([("emperor.proxy_fix.orig", "x"), ("werkzeug.request", "x")], {}),
+        ([("_", "x"), ("a", "y"), ("Range", "z")], {"_": "x", "a": "y", "Range": "z"}),
+        # What was once obeyed, and is not
+        ([("UWSGI_SCHEME", "https"), ("HTTP_X_FORWARDED_SSL", "on"), ("HTTP_HTTPS", "on")],
+         {"UWSGI_SCHEME": "https", "HTTP_X_FORWARDED_SSL": "on", "HTTP_HTTPS": "on"}),
+        ([("HTTP_SCRIPT_NAME", "/evil"), ("HTTP_PATH_INFO", "/evil"), ("HTTP_REMOTE_USER", "root")],
+         {"HTTP_SCRIPT_NAME": "/evil", "HTTP_PATH_INFO": "/evil", "HTTP_REMOTE_USER": "root"}),
+        # The scheme
+        ([("HTTPS", "ON")], {"HTTPS": "ON", "wsgi.url_scheme": "https"}),
+        ([("HTTPS", "0"), ("REQUEST_SCHEME", "http")], {"HTTPS": "0", "REQUEST_SCHEME": "http"}),
+        ([("REQUEST_SCHEME", "HTTPS")], {"REQUEST_SCHEME": "HTTPS", "wsgi.url_scheme": "https"}),
+        ([("REQUEST_SCHEME", "javascript")], {"REQUEST_SCHEME": "javascript"}),
+        ([("HTTPS", "off"), ("HTTPS", "on")], {"HTTPS": "on", "wsgi.url_scheme": "https"}),
+        # Odd, and the app's to judge
+        ([("REQUEST_METHOD", "TRACE")], {"REQUEST_METHOD": "TRACE"}),
+        ([("REQUEST_METHOD", "P\xd6ST")], {"REQUEST_METHOD": "P\xd6ST"}),
+        ([("REQUEST_URI", "/" + "x" * 8192)], {"REQUEST_URI": "/" + "x" * 8192}),
+        ([("QUERY_STRING", "a=%00&b=%0d%0a")], {"QUERY_STRING": "a=%00&b=%0d%0a"}),
+        ([("HTTP_X", "tab\there \x01\x7f\xff")], {"HTTP_X": "tab\there \x01\x7f\xff"}),
+        ([("CONTENT_TYPE", ""), ("CONTENT_LENGTH", "")], {"CONTENT_TYPE": "", "CONTENT_LENGTH": ""}),
     ],
 )  # fmt: skip
 def test_a_parameter_becomes(pairs: list[tuple[str, str]], expected: dict[str, str]) -> None:
@@ -65,6 +98,15 @@ def test_a_parameter_becomes(pairs: list[tuple[str, str]], expected: dict[str, s
         [("PATH_INFO", "/a\0b")],
         [("SSL_CLIENT_CERT", "a\0b")],
         [("HTTP_X", "a\nb"), ("HTTP_X", "overwritten")],
+        [("HTTP_TRANSFER_ENCODING", "chunked"), ("HTTP_TRANSFER_ENCODING", "identity")],
+        [("CONTENT_LENGTH", ""), ("CONTENT_LENGTH", "5")],
+        [("CONTENT_LENGTH", "5"), ("CONTENT_LENGTH", "05")],
+        [("HTTP_HOST", "a"), ("HTTP_X", "1"), ("HTTP_HOST", "A")],
+        [("HTTP_X", "a\0b")],
+        [("HTTP_X", "\n")],
+        [("REQUEST_METHOD", "GET\r")],
+        [("QUERY_STRING", "a\nb")],
+        [("SSLX", "a\nb")],
     ],
 )
 def test_what_has_no_single_meaning_is_refused(pairs: list[tuple[str, str]]) -> None:
@@ -83,6 +125,14 @@ def test_what_has_no_single_meaning_is_refused(pairs: list[tuple[str, str]]) -> 
         ("/foo/bar", None, "nginx/1.22", ("", "/foo/bar")),
         ("/app.fcgi", None, "Apache/2.4", ("/app.fcgi", "")),
         ("/app", "", "nginx/1.22", ("/app", "")),
+        (None, None, None, ("", "/")),
+        (None, "/x", None, ("", "/x")),
+        ("/", "/x", None, ("", "/x")),
+        ("/", "", None, ("", "/")),
+        ("/", None, "nginx/1.22", ("", "/")),
+        ("", None, "nginx/1.22", ("", "/")),
+        ("/app", None, None, ("/app", "")),
+        ("/app/", "/x", None, ("/app/", "/x")),
     ],
 )
 def test_the_path_is_where_the_web_server_meant_it(
@@ -91,6 +141,16 @@ def test_the_path_is_where_the_web_server_meant_it(
     pairs = [("SCRIPT_NAME", script), ("PATH_INFO", path), ("SERVER_SOFTWARE", software)]
     built = environ(*((name, value) for name, value in pairs if value is not None))
     assert (built["SCRIPT_NAME"], built["PATH_INFO"]) == expected
+
+
+def test_the_template_stays_as_it_is_and_the_environ_is_a_plain_dict() -> None:
+    """PEP 3333: "must be a builtin Python dictionary (not a subclass, UserDict or other dictionary emulation)"."""
+    before = dict(TEMPLATE)
+    first = environ(("HTTPS", "on"), ("SCRIPT_NAME", "/"))
+    first["wsgi.input"] = first["SERVER_NAME"] = "changed"
+    assert before == TEMPLATE
+    assert type(first) is dict
+    assert environ(("PATH_INFO", "/")) == {**TEMPLATE, "PATH_INFO": "/"}
 
 
 def test_a_path_is_never_normalised() -> None:

@@ -146,8 +146,8 @@ def test_a_vassal_that_is_down_is_not_asked(state: str) -> None:
 
 
 def test_a_protocol_that_is_not_ours_is_named() -> None:
-    status, _, page = _get(_door(Vassal("blog", "RUNNING", "http", "@b")), "/blog/")
-    assert status == "502 Bad Gateway" and b"does not speak http" in page
+    status, _, page = _get(_door(Vassal("blog", "RUNNING", "scgi", "@b")), "/blog/")
+    assert status == "502 Bad Gateway" and b"does not speak scgi" in page
 
 
 def test_what_is_in_flight_is_counted() -> None:

@@ -205,6 +205,8 @@ MISUSES: dict[str, App] = {
     "a colon in a name": app(headers=(("A:", "b"),)),
     "a space in a name": app(headers=(("A b", "c"),)),
     "an empty name": app(headers=(("", "b"),)),
+    "a control character in a value": app(headers=(("A", "b\x01c"),)),
+    "DEL in a value": app(headers=(("A", "b\x7fc"),)),
     "beyond latin-1": app(headers=(("A", "\u20ac"),)),
     "three of them": app(headers=(("A", "b", "c"),)),
     "Content-Length twice": app(headers=(("Content-Length", "1"), ("content-length", "2"))),
@@ -352,6 +354,29 @@ def test_what_the_app_writes_to_wsgi_errors_is_in_the_log_when_the_request_ends(
     )
     gateway.respond(gateway.environ([], []), Wire())
     assert raw.getvalue() == b"no newline"
+
+
+@pytest.mark.parametrize("headers", [(), (("Content-Length", "1"),)])
+def test_what_the_app_wrote_to_wsgi_errors_is_in_the_log_before_the_response_ends(
+    headers: tuple[tuple[str, str], ...],
+) -> None:
+    """The web server may log, and a test may look, as soon as it has the last byte."""
+    raw = io.BytesIO()
+    errors = io.TextIOWrapper(raw, encoding="utf-8", line_buffering=True)
+    logged: list[bytes] = []
+
+    def application(environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
+        environ["wsgi.errors"].write("no newline")
+        start_response(OK, list(headers))
+        return [b"x"]
+
+    def send(data: bytes, last: bool) -> None:
+        if last:
+            logged.append(raw.getvalue())
+
+    gateway = Gateway(application, "Status: ", errors, multithread=False, multiprocess=False)
+    gateway.respond(gateway.environ([], []), send)
+    assert logged == [b"no newline"]
 
 
 def test_a_log_that_cannot_be_written_costs_no_request() -> None:

@@ -63,7 +63,12 @@ FULL = VassalSpec(
     start_timeout=2.5,
     reload_mercy=0.5,
     max_restarts=3,
+    header_timeout=1.5,
+    socket_timeout=2.5,
+    max_connections=5,
     fastcgi_engine="flup",
+    fastcgi_stderr=True,
+    proxy_fix=2,
     web_gid=33,
     authority=Authority(OWNER, 1001, "/srv can be written by bob"),
 )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Callable, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
 import pytest
 
+from emperor.wsgi.environ import DEFAULTS, build
 from emperor.wsgi.routing import compose
 
 App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -131,3 +132,106 @@ def test_script_name_and_mounts_work_together() -> None:
     app = compose({"/a": named("a"), "": named("root")}, manage_script_name=True, script_name="/")
     assert ask(app, "/a", "/x", "/a/x") == ("a", "/a", "/x")
     assert ask(app, "/b", "/x", "/b/x") == ("root", "", "/b/x")
+
+
+# --- recipes: what the web servers send (tests/data/streams shows it), and what the app must see of it ---
+
+NGINX, APACHE, LIGHTTPD = (("SERVER_SOFTWARE", one) for one in ("nginx/1.22.1", "Apache/2.4.62", "lighttpd/1.4.69"))
+PROXY_FCGI = ("SCRIPT_FILENAME", "proxy:fcgi://localhost/srv/x")
+# A visitor asks for /caf%C3%A9/a%20b: decoded once it is this, a character for each byte.
+PATH = "/caf\xc3\xa9/a b"
+
+
+class Recipe(NamedTuple):
+    sent: tuple[tuple[str, str], ...]
+    seen: tuple[str, str]
+    mount: str = ""
+    manage: bool = False
+    script_name: str = "auto"
+
+
+def sends(*pairs: tuple[str, str], script: Optional[str] = None, path: Optional[str] = None, uri: str = "") -> Any:
+    given = (("SCRIPT_NAME", script), ("PATH_INFO", path), ("REQUEST_URI", uri))
+    return (*pairs, *((name, value) for name, value in given if value is not None))
+
+
+ROOT_URI, APP_URI = "/caf%C3%A9/a%20b?q=%20", "/app/caf%C3%A9/a%20b?q=%20"
+NGINX_STOCK = sends(NGINX, script=PATH, uri=ROOT_URI)
+NGINX_STOCK_APP = sends(NGINX, script="/app" + PATH, uri=APP_URI)
+NGINX_UWSGI_APP = sends(path="/app" + PATH, uri=APP_URI)
+PROXY_FCGI_ROOT = sends(APACHE, PROXY_FCGI, script=PATH, uri=ROOT_URI)
+PROXY_FCGI_APP = sends(APACHE, PROXY_FCGI, script="/app" + PATH, uri=APP_URI)
+SPLIT_APP = sends(script="/app", path=PATH, uri=APP_URI)
+REWRITTEN = sends(script="/app.fcgi", path=PATH, uri=ROOT_URI)
+LIGHTTPD_ROOT = sends(LIGHTTPD, script="/caf\xc3\xa9", path="/a b", uri=ROOT_URI)
+
+RECIPES = {
+    "nginx uwsgi_params at the root": Recipe(sends(path=PATH, uri=ROOT_URI), ("", PATH)),
+    "nginx uwsgi_params at the root, script-name = /": Recipe(
+        sends(path=PATH, uri=ROOT_URI), ("", PATH), script_name="/"),
+    "nginx uwsgi_params under a prefix, without any option": Recipe(NGINX_UWSGI_APP, ("", "/app" + PATH)),
+    "nginx uwsgi_params under a prefix, mount and manage-script-name": Recipe(
+        NGINX_UWSGI_APP, ("/app", PATH), "/app", True),
+    "nginx uwsgi_params under a prefix, mount with a slash": Recipe(NGINX_UWSGI_APP, ("/app", PATH), "/app/", True),
+    "nginx uwsgi_params under a prefix, script-name = /app": Recipe(
+        NGINX_UWSGI_APP, ("/app", PATH), script_name="/app"),
+    "nginx uwsgi_params, SCRIPT_NAME added by uwsgi_param": Recipe(
+        sends(script="/app", path="/app" + PATH, uri=APP_URI), ("/app", PATH), "/app", True),
+    "nginx fastcgi_params at the root": Recipe(NGINX_STOCK, ("", PATH)),
+    "nginx fastcgi_params at the root, script-name = /": Recipe(NGINX_STOCK, ("", PATH), script_name="/"),
+    "nginx fastcgi_params and the recipe for the root": Recipe(
+        (*NGINX_STOCK, ("PATH_INFO", PATH), ("SCRIPT_NAME", "")), ("", PATH)),
+    "nginx fastcgi_params under a prefix, mount and manage-script-name": Recipe(
+        NGINX_STOCK_APP, ("/app", PATH), "/app", True),
+    "nginx fastcgi_params under a prefix, script-name = /app": Recipe(
+        NGINX_STOCK_APP, ("/app", PATH), script_name="/app"),
+    "nginx fastcgi_split_path_info": Recipe(
+        (*NGINX_STOCK_APP, ("SCRIPT_NAME", "/app"), ("PATH_INFO", PATH)), ("/app", PATH)),
+    "nginx fastcgi_split_path_info, mount and manage-script-name": Recipe(
+        (NGINX, *SPLIT_APP), ("/app", PATH), "/app", True),
+    "nginx fastcgi_split_path_info at the prefix itself": Recipe(
+        sends(NGINX, script="/app", path="", uri="/app"), ("/app", "")),
+    "Apache mod_proxy_fcgi at the root": Recipe(PROXY_FCGI_ROOT, ("", PATH)),
+    "Apache mod_proxy_fcgi at the root, script-name = /": Recipe(PROXY_FCGI_ROOT, ("", PATH), script_name="/"),
+    "Apache mod_proxy_fcgi under a prefix, mount and manage-script-name": Recipe(
+        PROXY_FCGI_APP, ("/app", PATH), "/app", True),
+    "Apache mod_proxy_fcgi under a prefix, script-name = /app": Recipe(
+        PROXY_FCGI_APP, ("/app", PATH), script_name="/app"),
+    "Apache mod_proxy_uwsgi at the root": Recipe(sends(APACHE, script="", path=PATH, uri=ROOT_URI), ("", PATH)),
+    "Apache mod_proxy_uwsgi that cuts the prefix, script-name = /app": Recipe(
+        sends(APACHE, script="", path=PATH, uri=APP_URI), ("/app", PATH), script_name="/app"),
+    "Apache mod_fcgid, ScriptAlias / ": Recipe(sends(APACHE, script="", path=PATH, uri=ROOT_URI), ("", PATH)),
+    "Apache mod_fcgid, ScriptAlias /app": Recipe((APACHE, *SPLIT_APP), ("/app", PATH)),
+    "Apache mod_fcgid, ScriptAlias /app, mount": Recipe((APACHE, *SPLIT_APP), ("/app", PATH), "/app", True),
+    "Apache mod_fcgid, ScriptAlias /app, at the prefix itself": Recipe(
+        sends(APACHE, script="/app", uri="/app"), ("/app", "")),
+    "Apache mod_fcgid, RewriteRule to app.fcgi": Recipe((APACHE, *REWRITTEN), ("/app.fcgi", PATH)),
+    "Apache mod_fcgid, RewriteRule to app.fcgi, script-name = /": Recipe(
+        (APACHE, *REWRITTEN), ("", PATH), script_name="/"),
+    "lighttpd at / with fix-root-scriptname": Recipe(
+        sends(LIGHTTPD, script="", path=PATH, uri=ROOT_URI), ("", PATH)),
+    "lighttpd at / with fix-root-scriptname, script-name = /": Recipe(
+        sends(LIGHTTPD, script="", path=PATH, uri=ROOT_URI), ("", PATH), script_name="/"),
+    "lighttpd at /, script-name = /": Recipe(LIGHTTPD_ROOT, ("", PATH), script_name="/"),
+    "lighttpd at /, one segment, script-name = /": Recipe(
+        sends(LIGHTTPD, script="/hello", uri="/hello"), ("", "/hello"), script_name="/"),
+    "lighttpd at /, the root itself": Recipe(sends(LIGHTTPD, script="/", uri="/"), ("", "/")),
+    "lighttpd at /app": Recipe((LIGHTTPD, *SPLIT_APP), ("/app", PATH)),
+    "lighttpd at /app, mount and manage-script-name": Recipe((LIGHTTPD, *SPLIT_APP), ("/app", PATH), "/app", True),
+    "lighttpd at /app.fcgi behind a rewrite": Recipe((LIGHTTPD, *REWRITTEN), ("/app.fcgi", PATH)),
+    "lighttpd at /app.fcgi behind a rewrite, script-name = /": Recipe(
+        (LIGHTTPD, *REWRITTEN), ("", PATH), script_name="/"),
+    "a path is decoded once, and neither cleaned nor cut": Recipe(
+        sends(path="/app/a%2Fb//c/../d;e", uri="/app/a%252Fb//c/../d;e"), ("/app", "/a%2Fb//c/../d;e"), "/app", True),
+    "a path that only looks like the prefix": Recipe(
+        sends(path="//app/x", uri="//app/x"), ("/app", "//app/x"), script_name="/app"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_front_servers_recipe_routes_right(name: str) -> None:
+    sent, seen, mount, manage, script_name = RECIPES[name]
+    environ = build([key for key, _ in sent], [value for _, value in sent], DEFAULTS)
+    app = compose({mount: named("app")}, manage, script_name)
+    answer = [part.decode() for part in app(environ, lambda *arguments: None)]
+    assert answer == ["app", *seen]

@@ -188,7 +188,7 @@ def test_what_is_always_so_or_turned_off_needs_no_word(line: str) -> None:
     [
         ("harakiri = 30", "no effect yet"),
         ("stats = /run/stats.sock", "no effect yet"),
-        ("http-socket = :8080", "no effect yet"),
+        ("https-socket = :8443", "no effect yet"),
         ("memory-report", "no effect yet"),
         ("master = false", "cannot be turned off"),
         ("need-app = off", "cannot be turned off"),

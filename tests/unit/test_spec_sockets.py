@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from emperor.model import ABSTRACT, FASTCGI, OWNER, TCP, UNIX, UWSGI, Address, Authority, SocketSpec
+from emperor.model import ABSTRACT, FASTCGI, HTTP, OWNER, TCP, UNIX, UWSGI, Address, Authority, SocketSpec
 from tests.unit.config_world import ALICE, APP, BY_ADMIN, BY_ALICE, faults, spec, warnings
 
 DEFAULT = Address(UNIX, path="/run/emperor/blog.sock")
@@ -44,8 +44,10 @@ def test_some_options_fix_the_protocol_and_socket_takes_the_inis() -> None:
     assert found == [("fastcgi", "/a"), ("uwsgi", "/b"), ("fastcgi", "/c")]
 
 
-def test_http_is_not_served_yet() -> None:
-    assert [(line, option) for line, option, _ in faults(APP, "protocol = http")] == [(3, "protocol")]
+def test_http_is_a_protocol_like_the_others() -> None:
+    assert spec(APP, "protocol = http").sockets == (SocketSpec(HTTP, DEFAULT),)
+    found = sockets("http-socket = 127.0.0.1:8080", "socket = /a", "http-socket = /b", "protocol = fastcgi")
+    assert found == [("http", "127.0.0.1:8080"), ("fastcgi", "/a"), ("http", "/b")]
 
 
 def test_a_path_that_becomes_too_long_is_refused() -> None:
@@ -121,9 +123,15 @@ def test_a_port_that_others_can_reach_is_a_warning(host: str) -> None:
     assert line == 3 and "127.0.0.1" in message
 
 
+def test_http_on_a_port_that_others_can_reach_is_a_warning_of_its_own() -> None:
+    ((line, _, message),) = warnings(APP, "http-socket = :8080")
+    assert line == 3 and "no TLS" in message and "127.0.0.1" in message
+
+
+@pytest.mark.parametrize("option", ["socket", "http-socket"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "[::1]", "localhost"])
-def test_a_port_of_this_machine_is_none(host: str) -> None:
-    assert warnings(APP, f"socket = {host}:3031") == []
+def test_a_port_of_this_machine_is_none(option: str, host: str) -> None:
+    assert warnings(APP, f"{option} = {host}:3031") == []
 
 
 @pytest.mark.parametrize("authority", [BY_ADMIN, BY_ALICE])
@@ -181,5 +189,8 @@ def test_flup_speaks_fastcgi_only() -> None:
     assert spec(APP, "fastcgi-engine = flup", "protocol = fastcgi").fastcgi_engine == "flup"
     assert [(line, option) for line, option, _ in faults(APP, "fastcgi-engine = flup", "socket = /a")] == [
         (4, "socket")
+    ]
+    assert [(line, option) for line, option, _ in faults(APP, "fastcgi-engine = flup", "http-socket = /a")] == [
+        (4, "http-socket")
     ]
     assert [(line, option) for line, option, _ in faults(APP, "fastcgi-engine = flup")] == [(3, "fastcgi-engine")]

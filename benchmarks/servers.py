@@ -1,0 +1,238 @@
+"""How each server is started: a table, so that the report can show what was run.
+
+Each is given the settings that its own documentation recommends for production, with the access log off.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks import measure, parsing
+from benchmarks.rows import Contender
+
+APPS = Path(__file__).resolve().parent / "apps"
+_START = 60.0
+_MERCY = 15.0
+
+
+class Failure(Exception):
+    """A row cannot be measured, or its figures mean nothing; the text says why."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """``venv``: where our emperor and the peers are installed. ``pypy``: a virtualenv of PyPy. ``payloads``: the
+    folder of the files that apps hand out, each named by its size in MiB."""
+
+    folder: Path
+    venv: Path
+    pypy: Path
+    payloads: Path
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One contender's start. ``folder`` is its own and empty."""
+
+    contender: Contender
+    folder: Path
+    places: Places
+
+    @property
+    def socket(self) -> Path:
+        return self.folder / "app.sock"
+
+    @property
+    def app(self) -> Path:
+        return APPS / f"{self.contender.app}.py"
+
+    @property
+    def callable(self) -> str:
+        return "app" if self.contender.app.startswith("flask") else "application"
+
+    @property
+    def protocol(self) -> str:
+        return self.contender.way.partition("-")[0]
+
+
+class Recipe(NamedTuple):
+    """``needs``: files that must be there, and what to do when one is not."""
+
+    title: str
+    command: Callable[[Plan], tuple[str, ...]]
+    files: Callable[[Plan], Mapping[str, str]]
+    needs: Callable[[Places], Mapping[Path, str]]
+    daemon: bool = False
+    """What is started serves nothing itself and is there once for many apps."""
+    doubt: Callable[[Places], str] = lambda places: ""
+    """Why the figures would not be comparable, although all is there; "" if they are."""
+
+
+def _emperor_command(plan: Plan) -> tuple[str, ...]:
+    root = ("--allow-root",) if os.geteuid() == 0 else ()
+    return (f"{plan.places.venv}/bin/emperor", "--control-socket", f"{plan.folder}/control.sock", *root,
+            f"{plan.folder}/vassals.d")  # fmt: skip
+
+
+def _ini(plan: Plan, *more: str) -> Mapping[str, str]:
+    c = plan.contender
+    lines = ["[uwsgi]", f"socket = {plan.socket}", f"protocol = {plan.protocol}", "chmod-socket = 666"]
+    lines += [f"wsgi-file = {plan.app}", f"callable = {plan.callable}", *more]
+    lines += [f"processes = {c.processes}"] * (c.processes > 1) + [f"threads = {c.threads}"] * (c.threads > 1)
+    lines += [f"env = BENCH_FILES={plan.places.payloads}"] * (c.app == "download")
+    return {"vassals.d/bench.ini": "\n".join(lines) + "\n"}
+
+
+def _pypy_ini(plan: Plan) -> Mapping[str, str]:
+    return _ini(plan, f"virtualenv = {plan.places.pypy}")
+
+
+def _uwsgi_command(plan: Plan) -> tuple[str, ...]:
+    c = plan.contender
+    threads = ("--enable-threads", "--threads", str(c.threads)) if c.threads > 1 else ()
+    payload = ("--env", f"BENCH_FILES={plan.places.payloads}") if c.app == "download" else ()
+    return (f"{plan.places.venv}/bin/uwsgi", "--strict", "--master", "--processes", str(c.processes), *threads,
+            "--single-interpreter", "--need-app", "--die-on-term", "--vacuum", "--disable-logging",
+            "--buffer-size", "65535", f"--{plan.protocol}-socket", str(plan.socket), "--chmod-socket=666",
+            "--virtualenv", str(plan.places.venv), "--wsgi-file", str(plan.app), "--callable", plan.callable,
+            *payload)  # fmt: skip
+
+
+def _gunicorn_command(plan: Plan) -> tuple[str, ...]:
+    c = plan.contender
+    return (f"{plan.places.venv}/bin/gunicorn", "--worker-class", "sync", "--protocol", plan.protocol,
+            "--workers", str(c.processes), "--umask", "0", "--bind", f"unix:{plan.socket}",
+            "--pythonpath", str(APPS), f"{plan.app.stem}:{plan.callable}")  # fmt: skip
+
+
+def _flup_command(plan: Plan) -> tuple[str, ...]:
+    return f"{plan.places.venv}/bin/python", str(APPS / "flup_script.py"), str(plan.socket)
+
+
+def _no_files(plan: Plan) -> Mapping[str, str]:
+    return {}
+
+
+def _from_extra(program: str) -> Callable[[Places], Mapping[Path, str]]:
+    return lambda places: {places.venv / "bin" / program: f"install {program} there: pip install '.[bench]'"}
+
+
+def _emperor_and_pypy(places: Places) -> Mapping[Path, str]:
+    hint = "apt install pypy3-venv; pypy3 -m venv there, and its pip install flask"
+    return {**_from_extra("emperor")(places), places.pypy / "bin" / "python": hint}
+
+
+def _flup_needs(places: Places) -> Mapping[Path, str]:
+    return _from_extra("python")(places)
+
+
+def _another_python(places: Places) -> str:
+    """uWSGI has its own Python inside, the one that it was compiled with."""
+    ours = (f"{places.venv}/bin/python", "-c", "import platform; print(platform.python_version())")
+    theirs = (f"{places.venv}/bin/uwsgi", "--python-version")
+    one, other = (subprocess.run(command, capture_output=True, text=True).stdout.strip() for command in (ours, theirs))
+    hint = "pip install --no-cache-dir --force-reinstall uwsgi there"
+    return "" if one == other else f"uWSGI was compiled for Python {other}, the app's is {one} -- {hint}"
+
+
+SERVERS: Mapping[str, Recipe] = {
+    "ours": Recipe("mini-emperor", _emperor_command, _ini, _from_extra("emperor"), True),
+    "ours-pypy": Recipe("mini-emperor (PyPy)", _emperor_command, _pypy_ini, _emperor_and_pypy, True),
+    "uwsgi": Recipe("uWSGI", _uwsgi_command, _no_files, _from_extra("uwsgi"), doubt=_another_python),
+    "gunicorn": Recipe("gunicorn", _gunicorn_command, _no_files, _from_extra("gunicorn")),
+    "flup": Recipe("flup", _flup_command, _no_files, _flup_needs),
+}
+
+
+def obstacle(contender: Contender, places: Places) -> str:
+    """Why this server cannot be started here; "" if it can."""
+    missing = (f"{path} is not there -- {hint}"
+               for path, hint in SERVERS[contender.server].needs(places).items() if not path.exists())  # fmt: skip
+    return next(missing, "") or SERVERS[contender.server].doubt(places)
+
+
+@dataclass
+class Server:
+    """A server that runs; everything that it starts ends with it."""
+
+    plan: Plan
+    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    @property
+    def title(self) -> str:
+        return SERVERS[self.plan.contender.server].title
+
+    @property
+    def has_daemon(self) -> bool:
+        return SERVERS[self.plan.contender.server].daemon
+
+    @property
+    def root(self) -> int:
+        """The pid of what was started."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Starts it and waits for its socket. Raises Failure with the end of its log."""
+        recipe = SERVERS[self.plan.contender.server]
+        for name, text in recipe.files(self.plan).items():
+            path = self.plan.folder / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                recipe.command(self.plan),
+                cwd=self.plan.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + _START
+        while not self.plan.socket.exists():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise Failure(f"{self.title}: did not start: {self.last_words()}")
+            time.sleep(0.05)
+
+    def last_words(self) -> str:
+        """The end of what it logged, on one line."""
+        return " | ".join(self._log.read_text(errors="replace").strip().splitlines()[-3:])[-400:]
+
+    def pids(self) -> tuple[int, ...]:
+        """The whole tree of processes, the started one included."""
+        return parsing.tree(measure.parents(), self.root)
+
+    def workers(self) -> tuple[int, ...]:
+        """Those processes that have no children: the ones that run the app."""
+        return parsing.leaves(measure.parents(), self.pids())
+
+    def stop(self) -> None:
+        """TERM, and KILL for what is left of the tree after that."""
+        if self._process is None:
+            return
+        left = self.pids()
+        self._process.terminate()
+        try:
+            self._process.wait(_MERCY)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        for pid in left:
+            _kill(pid)
+
+    @property
+    def _log(self) -> Path:
+        return self.plan.folder / "server.log"
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, 9)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,208 @@
+"""A connection that speaks HTTP: one request after another while the client keeps it open.
+
+It promises: ``advance`` never waits for a head, only (with a deadline) for the body that the app reads and for the
+peer to take the answer; a client that lets too long a time pass is closed; a response cut short ends without its
+proper end. It needs h11: ``require`` says so where it is missing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from email.utils import formatdate
+from typing import Any, Optional, Union
+
+from emperor.errors import ProtocolError
+from emperor.protocol.cgi import parse_head
+from emperor.protocol.http import ServerMachine, require
+from emperor.protocol.variables import Request, variables
+from emperor.serving.connection import Connection
+from emperor.serving.lingering import Lingering, part
+from emperor.serving.settings import Settings, Tally, report
+from emperor.wsgi.body import EMPTY, Body, Disconnected
+from emperor.wsgi.environ import content_length
+from emperor.wsgi.gateway import Gateway, Outcome
+from emperor.wsgi.response import error_page
+
+__all__ = ["LINE", "HttpPeer", "require"]
+
+LINE = "HTTP/1.1 "
+
+_LOST = Outcome(True, True, False)
+
+Watched = Union["HttpPeer", Lingering, None]
+
+
+class HttpPeer:
+    """``deadline`` (monotonic): when the head must be whole or, ``idle`` between requests, when one must begin; None
+    only before the first wait.
+    """
+
+    __slots__ = (
+        "_addresses", "_closing", "_gateway", "_machine", "_settings", "_started", "_tally", "connection", "deadline",
+        "idle",
+    )  # fmt: skip
+
+    def __init__(self, connection: Connection, gateway: Gateway, settings: Settings, tally: Tally) -> None:
+        self.connection = connection
+        self._gateway = gateway
+        self._settings = settings
+        self._tally = tally
+        self._machine = ServerMachine(settings.buffer_size)
+        self._addresses: Optional[list[tuple[str, str]]] = None
+        self._closing = self._started = False
+        self.idle = False
+        self.deadline: Optional[float] = None
+
+    def advance(self, thread: int, draining: bool) -> Watched:
+        """Read what is there; serve every request that is whole. What is returned is to be watched; None: closed."""
+        try:
+            data = self.connection.receive_now()
+            if data is None:
+                return self._wait(False)
+            if data:
+                return self._handle(data, thread, draining)
+        except Disconnected:
+            pass
+        except ProtocolError as error:
+            return self._refuse(error, thread)
+        self.connection.close()
+        return None
+
+    def _handle(self, data: bytes, thread: int, draining: bool) -> Watched:
+        request = self._machine.receive(data)
+        served = request is not None
+        while request is not None:
+            keep, watched = self._answer(request, thread, draining)
+            if not keep:
+                return watched
+            request = self._machine.receive(b"")
+        return self._wait(served)
+
+    def _wait(self, served: bool) -> HttpPeer:
+        """For the rest of a head, or for another one. Each has its time, which no further byte prolongs."""
+        partial = self._machine.partial
+        if served or self.deadline is None or (self.idle and partial):
+            self.deadline = time.monotonic() + self._settings.header_seconds
+        self.idle = (served or self.idle) and not partial
+        return self
+
+    def _answer(self, request: Request, thread: int, draining: bool) -> tuple[bool, Optional[Lingering]]:
+        """Serve it. True: the connection is kept, else what is left of it is to be watched."""
+        self._closing, self._started = draining, False
+        outcome = _LOST
+        self._tally.begin(thread, f"{request.method} {request.target}")
+        try:
+            outcome = self._serve(request)
+        finally:
+            self._tally.end(thread, outcome.failed)
+        machine = self._machine
+        whole, cut = machine.whole, outcome.cut or machine.cut
+        if machine.next() and not (cut or self._closing):
+            return True, None
+        return False, part(self.connection, 0 if whole and not machine.partial else None)
+
+    def _serve(self, request: Request) -> Outcome:
+        try:
+            environ = self._environ(request)
+            environ["wsgi.input"] = self._body(environ)
+        except ProtocolError as error:
+            report(f"{error} -- answered with {error.status}")
+            self._send_page(error.status)
+            return Outcome(False, False, True)
+        return self._gateway.respond(environ, self._send)
+
+    # --- the request ---
+
+    def _environ(self, request: Request) -> dict[str, Any]:
+        names, values = variables(request)
+        if self._addresses is None:
+            self._addresses = list(_addresses(self.connection.fd))
+        for name, value in self._addresses:
+            names.append(name)
+            values.append(value)
+        return self._gateway.environ(names, values)
+
+    def _body(self, environ: dict[str, Any]) -> Body:
+        length = content_length(environ)
+        limit = self._settings.limit_post
+        if length and limit and length > limit:
+            raise ProtocolError(f"request: a body of {length} bytes, the limit (limit-post) is {limit}", 413)
+        if not length and "HTTP_TRANSFER_ENCODING" not in environ:
+            return EMPTY
+        return Body(self._more, length, limit)
+
+    def _more(self) -> bytes:
+        machine = self._machine
+        try:
+            while True:
+                piece = machine.piece()
+                if piece is not None:
+                    return piece
+                interim = machine.go_on()
+                if interim:
+                    self.connection.send(interim)
+                data = self.connection.receive()
+                if not data:
+                    raise Disconnected("request body: the connection ends before it")
+                machine.feed(data)
+        except ProtocolError as error:
+            raise Disconnected(str(error)) from None
+
+    # --- the response ---
+
+    def _send(self, data: bytes, last: bool) -> None:
+        """The head is the first bytes of the first call."""
+        machine = self._machine
+        out = b""
+        if not self._started:
+            self._started = True
+            head = parse_head(data)
+            assert head is not None
+            # Behind a body that nobody reads, no request can be found.
+            self._closing = self._closing or not machine.whole
+            said = {name.lower() for name, _ in head.headers}
+            ours = [pair for pair in (("Date", formatdate(usegmt=True)), ("Server", "mini-emperor"))
+                    if pair[0].lower() not in said]  # fmt: skip
+            out = machine.start(head._replace(headers=(*ours, *head.headers)), self._closing)
+            data = data[head.size :]
+        out += machine.data(data)
+        if last:
+            out += machine.finish()
+        if out:
+            self.connection.send(out)
+
+    def _send_page(self, status: int) -> None:
+        self._closing = True
+        with contextlib.suppress(Disconnected):
+            self._send(b"".join(error_page(LINE, status)), True)
+
+    def _refuse(self, error: ProtocolError, thread: int) -> Optional[Lingering]:
+        """What could not become a request."""
+        report(f"{error} -- answered with {error.status}")
+        self._started = False
+        self._tally.begin(thread, "")
+        self._tally.end(thread, False)
+        self._send_page(error.status)
+        return part(self.connection, None)
+
+
+def _addresses(fd: int) -> Iterator[tuple[str, str]]:
+    """Who asked, and where. A Unix socket has no addresses: REMOTE_ADDR is empty then, not this machine's, which some
+    apps trust.
+    """
+    view = socket.socket(fileno=fd)
+    try:
+        if view.family == socket.AF_UNIX:
+            yield "REMOTE_ADDR", ""
+            return
+        here, there = view.getsockname(), view.getpeername()
+    except OSError:
+        raise Disconnected() from None
+    finally:
+        view.detach()
+    yield from (("REMOTE_ADDR", there[0]), ("REMOTE_PORT", str(there[1])), ("SERVER_PORT", str(here[1])))
+    # RFC 3875 section 4.1.14: an IPv6 address stands in brackets, as in a URL.
+    yield "SERVER_NAME", f"[{here[0]}]" if ":" in here[0] else here[0]

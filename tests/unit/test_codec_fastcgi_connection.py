@@ -1,0 +1,36 @@
+"""One FastCGI connection over time: what the application server's side says of its state."""
+
+from __future__ import annotations
+
+from emperor.protocol import records
+from emperor.protocol.responder import BodyEnd, Reply, Request, ServerMachine
+from tests.unit.codec_world import by_name
+
+BEGIN_KEEP = b"\x01\x01\x00\x01\x00\x08\x00\x00\x00\x01\x01\x00\x00\x00\x00\x00"  # section 5.1: FCGI_KEEP_CONN
+PARAMS_END = b"\x01\x04\x00\x01\x00\x00\x00\x00"
+STDIN_END = b"\x01\x05\x00\x01\x00\x00\x00\x00"
+
+
+def test_a_connection_serves_one_request_after_another() -> None:
+    machine = ServerMachine()
+    assert not machine.partial
+    assert isinstance(machine.receive(BEGIN_KEEP + PARAMS_END)[0], Request)
+    assert (machine.request_id, machine.in_body) == (1, True)
+    assert machine.receive(STDIN_END) == [BodyEnd()]
+    assert not machine.in_body
+    machine.finish()
+    assert machine.request_id == 0
+    # What comes of the last request's body is ignored, and counted.
+    assert machine.receive(b"\x01\x05\0\x01\0\x04\0\0late" + STDIN_END) == []
+    assert machine.ignored == 20
+    assert machine.receive(BEGIN_KEEP[:9]) == [] and machine.partial
+    assert machine.receive(BEGIN_KEEP[9:]) == [] and machine.partial
+    assert len(machine.receive(PARAMS_END)) == 1 and not machine.partial
+
+
+def test_capacity_is_answered_truthfully() -> None:
+    asked = b"\x0e\0FCGI_MAX_CONNS\x0d\0FCGI_MAX_REQS\x0d\0FCGI_MAX_REQS"
+    (reply,) = ServerMachine(capacity=8).receive(b"\x01\x09\0\0\0\x2e\0\0" + asked)
+    assert isinstance(reply, Reply)
+    answer = records.decode_pairs(reply.data[8:]).pairs()
+    assert by_name(answer) == (("FCGI_MAX_CONNS", "8"), ("FCGI_MAX_REQS", "8"))
