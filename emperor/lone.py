@@ -29,8 +29,7 @@ from emperor.errors import EmperorError, LoadError
 from emperor.model import FASTCGI, VassalSpec
 from emperor.system.logs import open_for_append, stamp
 from emperor.system.scoreboard import Scoreboard
-from emperor.worker import _server as server_of
-from emperor.worker import finish
+from emperor.worker import finish, server_of
 from emperor.wsgi.loading import load
 
 LISTENER = 0

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn, Optional
 
 from emperor.errors import EmperorError, LoadError
-from emperor.model import VassalSpec
+from emperor.model import HTTP, VassalSpec
 from emperor.serving.native import Server, Settings
 from emperor.system import prctl
 from emperor.system.scoreboard import Tally
@@ -44,7 +44,7 @@ def work(
     if not prctl.die_with_parent(signal.SIGTERM, parent):
         return 0
     try:
-        server = _server(spec, listeners, load(spec) if application is None else application, tally)
+        server = server_of(spec, listeners, load(spec) if application is None else application, tally)
     except EmperorError as error:
         text = error.traceback if isinstance(error, LoadError) else ""
         os.write(report, json.dumps([str(error)[:1024], text[-4096:]]).encode("ascii"))
@@ -67,7 +67,7 @@ def work(
     return 0
 
 
-def _server(spec: VassalSpec, listeners: Sequence[tuple[socket.socket, str]], application: Any, tally: Tally) -> Any:
+def server_of(spec: VassalSpec, listeners: Sequence[tuple[socket.socket, str]], application: Any, tally: Tally) -> Any:
     settings = Settings(
         threads=spec.threads,
         multiprocess=spec.processes > 1,
@@ -79,9 +79,10 @@ def _server(spec: VassalSpec, listeners: Sequence[tuple[socket.socket, str]], ap
         connections=spec.max_connections,
         stderr=spec.fastcgi_stderr,
     )
-    if spec.fastcgi_engine == "flup":
-        # Last on the path: a flup of the virtualenv's own wins over the one that the emperor lends.
+    if spec.fastcgi_engine == "flup" or any(protocol == HTTP for _, protocol in listeners):
+        # Last on the path: what the virtualenv has itself wins over what the emperor lends.
         sys.path.append(os.path.join(os.path.dirname(os.path.dirname(__file__)), "extra"))
+    if spec.fastcgi_engine == "flup":
         from emperor.serving import flup_engine
 
         return flup_engine.Server(listeners, application, settings, tally)

@@ -163,7 +163,7 @@ class ServerMachine:
         # Section 4.2: only a management record (id 0) of unknown type asks for an answer; a type that does
         # not exist at all gets the same. One that exists, but travels the other way or without its id, is a
         # fault.
-        if kind in _HANDLERS:
+        if records.BEGIN_REQUEST <= kind <= records.UNKNOWN_TYPE:
             raise ProtocolError(f"fastcgi: a record of type {kind} with request id {request_id}")
         body = bytes((kind,)) + bytes(7)
         self._events.append(Reply(records.encode_record(records.UNKNOWN_TYPE, 0, body)))

@@ -43,6 +43,10 @@ def parse_request(data: bytes, limit: int = 65536) -> Optional[tuple[Params, int
     end = 4 + size
     if len(data) < end:
         return None
+    return _variables(data, end), end
+
+
+def _variables(data: bytes, end: int) -> Params:
     # Decoded once and sliced, the head included, so that a position means the same in bytes and in text.
     text = data[:end].decode("latin-1")
     fields: dict[str, str] = {}
@@ -68,7 +72,7 @@ def parse_request(data: bytes, limit: int = 65536) -> Optional[tuple[Params, int
     # slice.
     if position != end:
         raise ProtocolError("uwsgi packet: the length of a variable does not fit into the packet")
-    return checked(Params(fields, displaced)), end
+    return checked(Params(fields, displaced))
 
 
 def encode_request(params: Iterable[tuple[str, str]]) -> bytes:

@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, Callable, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 from emperor.errors import EmperorError
 from emperor.serving import fastcgi_peer, uwsgi_peer
@@ -34,7 +34,10 @@ from emperor.wsgi.gateway import Gateway, WSGIApplication
 
 __all__ = ["Server", "Settings", "Tally"]
 
-Peer = Union[UwsgiPeer, FastcgiPeer, Lingering]
+if TYPE_CHECKING:
+    from emperor.serving.http_peer import HttpPeer
+
+Peer = Union[UwsgiPeer, FastcgiPeer, "HttpPeer", Lingering]
 Kind = Callable[[Connection, Gateway, Settings, Tally], Peer]
 _KINDS: dict[str, tuple[Kind, str]] = {
     "uwsgi": (UwsgiPeer, uwsgi_peer.LINE),
@@ -47,6 +50,18 @@ _AT_ONCE = 64
 # One of the waiting processes wakes for a connection, not all; PyPy does not know the flag.
 _LISTEN = select.EPOLLIN | getattr(select, "EPOLLEXCLUSIVE", 0)
 _COMMON = (errno.EAGAIN, errno.ECONNABORTED, errno.EINTR, errno.EPERM, errno.EPROTO)
+
+
+def _kind(protocol: str) -> tuple[Kind, str]:
+    if protocol == "http":
+        # h11 is imported only where a socket speaks HTTP.
+        from emperor.serving import http_peer
+
+        http_peer.require()
+        return http_peer.HttpPeer, http_peer.LINE
+    if protocol not in _KINDS:
+        raise EmperorError(f"server: protocol {protocol}: the native engine does not speak it")
+    return _KINDS[protocol]
 
 
 @contextlib.contextmanager
@@ -79,9 +94,7 @@ class Server:
         self._tally = tally
         self._listeners: dict[int, tuple[Callable[[], tuple[int, Any]], Kind, Gateway]] = {}
         for listener, protocol in listeners:
-            if protocol not in _KINDS:
-                raise EmperorError(f"server: protocol {protocol}: the native engine does not speak it")
-            kind, line = _KINDS[protocol]
+            kind, line = _kind(protocol)
             gateway = Gateway(application, line, sys.stderr, settings.threads > 1, settings.multiprocess)
             if listener.family != socket.AF_UNIX:
                 # Inherited by what is accepted; several small sends must not wait for each other's ACK.
@@ -284,7 +297,7 @@ class Server:
         self._hurried = False
         speaking = {fd for fd, _ in self._pending}
         for fd, peer in list(self._peers.items()):
-            if peer.deadline is None:
+            if peer.deadline is None or (kept_too and getattr(peer, "idle", False)):
                 # A request that is here already is answered.
                 overdue = kept_too and fd not in speaking
             else:

@@ -108,16 +108,12 @@ class Gateway:
         result: Any = None
         try:
             result = self._application(environ, response.start)
-            if type(result) is list and len(result) == 1:
+            if type(result) is list and len(result) == 1 and not errors.pending:
                 # What nearly every app gives: its only block is also the last.
-                if errors.pending:
-                    errors.settle()
                 response.write(result[0], True)
             else:
                 _give(response, result, errors, send_file)
             if not response.ended:
-                if errors.pending:
-                    errors.settle()
                 response.finish()
             outcome = _FINE
         except BaseException as error:
@@ -146,6 +142,8 @@ def _give(response: Response, result: Any, errors: ErrorStream, send_file: Optio
             errors.settle()
         if block:
             response.write(block)
+    if errors.pending:
+        errors.settle()
 
 
 def _close(close: Callable[[], object], errors: ErrorStream, environ: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from emperor.serving.native import Server, Settings
 
 
 class Silent:
-    def begin(self, thread):
+    def begin(self, thread, request=""):
         pass
 
     def end(self, thread, failed):

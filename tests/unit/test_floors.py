@@ -23,13 +23,20 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 
 GROUND = FLOORS[0]
 PROGRAM_FOLDERS = ("emperor.ctl",)
-VASSALS_PROGRAMS = ("emperor.crew", "emperor.launch", "emperor.vassal", "emperor.worker")
+VASSALS_PROGRAMS = (
+    "emperor.crew",
+    "emperor.launch",
+    "emperor.launch_lone",
+    "emperor.lone",
+    "emperor.vassal",
+    "emperor.worker",
+)
 
 DOORS = {
     "watchdog": "emperor.system.watch",
     "flup": "emperor.serving.flup_engine",
     "werkzeug": "emperor.front",
-    "h11": "emperor.serving.http_engine",
+    "h11": "emperor.protocol.http",
 }
 """The one module that may import each third-party package."""
 MORE_DOORS = {("werkzeug", "emperor.ctl.request")}

@@ -79,7 +79,7 @@ def test_uwsgis_letters_are_known(letter: str, name: str) -> None:
     ("name", "standing"),
     [
         *((name, ALWAYS) for name in ("master", "die-on-term", "plugin", "plugins", "vacuum", "thunder-lock")),
-        *((name, LATER) for name in ("harakiri", "stats", "cheaper", "static-map", "https-socket", "proxy-fix")),
+        *((name, LATER) for name in ("harakiri", "stats", "cheaper", "static-map", "https-socket")),
         *((name, REFUSED) for name in ("include", "inherit", "ini", "immediate-uid")),
     ],
 )
