@@ -60,7 +60,8 @@ class Tally:
     def __init__(self, memory: mmap.mmap, offset: int, threads: int) -> None:
         self._memory = memory
         self._offset = offset
-        self._cells = [[0, 0] for _ in range(threads)]
+        cells = (_ENDED.unpack_from(memory, offset + thread * _CELL.size) for thread in range(threads))
+        self._cells = [[served, failed] for served, failed, _ in cells]
 
     def begin(self, thread: int, request: str = "") -> None:
         at = self._offset + thread * _CELL.size + _BEGUN_AT

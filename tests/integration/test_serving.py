@@ -463,8 +463,8 @@ def test_tcp_is_served_too() -> None:
 
 
 def test_a_protocol_that_is_not_ours_is_refused_in_words(tmp_path: Path) -> None:
-    with listening(tmp_path / "s") as listener, pytest.raises(EmperorError, match="http"):
-        Server([(listener, "http")], echo, Settings(), Tally())
+    with listening(tmp_path / "s") as listener, pytest.raises(EmperorError, match="gopher"):
+        Server([(listener, "gopher")], echo, Settings(), Tally())
 
 
 def test_no_descriptor_is_left_behind(tmp_path: Path) -> None:

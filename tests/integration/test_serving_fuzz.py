@@ -60,7 +60,7 @@ def echo(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterabl
     except OSError:
         # A body that ends before its length, or never comes: the app's to handle, and this one does.
         body = b"(cut)"
-    start_response("200 OK", [("Content-Type", "text/plain"), ("X-Path", environ.get("PATH_INFO", ""))])
+    start_response("200 OK", [("Content-Type", "text/plain"), ("X-Path", ascii(environ.get("PATH_INFO", "")))])
     return [body]
 
 
