@@ -97,7 +97,10 @@ class Server:
                 os.write(wake, b"\0")
 
     def _work(self) -> None:
-        while not self.draining:
+        last = False
+        while not last:
+            # One more each after the drain has begun: who waits already is not left behind, and load cannot hold us.
+            last = self.draining
             accepted = self._accept()
             if accepted is None:
                 continue
@@ -111,12 +114,12 @@ class Server:
         """One thread waits at a time. The byte in the pipe stays there: it is news for each of them."""
         with self._accepting:
             known = {listener.fileno(): listener for listener in self._listeners}
-            ready, _, _ = select.select([self._wake_read, *known], [], [])
-            if self.draining:
-                return None
-            with contextlib.suppress(OSError):
+            ready, _, _ = select.select([self._wake_read, *known], [], [], 0 if self.draining else None)
+            for fd in ready:
                 # Another process may have been faster: the socket is not blocking.
-                return known[ready[-1]].accept()[0]
+                with contextlib.suppress(OSError):
+                    if fd in known:
+                        return known[fd].accept()[0]
             return None
 
 
