@@ -29,7 +29,7 @@ from emperor.errors import EmperorError, LoadError
 from emperor.model import FASTCGI, VassalSpec
 from emperor.system.logs import open_for_append, stamp
 from emperor.system.scoreboard import Scoreboard
-from emperor.worker import finish, server_of
+from emperor.worker import finish, server_of, settle_in
 from emperor.wsgi.loading import load
 
 LISTENER = 0
@@ -150,7 +150,7 @@ def main(argv: Sequence[str]) -> None:
     try:
         _keep_log(spec)
         listener = _take()
-        _settle_in(spec)
+        settle_in(spec)
         _serve(spec, listener)
     except EmperorError as error:
         _explain(spec, error)
@@ -187,16 +187,6 @@ def _take() -> socket.socket:
     # it the one that lost the race for a connection would wait in accept, deaf to TERM.
     listener.setblocking(False)
     return listener
-
-
-def _settle_in(spec: VassalSpec) -> None:
-    os.environ.update(spec.env)
-    folder = spec.chdir or spec.folder
-    try:
-        os.chdir(folder)
-    except OSError as error:
-        if spec.chdir:
-            raise EmperorError(f"chdir {folder}: {error.strerror}") from None
 
 
 def _serve(spec: VassalSpec, listener: socket.socket) -> None:

@@ -30,7 +30,7 @@ from emperor.system.listeners import Place
 from emperor.system.logs import LogFile, append, open_for_append, stamp
 from emperor.system.scoreboard import Scoreboard
 from emperor.system.uplink import Uplink
-from emperor.worker import work
+from emperor.worker import settle_in, work
 
 BOOT_FAILED = 22
 """uWSGI's code for "the app could not be loaded"."""
@@ -74,23 +74,11 @@ def _read(paper: int) -> Commission:
         return Commission.from_bytes(file.read())
 
 
-def _settle_in(commission: Commission) -> None:
-    """Folder and environment, as this user."""
-    spec = commission.spec
-    os.environ.update(spec.env)
-    folder = spec.chdir or spec.folder
-    try:
-        os.chdir(folder)
-    except OSError as error:
-        if spec.chdir:
-            raise EmperorError(f"chdir {folder}: {error.strerror}") from None
-
-
 def _check(commission: Commission, uplink: Uplink) -> None:
     """``emperorctl check --import``: everything up to the first request, and nothing of it stays."""
     from emperor.wsgi.loading import load
 
-    _settle_in(commission)
+    settle_in(commission.spec)
     load(commission.spec)
     uplink.say(Serving())
     _leave(0)
@@ -99,7 +87,7 @@ def _check(commission: Commission, uplink: Uplink) -> None:
 def _serve(commission: Commission, uplink: Uplink) -> None:
     from emperor.wsgi.loading import load
 
-    _settle_in(commission)
+    settle_in(commission.spec)
     listeners, adjustments = _listeners(commission, uplink)
     log = _open_log(commission)
     application: Optional[Any] = None

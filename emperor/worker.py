@@ -67,6 +67,17 @@ def work(
     return 0
 
 
+def settle_in(spec: VassalSpec) -> None:
+    """Environment and folder of the app, as its user. Raises ``EmperorError``."""
+    os.environ.update(spec.env)
+    folder = spec.chdir or spec.folder
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        if spec.chdir:
+            raise EmperorError(f"chdir {folder}: {error.strerror}") from None
+
+
 def server_of(spec: VassalSpec, listeners: Sequence[tuple[socket.socket, str]], application: Any, tally: Tally) -> Any:
     settings = Settings(
         threads=spec.threads,

@@ -131,6 +131,8 @@ class FastcgiPeer:
         number = request.request_id
         if number != self._id:
             self._id, self._closing = number, records.encode_close(number)
+        # The last request's is closed; one that is refused has none.
+        self._stderr = None
         outcome = self._serve(request.params, thread)
         in_body = self._machine.in_body
         if outcome.cut:
