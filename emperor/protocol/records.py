@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Union
 
 from emperor.errors import ProtocolError
-from emperor.protocol.params import Params, checked
+from emperor.protocol.params import MAX_PAIRS, Params, refuse
 
 VERSION = 1
 MAX_CONTENT = 65535
@@ -108,7 +108,9 @@ def decode_pairs(block: bytes) -> Params:
     # slice.
     if position != end:
         raise ProtocolError("fastcgi: the length of a parameter does not fit into the stream")
-    return checked(Params(fields, displaced))
+    if "" in fields or len(fields) + len(displaced) > MAX_PAIRS:
+        raise refuse(fields)
+    return fields, displaced
 
 
 def _decode_length(block: bytes, position: int) -> tuple[int, int]:

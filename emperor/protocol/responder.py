@@ -11,7 +11,7 @@ from typing import Callable, NamedTuple, Optional, Union
 
 from emperor.errors import ProtocolError
 from emperor.protocol import records
-from emperor.protocol.params import Params
+from emperor.protocol.params import Params, pairs
 
 __all__ = [
     "Abort",
@@ -68,14 +68,13 @@ _ENDS_ONE = records.encode_record(records.PARAMS, 1) + records.encode_record(rec
 class ServerMachine:
     """``limit``: bytes of parameters; ``capacity``: connections at once, as GET_VALUES tells it.
 
-    ``request_id`` is 0 between requests; ``ignored`` counts bytes of records for no request since the last
-    one;
-    ``error`` is the fault that ended it.
+    ``request_id`` is 0 between requests; ``keep``: its connection is to stay open. ``ignored`` counts bytes of records
+    for no request since the last one; ``error`` is the fault that ended it.
     """
 
     __slots__ = (
-        "_begun", "_capacity", "_events", "_keep", "_limit", "_params", "_phase", "_rest",
-        "error", "ignored", "request_id",
+        "_begun", "_capacity", "_events", "_limit", "_params", "_phase", "_rest",
+        "error", "ignored", "keep", "request_id",
     )  # fmt: skip
 
     def __init__(self, limit: int = 65536, capacity: int = 1) -> None:
@@ -83,7 +82,7 @@ class ServerMachine:
         self._capacity = capacity
         self._rest = b""
         self._phase = _IDLE
-        self._keep = False
+        self.keep = False
         self._params: list[bytes] = []
         self._begun = 0
         self.error: Optional[ProtocolError] = None
@@ -105,10 +104,9 @@ class ServerMachine:
         """Take bytes, give events. Raises ``ProtocolError`` once the events before the fault have been given."""
         if self.error is not None:
             raise self.error
-        if self._phase == _IDLE and not self._rest and data[:10] == _BEGIN_ONE:
-            request = self._whole(data)
-            if request is not None:
-                return [request, BODY_END]
+        params = self.whole(data)
+        if params is not None:
+            return [Request(1, params, self.keep), BODY_END]
         events = self._events = []
         try:
             self._records(self._rest + data if self._rest else data)
@@ -118,18 +116,19 @@ class ServerMachine:
                 raise
         return events
 
-    def _whole(self, data: bytes) -> Optional[Request]:
-        """The request, if ``data`` is just one without a body, which most are: four records in one look.
-
-        None: it goes the long way, record by record, with the same result.
+    def whole(self, data: bytes) -> Optional[Params]:
+        """A request's parameters, if ``data`` is just one of id 1 without a body, which most are: four records in one
+        look. None: nothing was taken, ``receive`` has the same result record by record. Raises ``ProtocolError``.
         """
+        if data[:10] != _BEGIN_ONE or self._phase != _IDLE or self._rest or self.error is not None:
+            return None
         length = data[20] << 8 | data[21] if len(data) > 24 else 0
         end = 24 + length
         if not 0 < length <= self._limit or data[16:20] != _PARAMS_ONE or data[end + data[22] :] != _ENDS_ONE:
             return None
-        self.request_id, self._keep, self._phase = 1, bool(data[10] & records.KEEP_CONN), _RUNNING
+        self.request_id, self.keep, self._phase = 1, bool(data[10] & records.KEEP_CONN), _RUNNING
         try:
-            return Request(1, records.decode_pairs(data[24:end]), self._keep)
+            return records.decode_pairs(data[24:end])
         except ProtocolError as error:
             self.error = error
             raise
@@ -182,7 +181,7 @@ class ServerMachine:
             refusal = records.encode_end(request_id, 0, records.UNKNOWN_ROLE)
             self._events.append(Reply(refusal, close=not keep))
         else:
-            self.request_id, self._keep, self._phase = request_id, keep, _PARAMS
+            self.request_id, self.keep, self._phase = request_id, keep, _PARAMS
             self._params, self._begun = [], 0
 
     def _more_params(self, request_id: int, content: bytes) -> None:
@@ -203,7 +202,7 @@ class ServerMachine:
         block = self._params[0] if len(self._params) == 1 else b"".join(self._params)
         self._params = []
         self._phase = _STDIN
-        self._events.append(Request(request_id, records.decode_pairs(block), self._keep))
+        self._events.append(Request(request_id, records.decode_pairs(block), self.keep))
         return None
 
     def _stdin(self, request_id: int, content: bytes) -> None:
@@ -222,7 +221,7 @@ class ServerMachine:
         if request_id != self.request_id:
             return
         if self._phase == _PARAMS:
-            self._events.append(Reply(records.encode_end(request_id), close=not self._keep))
+            self._events.append(Reply(records.encode_end(request_id), close=not self.keep))
             self.finish()
         else:
             self._events.append(Abort())
@@ -234,7 +233,7 @@ class ServerMachine:
             "FCGI_MAX_REQS": str(self._capacity),
             "FCGI_MPXS_CONNS": "0",
         }
-        asked = records.decode_pairs(content).names
+        asked = [name for name, _ in pairs(records.decode_pairs(content))]
         answer = records.encode_pairs((name, known[name]) for name in dict.fromkeys(asked) if name in known)
         self._events.append(Reply(records.encode_record(records.GET_VALUES_RESULT, 0, answer)))
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Optional
 
 from emperor.errors import ProtocolError
-from emperor.protocol.params import Params, checked
+from emperor.protocol.params import MAX_PAIRS, Params, refuse
 
 __all__ = ["RECEIVE", "encode_request", "parse_request"]
 
@@ -37,7 +37,7 @@ def parse_request(data: bytes, limit: int = 65536) -> Optional[tuple[Params, int
         raise ProtocolError(f"uwsgi packet: modifier1 is {data[0]}, not 0: this is not a uwsgi request for WSGI")
     if len(data) < 4:
         return None
-    _, size, _ = _HEAD.unpack_from(data)
+    size = data[1] | data[2] << 8
     if size > limit:
         raise ProtocolError(f"uwsgi packet: {size} bytes of variables, the limit (buffer-size) is {limit}", 431)
     end = 4 + size
@@ -72,7 +72,9 @@ def _variables(data: bytes, end: int) -> Params:
     # slice.
     if position != end:
         raise ProtocolError("uwsgi packet: the length of a variable does not fit into the packet")
-    return checked(Params(fields, displaced))
+    if "" in fields or len(fields) + len(displaced) > MAX_PAIRS:
+        raise refuse(fields)
+    return fields, displaced
 
 
 def encode_request(params: Iterable[tuple[str, str]]) -> bytes:

@@ -1,4 +1,6 @@
-"""One accepted connection: bytes in, bytes out, with deadlines that cost nothing while the peer keeps up.
+"""One accepted connection: bytes in, bytes out, with deadlines that cost nothing while the other end keeps up.
+
+A peer is one that speaks a protocol.
 
 It promises: a call waits for the peer only after the kernel said that it must, and then no longer than its
 patience; a peer that left is ``Disconnected``, whichever error the kernel calls it. Deadlines stand in
@@ -53,7 +55,7 @@ class Connection:
         """Wait for the next piece; b"" at the end of the stream. Raises ``Disconnected``."""
         data = self.receive_now(_PIECE)
         while data is None:
-            self._wait(select.POLLIN)
+            self._until(select.POLLIN)
             data = self.receive_now(_PIECE)
         return data
 
@@ -90,7 +92,7 @@ class Connection:
             try:
                 sent = os.sendfile(self.fd, fd, offset, min(left, _FILE_PIECE))
             except BlockingIOError:
-                self._wait(select.POLLOUT)
+                self._until(select.POLLOUT)
                 continue
             except OSError:
                 raise Disconnected() from None
@@ -101,7 +103,7 @@ class Connection:
 
     def _send_slowly(self, rest: memoryview) -> None:
         while rest:
-            self._wait(select.POLLOUT)
+            self._until(select.POLLOUT)
             try:
                 rest = rest[os.write(self.fd, rest) :]
             except BlockingIOError:
@@ -109,7 +111,7 @@ class Connection:
             except OSError:
                 raise Disconnected() from None
 
-    def _wait(self, event: int) -> None:
+    def _until(self, event: int) -> None:
         poll = select.poll()
         poll.register(self.fd, event)
         if not poll.poll(self._patience * 1000):

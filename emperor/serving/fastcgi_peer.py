@@ -15,14 +15,14 @@ from typing import Any, Optional, Union
 from emperor.errors import ProtocolError
 from emperor.protocol import records
 from emperor.protocol.params import Params
-from emperor.protocol.responder import BODY_END, Abort, BodyEnd, Reply, Request, ServerEvent, ServerMachine, Stdin
+from emperor.protocol.responder import Abort, BodyEnd, Reply, Request, ServerEvent, ServerMachine, Stdin
 from emperor.serving.connection import Connection
 from emperor.serving.lingering import DRAIN_LIMIT, Lingering, part
-from emperor.serving.settings import Settings, Tally, report
+from emperor.serving.service import Service, request_line
+from emperor.serving.settings import report
 from emperor.wsgi.body import EMPTY, Body, Disconnected
-from emperor.wsgi.environ import content_length
 from emperor.wsgi.errors import ErrorStream
-from emperor.wsgi.gateway import Gateway, Outcome
+from emperor.wsgi.gateway import Outcome
 from emperor.wsgi.response import error_page
 
 __all__ = ["LINE", "FastcgiPeer"]
@@ -62,19 +62,15 @@ class _Stderr:
         return records.encode_record(records.STDERR, self._number) if self._opened else b""
 
 
-class FastcgiPeer:
+class FastcgiPeer(Connection):
     """``deadline`` (monotonic) is when a request that has begun must be whole; None: idle between requests."""
 
-    __slots__ = (
-        "_closing", "_events", "_fresh", "_gateway", "_id", "_machine", "_settings", "_stderr", "_tally",
-        "connection", "deadline",
-    )  # fmt: skip
+    __slots__ = ("_closing", "_events", "_fresh", "_id", "_machine", "_service", "_stderr", "deadline")
 
-    def __init__(self, connection: Connection, gateway: Gateway, settings: Settings, tally: Tally) -> None:
-        self.connection = connection
-        self._gateway = gateway
-        self._settings = settings
-        self._tally = tally
+    def __init__(self, fd: int, service: Service) -> None:
+        settings = service.settings
+        super().__init__(fd, settings.patience)
+        self._service = service
         self._machine = ServerMachine(settings.buffer_size, settings.threads)
         self._events: deque[ServerEvent] = deque()
         self._id = 1
@@ -86,33 +82,33 @@ class FastcgiPeer:
     def advance(self, thread: int, draining: bool) -> Watched:
         """Read what is there; serve a request that is whole. What is returned is to be watched; None: closed."""
         try:
-            data = self.connection.receive_now()
+            data = self.receive_now()
             if data:
-                self._events.extend(self._machine.receive(data))
-                return self._handle(thread, draining)
+                params = self._machine.whole(data)
+                if params is None:
+                    self._events.extend(self._machine.receive(data))
+                    return self._handle(thread, draining)
+                return self if self._answer(params, thread, draining) else self._leave()
             if data is None:
                 return self._rest()
         except Disconnected:
             pass
         except ProtocolError as error:
             return self._refuse(error)
-        self.connection.close()
+        self.close()
         return None
 
     def _handle(self, thread: int, draining: bool) -> Watched:
         events = self._events
         while events:
             event = events.popleft()
-            if type(event) is Request:
-                keep, watched = self._answer(event, thread, draining)
-                if not keep:
-                    return watched
-                self._fresh = False
-                self.deadline = None
+            if isinstance(event, Request):
+                if not self._answer(event.params, thread, draining):
+                    return self._leave()
             elif isinstance(event, Reply):
-                self.connection.send(event.data)
+                self.send(event.data)
                 if event.close:
-                    return part(self.connection, None)
+                    return part(self, None)
         return self._rest()
 
     def _rest(self) -> Watched:
@@ -121,47 +117,51 @@ class FastcgiPeer:
         if machine.error is not None:
             raise machine.error
         if machine.ignored > DRAIN_LIMIT:
-            return part(self.connection, None)
+            return part(self, None)
         if self.deadline is None and (self._fresh or machine.partial):
-            self.deadline = time.monotonic() + self._settings.header_seconds
+            self.deadline = time.monotonic() + self._service.settings.header_seconds
         return self
 
-    def _answer(self, request: Request, thread: int, draining: bool) -> tuple[bool, Optional[Lingering]]:
-        """Serve it. True: the connection is kept, else what is left of it is to be watched."""
-        number = request.request_id
-        if number != self._id:
-            self._id, self._closing = number, records.encode_close(number)
-        # The last request's is closed; one that is refused has none.
-        self._stderr = None
-        outcome = self._serve(request.params, thread)
-        in_body = self._machine.in_body
+    def _leave(self) -> Optional[Lingering]:
+        return part(self, None if self._machine.in_body else 0)
+
+    def _answer(self, params: Params, thread: int, draining: bool) -> bool:
+        """Serve the request that the machine is at. Is the connection to be kept?"""
+        machine = self._machine
+        if machine.request_id != self._id:
+            self._id, self._closing = machine.request_id, records.encode_close(machine.request_id)
+        outcome = self._serve(params, thread)
         if outcome.cut:
             self._cut(outcome)
-        else:
-            if self._events:
-                self._forget_events()
-            self._machine.finish()
-            if request.keep and not draining:
-                return True, None
-        return False, part(self.connection, None if in_body else 0)
+            return False
+        if self._events:
+            self._forget_events()
+        if draining or not machine.keep:
+            return False
+        machine.finish()
+        self._fresh = False
+        self.deadline = None
+        return True
 
     def _serve(self, params: Params, thread: int) -> Outcome:
+        service = self._service
+        gateway, tally = service.gateway, service.tally
+        # The last request's is closed; one that is refused has none.
+        self._stderr = None
         try:
-            gateway = self._gateway
-            environ = gateway.environ_of(params.fields, params.displaced)
-            if len(self._events) != 1 or self._events[0] is not BODY_END or environ.get("CONTENT_LENGTH"):
+            environ = gateway.environ_of(*params)
+            if self._events or self._machine.in_body or environ.get("CONTENT_LENGTH"):
                 environ["wsgi.input"] = self._body(environ)
         except ProtocolError as error:
             report(f"{error} -- answered with {error.status}")
-            self._tally.begin(thread, "")
+            tally.begin(thread)
             self._send(b"".join(error_page(LINE, error.status)), True)
-            self._tally.end(thread, False)
+            tally.end(thread, False)
             return Outcome(False, False, True)
-        if self._settings.stderr:
-            self._stderr = _Stderr(self.connection, self._id)
+        if service.settings.stderr:
+            self._stderr = _Stderr(self, self._id)
             environ["wsgi.errors"] = ErrorStream(gateway.errors, self._stderr.write)
-        tally = self._tally
-        tally.begin(thread, f"{environ['REQUEST_METHOD']} {environ.get('REQUEST_URI') or environ['PATH_INFO']}")
+        tally.begin(thread, request_line(environ))
         outcome = _LOST
         try:
             outcome = gateway.respond(environ, self._send)
@@ -170,13 +170,10 @@ class FastcgiPeer:
         return outcome
 
     def _body(self, environ: dict[str, Any]) -> Body:
-        length = content_length(environ)
-        limit = self._settings.limit_post
-        if length and limit and length > limit:
-            raise ProtocolError(f"request: a body of {length} bytes, the limit (limit-post) is {limit}", 413)
-        if not length and self._events and isinstance(self._events[0], BodyEnd):
+        length = self._service.length(environ)
+        if not (length or self._machine.in_body or (self._events and isinstance(self._events[0], Stdin))):
             return EMPTY
-        return Body(self._more, length, limit)
+        return Body(self._more, length, self._service.settings.limit_post)
 
     def _more(self) -> bytes:
         """The next piece of the body; it ends with the STDIN stream (FastCGI 1.0 section 6.2)."""
@@ -190,11 +187,13 @@ class FastcgiPeer:
                 if isinstance(event, Abort):
                     raise Disconnected("the web server aborted the request")
                 if isinstance(event, Reply):
-                    self.connection.send(event.data)
+                    self.send(event.data)
+            if not self._machine.in_body:
+                return b""
             self._read_on()
 
     def _read_on(self) -> None:
-        data = self.connection.receive()
+        data = self.receive()
         if not data:
             raise Disconnected("request body: the connection ends before it")
         try:
@@ -206,7 +205,7 @@ class FastcgiPeer:
         """What came of the body unread is thrown away; what was to be answered beside it is answered."""
         for event in self._events:
             if isinstance(event, Reply):
-                self.connection.send(event.data)
+                self.send(event.data)
         self._events.clear()
 
     def _send(self, data: bytes, last: bool) -> None:
@@ -219,7 +218,7 @@ class FastcgiPeer:
         if last:
             out += self._ending()
         if out:
-            self.connection.send(out)
+            self.send(out)
 
     def _send_parts(self, data: bytes, last: bool) -> None:
         parts: list[Union[bytes, memoryview]] = []
@@ -227,12 +226,12 @@ class FastcgiPeer:
             piece = memoryview(data)[start : start + records.MAX_CONTENT]
             parts += (records.HEADER.pack(records.VERSION, records.STDOUT, self._id, len(piece), 0), piece)
             if len(parts) == _IOV_MAX:
-                self.connection.send_parts(parts)
+                self.send_parts(parts)
                 parts = []
         if last:
             parts.append(self._ending())
         if parts:
-            self.connection.send_parts(parts)
+            self.send_parts(parts)
 
     def _ending(self) -> bytes:
         return self._stderr.end() + self._closing if self._stderr is not None else self._closing
@@ -243,7 +242,7 @@ class FastcgiPeer:
         """
         ending = records.encode_end(self._id, 1) if outcome.counted else records.INVALID
         with contextlib.suppress(Disconnected):
-            self.connection.send(ending)
+            self.send(ending)
 
     def _refuse(self, error: ProtocolError) -> Optional[Lingering]:
         """A request whose parameters have begun can be answered; anything else can only be hung up on."""
@@ -253,4 +252,4 @@ class FastcgiPeer:
             self._id = number
             with contextlib.suppress(Disconnected):
                 self._send(b"".join(error_page(LINE, error.status)), True)
-        return part(self.connection, None)
+        return part(self, None)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Optional, Protocol
 
 from emperor.errors import ProtocolError
 from emperor.protocol import records
+from emperor.protocol.params import Params
 from emperor.serving.lingering import DRAIN_LIMIT
 from emperor.serving.settings import Settings, report
 from emperor.wsgi.body import Body, Disconnected
@@ -63,7 +64,7 @@ class _Exchange(NamedTuple):
         environ: dict[str, Any] = {}
         refusal: Optional[ProtocolError] = None
         try:
-            environ = self.gateway.environ(*self._params())
+            environ = self.gateway.environ_of(*self._params())
             environ["wsgi.input"] = self._body(environ)
         except ProtocolError as error:
             refusal = error
@@ -109,11 +110,10 @@ class _Exchange(NamedTuple):
             raise EOFError from None
         raise EOFError
 
-    def _params(self) -> tuple[list[str], list[str]]:
+    def _params(self) -> Params:
         if self.request.size > self.settings.buffer_size:
             raise ProtocolError("fastcgi: more bytes of parameters than buffer-size allows", 431)
-        params = records.decode_pairs(b"".join(self.request.pieces))
-        return params.names, params.values
+        return records.decode_pairs(b"".join(self.request.pieces))
 
     def _body(self, environ: dict[str, Any]) -> Body:
         length, limit = content_length(environ), self.settings.limit_post

@@ -20,10 +20,10 @@ from emperor.protocol.http import ServerMachine, require
 from emperor.protocol.variables import Request, variables
 from emperor.serving.connection import Connection
 from emperor.serving.lingering import Lingering, part
-from emperor.serving.settings import Settings, Tally, report
+from emperor.serving.service import Service
+from emperor.serving.settings import report
 from emperor.wsgi.body import EMPTY, Body, Disconnected
-from emperor.wsgi.environ import content_length
-from emperor.wsgi.gateway import Gateway, Outcome
+from emperor.wsgi.gateway import Outcome
 from emperor.wsgi.response import error_page
 
 __all__ = ["LINE", "HttpPeer", "require"]
@@ -35,22 +35,19 @@ _LOST = Outcome(True, True, False)
 Watched = Union["HttpPeer", Lingering, None]
 
 
-class HttpPeer:
+class HttpPeer(Connection):
     """``deadline`` (monotonic): when the head must be whole or, ``idle`` between requests, when one must begin; None
     only before the first wait.
     """
 
     __slots__ = (
-        "_addresses", "_closing", "_gateway", "_machine", "_settings", "_started", "_tally", "connection", "deadline",
-        "idle",
+        "_addresses", "_closing", "_machine", "_service", "_started", "deadline", "idle",
     )  # fmt: skip
 
-    def __init__(self, connection: Connection, gateway: Gateway, settings: Settings, tally: Tally) -> None:
-        self.connection = connection
-        self._gateway = gateway
-        self._settings = settings
-        self._tally = tally
-        self._machine = ServerMachine(settings.buffer_size)
+    def __init__(self, fd: int, service: Service) -> None:
+        super().__init__(fd, service.settings.patience)
+        self._service = service
+        self._machine = ServerMachine(service.settings.buffer_size)
         self._addresses: Optional[list[tuple[str, str]]] = None
         self._closing = self._started = False
         self.idle = False
@@ -59,7 +56,7 @@ class HttpPeer:
     def advance(self, thread: int, draining: bool) -> Watched:
         """Read what is there; serve every request that is whole. What is returned is to be watched; None: closed."""
         try:
-            data = self.connection.receive_now()
+            data = self.receive_now()
             if data is None:
                 return self._wait(False)
             if data:
@@ -68,7 +65,7 @@ class HttpPeer:
             pass
         except ProtocolError as error:
             return self._refuse(error, thread)
-        self.connection.close()
+        self.close()
         return None
 
     def _handle(self, data: bytes, thread: int, draining: bool) -> Watched:
@@ -85,7 +82,7 @@ class HttpPeer:
         """For the rest of a head, or for another one. Each has its time, which no further byte prolongs."""
         partial = self._machine.partial
         if served or self.deadline is None or (self.idle and partial):
-            self.deadline = time.monotonic() + self._settings.header_seconds
+            self.deadline = time.monotonic() + self._service.settings.header_seconds
         self.idle = (served or self.idle) and not partial
         return self
 
@@ -93,16 +90,16 @@ class HttpPeer:
         """Serve it. True: the connection is kept, else what is left of it is to be watched."""
         self._closing, self._started = draining, False
         outcome = _LOST
-        self._tally.begin(thread, f"{request.method} {request.target}")
+        self._service.tally.begin(thread, f"{request.method} {request.target}")
         try:
             outcome = self._serve(request)
         finally:
-            self._tally.end(thread, outcome.failed)
+            self._service.tally.end(thread, outcome.failed)
         machine = self._machine
         whole, cut = machine.whole, outcome.cut or machine.cut
         if machine.next() and not (cut or self._closing):
             return True, None
-        return False, part(self.connection, 0 if whole and not machine.partial else None)
+        return False, part(self, 0 if whole and not machine.partial else None)
 
     def _serve(self, request: Request) -> Outcome:
         try:
@@ -112,27 +109,24 @@ class HttpPeer:
             report(f"{error} -- answered with {error.status}")
             self._send_page(error.status)
             return Outcome(False, False, True)
-        return self._gateway.respond(environ, self._send)
+        return self._service.gateway.respond(environ, self._send)
 
     # --- the request ---
 
     def _environ(self, request: Request) -> dict[str, Any]:
         names, values = variables(request)
         if self._addresses is None:
-            self._addresses = list(_addresses(self.connection.fd))
+            self._addresses = list(_addresses(self.fd))
         for name, value in self._addresses:
             names.append(name)
             values.append(value)
-        return self._gateway.environ(names, values)
+        return self._service.gateway.environ(names, values)
 
     def _body(self, environ: dict[str, Any]) -> Body:
-        length = content_length(environ)
-        limit = self._settings.limit_post
-        if length and limit and length > limit:
-            raise ProtocolError(f"request: a body of {length} bytes, the limit (limit-post) is {limit}", 413)
+        length = self._service.length(environ)
         if not length and "HTTP_TRANSFER_ENCODING" not in environ:
             return EMPTY
-        return Body(self._more, length, limit)
+        return Body(self._more, length, self._service.settings.limit_post)
 
     def _more(self) -> bytes:
         machine = self._machine
@@ -143,8 +137,8 @@ class HttpPeer:
                     return piece
                 interim = machine.go_on()
                 if interim:
-                    self.connection.send(interim)
-                data = self.connection.receive()
+                    self.send(interim)
+                data = self.receive()
                 if not data:
                     raise Disconnected("request body: the connection ends before it")
                 machine.feed(data)
@@ -172,7 +166,7 @@ class HttpPeer:
         if last:
             out += machine.finish()
         if out:
-            self.connection.send(out)
+            self.send(out)
 
     def _send_page(self, status: int) -> None:
         self._closing = True
@@ -183,10 +177,10 @@ class HttpPeer:
         """What could not become a request."""
         report(f"{error} -- answered with {error.status}")
         self._started = False
-        self._tally.begin(thread, "")
-        self._tally.end(thread, False)
+        self._service.tally.begin(thread)
+        self._service.tally.end(thread, False)
         self._send_page(error.status)
-        return part(self.connection, None)
+        return part(self, None)
 
 
 def _addresses(fd: int) -> Iterator[tuple[str, str]]:

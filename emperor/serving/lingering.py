@@ -33,26 +33,28 @@ def part(connection: Connection, unread: Optional[int]) -> Optional[Lingering]:
     return Lingering(connection, DRAIN_LIMIT if unread is None else min(unread, DRAIN_LIMIT)).advance(0, False)
 
 
-class Lingering:
-    """Behaves as a peer that never makes a request."""
+class Lingering(Connection):
+    """Takes a connection over, and behaves as a peer that never makes a request."""
 
-    __slots__ = ("_left", "connection", "deadline")
+    __slots__ = ("_left", "deadline")
 
     def __init__(self, connection: Connection, left: int) -> None:
+        super().__init__(connection.fd, 0.0)
+        self.watched = connection.watched
+        connection.fd = -1
         self._left = left
-        self.connection = connection
         self.deadline: Optional[float] = time.monotonic() + _SECONDS
 
     def advance(self, thread: int, draining: bool) -> Optional[Lingering]:
         """Throw away what is there. Itself: to be watched again; None: closed."""
         while True:
             try:
-                data = self.connection.receive_now()
+                data = self.receive_now()
             except Disconnected:
                 data = b""
             if data is None:
                 return self
             self._left -= len(data)
             if not data or self._left <= 0:
-                self.connection.close()
+                self.close()
                 return None

@@ -14,10 +14,9 @@ from emperor.errors import ProtocolError
 from emperor.protocol.uwsgi import parse_request
 from emperor.serving.connection import Connection
 from emperor.serving.lingering import Lingering, part
-from emperor.serving.settings import Settings, Tally, report
+from emperor.serving.service import Service, request_line
+from emperor.serving.settings import report
 from emperor.wsgi.body import Body, Disconnected
-from emperor.wsgi.environ import content_length
-from emperor.wsgi.gateway import Gateway
 from emperor.wsgi.response import error_page
 
 __all__ = ["LINE", "UwsgiPeer"]
@@ -25,70 +24,71 @@ __all__ = ["LINE", "UwsgiPeer"]
 LINE = "HTTP/1.1 "
 
 
-class UwsgiPeer:
+class UwsgiPeer(Connection):
     """``deadline`` (monotonic) is when its packet must be whole; uwsgi has no idle connections."""
 
-    __slots__ = ("_ahead", "_gateway", "_settings", "_tally", "connection", "deadline")
+    __slots__ = ("_ahead", "_service", "deadline")
 
-    def __init__(self, connection: Connection, gateway: Gateway, settings: Settings, tally: Tally) -> None:
-        self.connection = connection
-        self._gateway = gateway
-        self._settings = settings
-        self._tally = tally
+    def __init__(self, fd: int, service: Service) -> None:
+        # What Connection's would do: a call more at each request is dear.
+        self.fd = fd
+        self.watched = False
+        self._patience = service.settings.patience
+        self._service = service
         self._ahead = b""
         self.deadline: Optional[float] = None
 
     def advance(self, thread: int, draining: bool) -> Union[UwsgiPeer, Lingering, None]:
         """Read what is there; serve a request that is whole. What is returned is to be watched; None: closed."""
-        connection = self.connection
         try:
-            data = connection.receive_now()
+            data = self.receive_now()
         except Disconnected:
             data = b""
         if not data:
             return self._wait_or_close(data)
         if self._ahead:
             data = self._ahead + data
+        service = self._service
         body: Optional[Body] = None
         try:
-            parsed = parse_request(data, self._settings.buffer_size)
+            parsed = parse_request(data, service.settings.buffer_size)
             if parsed is None:
                 return self._wait(data)
-            params, size = parsed
-            environ = self._gateway.environ_of(params.fields, params.displaced)
+            (fields, displaced), size = parsed
+            environ = service.gateway.environ_of(fields, displaced)
             if environ.get("CONTENT_LENGTH") or "HTTP_TRANSFER_ENCODING" in environ:
                 self._ahead = data[size:]
                 body = self._body(environ)
         except ProtocolError as error:
             return self._refuse(error, thread)
-        tally = self._tally
-        tally.begin(thread, f"{environ['REQUEST_METHOD']} {environ.get('REQUEST_URI') or environ['PATH_INFO']}")
+        tally = service.tally
+        tally.begin(thread, request_line(environ))
         failed = True
         try:
-            failed = self._gateway.respond(environ, connection.send, connection.send_file).failed
+            failed = service.gateway.respond(environ, self.send, self.send_file).failed
         finally:
             tally.end(thread, failed)
         if body is None:
-            connection.close()
+            self.close()
             return None
         unread = body.remaining
-        return part(connection, max(0, unread - len(self._ahead)) if unread else unread)
+        return part(self, max(0, unread - len(self._ahead)) if unread else unread)
 
     def _wait(self, data: bytes) -> UwsgiPeer:
         self._ahead = data
         # Only a connection that is to be waited for needs the time.
         if self.deadline is None:
-            self.deadline = time.monotonic() + self._settings.header_seconds
+            self.deadline = time.monotonic() + self._service.settings.header_seconds
         return self
 
     def _wait_or_close(self, data: Optional[bytes]) -> Optional[UwsgiPeer]:
         if data is None:
             return self._wait(self._ahead)
-        self.connection.close()
+        self.close()
         return None
 
     def _body(self, environ: dict[str, Any]) -> Optional[Body]:
-        length = content_length(environ)
+        length = self._service.length(environ)
         if length is None:
             # No web server's uwsgi speaks of a body without a length, but for a chunked one: it ends with the
             # stream.
@@ -96,10 +96,7 @@ class UwsgiPeer:
                 return None
         elif length == 0:
             return None
-        limit = self._settings.limit_post
-        if length is not None and limit and length > limit:
-            raise ProtocolError(f"request: a body of {length} bytes, the limit (limit-post) is {limit}", 413)
-        body = environ["wsgi.input"] = Body(self._more, length, limit)
+        body = environ["wsgi.input"] = Body(self._more, length, self._service.settings.limit_post)
         return body
 
     def _more(self) -> bytes:
@@ -107,15 +104,15 @@ class UwsgiPeer:
         if data:
             self._ahead = b""
             return data
-        return self.connection.receive()
+        return self.receive()
 
     def _refuse(self, error: ProtocolError, thread: int) -> Optional[Lingering]:
         report(f"{error} -- answered with {error.status}")
-        self._tally.begin(thread, "")
-        self._tally.end(thread, False)
+        self._service.tally.begin(thread)
+        self._service.tally.end(thread, False)
         try:
-            self.connection.send(b"".join(error_page(LINE, error.status)))
+            self.send(b"".join(error_page(LINE, error.status)))
         except Disconnected:
-            self.connection.close()
+            self.close()
             return None
-        return part(self.connection, None)
+        return part(self, None)

@@ -60,8 +60,10 @@ def from_fields(
     params: dict[str, str], template: Mapping[str, Any], displaced: Sequence[tuple[str, str]] = ()
 ) -> dict[str, Any]:
     """The same of a name's last values, and of the earlier ones that they displaced."""
-    if displaced and any(name.startswith("HTTP_") or name in _ONE_MEANING for name, _ in displaced):
-        params = merge(chain(displaced, params.items()))
+    for name, _ in displaced:
+        if name in _ONE_MEANING or name.startswith("HTTP_"):
+            params = merge(chain(displaced, params.items()))
+            break
     # One pass over everything at the speed of C; only what fails it is looked at piece by piece.
     text = "".join(params.values())
     if "\n" in text or "\0" in text or "\r" in text:

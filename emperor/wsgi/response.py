@@ -158,7 +158,9 @@ def encode_head(line: str, status: str, headers: Sequence[tuple[str, str]]) -> t
     for name, value in headers:
         if type(value) is not str or not value.isprintable():
             _check_value(value)
-        if name not in _USUAL_NAMES:
+        if name == "Content-Length":
+            length = _checked_length(value, length)
+        elif name not in _USUAL_NAMES:
             field = _checked_name(name)
             if field in _NOT_THE_APPS:
                 continue
@@ -178,8 +180,6 @@ def error_page(line: str, status: int) -> tuple[bytes, bytes]:
 
 def _checked_name(name: Any) -> str:
     """The name in lower case, if it is one (RFC 9110 section 5.1)."""
-    if name == "Content-Length":
-        return "content-length"
     if not isinstance(name, str):
         raise TypeError("start_response: names and values of headers are str")
     if not _NAME.fullmatch(name):

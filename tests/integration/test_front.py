@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from emperor.protocol import uwsgi
+from emperor.protocol.params import pairs
 from tests.requirements import needs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -143,7 +144,7 @@ class Vassal:
             while (parsed := uwsgi.parse_request(data)) is None:
                 data += connection.recv(65536)
             params, end = parsed
-            self._answer(connection, dict(params.pairs()), data[end:])
+            self._answer(connection, dict(pairs(params)), data[end:])
 
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)

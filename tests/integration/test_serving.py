@@ -348,6 +348,22 @@ def test_a_second_request_on_a_busy_connection_is_refused_and_the_first_complete
 # --- threads and the way out ---
 
 
+def test_the_thread_that_hears_signals_serves_nobody(tmp_path: Path) -> None:
+    # Python runs handlers in the main thread only; while that one waits for the lead it may miss a TERM.
+    served: set[str] = set()
+
+    def app(environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
+        served.add(threading.current_thread().name)
+        return echo(environ, start_response)
+
+    with serving(tmp_path, "fastcgi", app, Settings(threads=3)) as running:
+        for _ in range(30):
+            assert running.ask().status == 200
+        names = {thread.name for thread in threading.enumerate()}
+    assert {"wsgi-0", "wsgi-1", "wsgi-2"} <= names
+    assert served <= {"wsgi-0", "wsgi-1", "wsgi-2"}
+
+
 def test_as_many_requests_run_at_once_as_there_are_threads(tmp_path: Path) -> None:
     app = Held()
     with serving(tmp_path, "uwsgi", app, Settings(threads=3)) as running:

@@ -13,6 +13,7 @@ import pytest
 
 from emperor.errors import EmperorError
 from emperor.protocol import fastcgi, records
+from emperor.protocol.params import pairs
 from emperor.serving.flup_engine import Server
 from emperor.serving.settings import Settings
 from tests.integration.serving_world import PARAMS, PATIENCE, Tally, encode, listening, read_answer, serving
@@ -131,8 +132,8 @@ def test_both_engines_answer_get_values_with_the_truth(tmp_path: Path, engine: s
         peer.shutdown(socket.SHUT_WR)
         answer = b"".join(iter(lambda: peer.recv(1000), b""))
     assert answer[1] == records.GET_VALUES_RESULT
-    pairs = records.decode_pairs(answer[8 : 8 + int.from_bytes(answer[4:6], "big")]).pairs()
-    assert dict(pairs) == {"FCGI_MAX_CONNS": "3", "FCGI_MAX_REQS": "3", "FCGI_MPXS_CONNS": "0"}
+    found = pairs(records.decode_pairs(answer[8 : 8 + int.from_bytes(answer[4:6], "big")]))
+    assert dict(found) == {"FCGI_MAX_CONNS": "3", "FCGI_MAX_REQS": "3", "FCGI_MPXS_CONNS": "0"}
 
 
 REFUSED: list[tuple[list[tuple[str, str]], int]] = [

@@ -9,6 +9,7 @@ from typing import Any, Callable, NamedTuple, Optional, Union
 from emperor.errors import ProtocolError
 from emperor.protocol.cgi import parse_head
 from emperor.protocol.fastcgi import ClientResponse, Stderr, Stdout
+from emperor.protocol.params import pairs
 from emperor.protocol.responder import BodyEnd, Request, ServerMachine, Stdin
 from emperor.protocol.uwsgi import parse_request
 
@@ -98,7 +99,7 @@ def joined(events: Iterable[Any]) -> list[Any]:
     out: list[Any] = []
     for event in events:
         if isinstance(event, Request):
-            event = Asked(by_name(event.params.pairs()), event.keep, event.request_id)
+            event = Asked(by_name(pairs(event.params)), event.keep, event.request_id)
         if isinstance(event, (Stdin, Stdout, Stderr)) and out and type(out[-1]) is type(event):
             event = type(event)(out.pop().data + event.data)
         out.append(event)
@@ -165,7 +166,7 @@ class Packet(NamedTuple):
 def uwsgi(parts: Iterable[bytes], limit: int = LIMIT) -> Result:
     def parse(data: bytes) -> Optional[Packet]:
         parsed = parse_request(data, limit)
-        return None if parsed is None else Packet(by_name(parsed[0].pairs()), parsed[1])
+        return None if parsed is None else Packet(by_name(pairs(parsed[0])), parsed[1])
 
     return _by_prefix(parse, parts)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from emperor.protocol import records
+from emperor.protocol.params import pairs
 from emperor.protocol.responder import BodyEnd, Reply, Request, ServerMachine
 from tests.unit.codec_world import by_name
 
@@ -32,5 +33,5 @@ def test_capacity_is_answered_truthfully() -> None:
     asked = b"\x0e\0FCGI_MAX_CONNS\x0d\0FCGI_MAX_REQS\x0d\0FCGI_MAX_REQS"
     (reply,) = ServerMachine(capacity=8).receive(b"\x01\x09\0\0\0\x2e\0\0" + asked)
     assert isinstance(reply, Reply)
-    answer = records.decode_pairs(reply.data[8:]).pairs()
+    answer = pairs(records.decode_pairs(reply.data[8:]))
     assert by_name(answer) == (("FCGI_MAX_CONNS", "8"), ("FCGI_MAX_REQS", "8"))
