@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from typing import Union
+from typing import Any, Optional, Union
 
 from emperor.errors import ProtocolError
 from emperor.protocol.params import MAX_PAIRS, Params, refuse
@@ -79,36 +79,35 @@ def _encode_length(length: int) -> bytes:
     return bytes((length,)) if length < 128 else (length | 0x80000000).to_bytes(4, "big")
 
 
-def decode_pairs(block: bytes) -> Params:
-    """The pairs of a whole stream: one may lie across records. Raises ``ProtocolError`` for a length that
-    does not fit.
+def decode_pairs(block: bytes, into: Optional[dict[str, Any]] = None) -> Params:
+    """The pairs of a whole stream: one may lie across records. ``into``: see ``Params``. Raises ``ProtocolError`` for a
+    length that does not fit.
     """
     text = block.decode("latin-1")
-    fields: dict[str, str] = {}
-    displaced: list[tuple[str, str]] = []
+    fields: dict[str, Any] = {} if into is None else into
+    before = len(fields)
+    displaced: list[tuple[str, Any]] = []
     position, end = 0, len(block)
     try:
         while position < end:
+            first, second = block[position], block[position + 1]
             start = position + 2
-            middle = start + block[position]
-            stop = middle + block[position + 1]
-            if block[position] > 127 or block[position + 1] > 127:
+            if first > 127 or second > 127:
                 first, start = _decode_length(block, position)
                 second, start = _decode_length(block, start)
-                middle = start + first
-                stop = middle + second
+            middle = start + first
+            position = middle + second
             name = text[start:middle]
             if name in fields:
                 displaced.append((name, fields[name]))
-            fields[name] = text[middle:stop]
-            position = stop
+            fields[name] = text[middle:position]
     except IndexError:
         position = -1
     # Lengths only move forwards: one that lies ends beyond the block, and nothing of it was more than a short
     # slice.
     if position != end:
         raise ProtocolError("fastcgi: the length of a parameter does not fit into the stream")
-    if "" in fields or len(fields) + len(displaced) > MAX_PAIRS:
+    if "" in fields or len(fields) - before + len(displaced) > MAX_PAIRS:
         raise refuse(fields)
     return fields, displaced
 

@@ -7,7 +7,7 @@ connection. Source: FastCGI specification 1.0; the sections stand beside the cod
 
 from __future__ import annotations
 
-from typing import Callable, NamedTuple, Optional, Union
+from typing import Any, Callable, NamedTuple, Optional, Union
 
 from emperor.errors import ProtocolError
 from emperor.protocol import records
@@ -116,9 +116,10 @@ class ServerMachine:
                 raise
         return events
 
-    def whole(self, data: bytes) -> Optional[Params]:
+    def whole(self, data: bytes, into: Optional[dict[str, Any]] = None) -> Optional[Params]:
         """A request's parameters, if ``data`` is just one of id 1 without a body, which most are: four records in one
-        look. None: nothing was taken, ``receive`` has the same result record by record. Raises ``ProtocolError``.
+        look. None: nothing was taken, ``receive`` has the same result record by record. ``into``: see ``Params``.
+        Raises ``ProtocolError``.
         """
         if data[:10] != _BEGIN_ONE or self._phase != _IDLE or self._rest or self.error is not None:
             return None
@@ -128,7 +129,7 @@ class ServerMachine:
             return None
         self.request_id, self.keep, self._phase = 1, bool(data[10] & records.KEEP_CONN), _RUNNING
         try:
-            return records.decode_pairs(data[24:end])
+            return records.decode_pairs(data[24:end], into)
         except ProtocolError as error:
             self.error = error
             raise

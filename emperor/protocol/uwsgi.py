@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from typing import Optional
+from typing import Any, Optional
 
 from emperor.errors import ProtocolError
 from emperor.protocol.params import MAX_PAIRS, Params, refuse
@@ -26,12 +26,14 @@ _HEAD = struct.Struct("<BHB")
 _SIZE = struct.Struct("<H")
 
 
-def parse_request(data: bytes, limit: int = 65536) -> Optional[tuple[Params, int]]:
+def parse_request(
+    data: bytes, limit: int = 65536, into: Optional[dict[str, Any]] = None
+) -> Optional[tuple[Params, int]]:
     """Read the packet at the front of ``data``: its variables and its size in bytes. None: more bytes are
     needed.
 
-    ``limit``: the largest block of variables, in bytes. Raises ``ProtocolError``: 431 for a larger one, else
-    400.
+    ``limit``: the largest block of variables, in bytes. ``into``: see ``Params``. Raises
+    ``ProtocolError``: 431 for a larger one, else 400.
     """
     if data and data[0] != 0:
         raise ProtocolError(f"uwsgi packet: modifier1 is {data[0]}, not 0: this is not a uwsgi request for WSGI")
@@ -43,14 +45,14 @@ def parse_request(data: bytes, limit: int = 65536) -> Optional[tuple[Params, int
     end = 4 + size
     if len(data) < end:
         return None
-    return _variables(data, end), end
+    return _variables(data, end, {} if into is None else into), end
 
 
-def _variables(data: bytes, end: int) -> Params:
+def _variables(data: bytes, end: int, fields: dict[str, Any]) -> Params:
     # Decoded once and sliced, the head included, so that a position means the same in bytes and in text.
     text = data[:end].decode("latin-1")
-    fields: dict[str, str] = {}
-    displaced: list[tuple[str, str]] = []
+    before = len(fields)
+    displaced: list[tuple[str, Any]] = []
     position = 4
     try:
         # Nearly every length is below 256, and a test is cheaper than the arithmetic that it saves.
@@ -72,7 +74,7 @@ def _variables(data: bytes, end: int) -> Params:
     # slice.
     if position != end:
         raise ProtocolError("uwsgi packet: the length of a variable does not fit into the packet")
-    if "" in fields or len(fields) + len(displaced) > MAX_PAIRS:
+    if "" in fields or len(fields) - before + len(displaced) > MAX_PAIRS:
         raise refuse(fields)
     return fields, displaced
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from typing import Any, Optional, Union
+from collections.abc import Mapping, Sequence
+from typing import Any, Callable, Optional, Union
 
 from emperor.errors import ProtocolError
 from emperor.protocol import records
@@ -18,9 +19,10 @@ from emperor.protocol.params import Params
 from emperor.protocol.responder import Abort, BodyEnd, Reply, Request, ServerEvent, ServerMachine, Stdin
 from emperor.serving.connection import Connection
 from emperor.serving.lingering import DRAIN_LIMIT, Lingering, part
-from emperor.serving.service import Service, request_line
+from emperor.serving.service import Service
 from emperor.serving.settings import report
 from emperor.wsgi.body import EMPTY, Body, Disconnected
+from emperor.wsgi.environ import adopt, settle
 from emperor.wsgi.errors import ErrorStream
 from emperor.wsgi.gateway import Outcome
 from emperor.wsgi.response import error_page
@@ -30,6 +32,7 @@ __all__ = ["LINE", "FastcgiPeer"]
 LINE = "Status: "
 
 Watched = Union["FastcgiPeer", Lingering, None]
+EnvironOf = Callable[[dict[str, Any], Sequence[tuple[str, Any]], Mapping[str, Any]], dict[str, Any]]
 
 _CLOSE_ONE = records.encode_close(1)
 _LOST = Outcome(True, True, False)
@@ -84,11 +87,12 @@ class FastcgiPeer(Connection):
         try:
             data = self.receive_now()
             if data:
-                params = self._machine.whole(data)
+                own = self._service.gateway.own
+                params = self._machine.whole(data, own.copy())
                 if params is None:
                     self._events.extend(self._machine.receive(data))
                     return self._handle(thread, draining)
-                return self if self._answer(params, thread, draining) else self._leave()
+                return self if self._answer(settle, params, thread, draining) else self._leave()
             if data is None:
                 return self._rest()
         except Disconnected:
@@ -103,7 +107,7 @@ class FastcgiPeer(Connection):
         while events:
             event = events.popleft()
             if isinstance(event, Request):
-                if not self._answer(event.params, thread, draining):
+                if not self._answer(adopt, event.params, thread, draining):
                     return self._leave()
             elif isinstance(event, Reply):
                 self.send(event.data)
@@ -125,12 +129,12 @@ class FastcgiPeer(Connection):
     def _leave(self) -> Optional[Lingering]:
         return part(self, None if self._machine.in_body else 0)
 
-    def _answer(self, params: Params, thread: int, draining: bool) -> bool:
+    def _answer(self, environ_of: EnvironOf, params: Params, thread: int, draining: bool) -> bool:
         """Serve the request that the machine is at. Is the connection to be kept?"""
         machine = self._machine
         if machine.request_id != self._id:
             self._id, self._closing = machine.request_id, records.encode_close(machine.request_id)
-        outcome = self._serve(params, thread)
+        outcome = self._serve(environ_of, params, thread)
         if outcome.cut:
             self._cut(outcome)
             return False
@@ -143,13 +147,13 @@ class FastcgiPeer(Connection):
         self.deadline = None
         return True
 
-    def _serve(self, params: Params, thread: int) -> Outcome:
+    def _serve(self, environ_of: EnvironOf, params: Params, thread: int) -> Outcome:
         service = self._service
         gateway, tally = service.gateway, service.tally
         # The last request's is closed; one that is refused has none.
         self._stderr = None
         try:
-            environ = gateway.environ_of(*params)
+            environ = environ_of(params[0], params[1], gateway.own)
             if self._events or self._machine.in_body or environ.get("CONTENT_LENGTH"):
                 environ["wsgi.input"] = self._body(environ)
         except ProtocolError as error:
@@ -161,7 +165,7 @@ class FastcgiPeer(Connection):
         if service.settings.stderr:
             self._stderr = _Stderr(self, self._id)
             environ["wsgi.errors"] = ErrorStream(gateway.errors, self._stderr.write)
-        tally.begin(thread, request_line(environ))
+        tally.begin(thread, f"{environ['REQUEST_METHOD']} {environ.get('REQUEST_URI') or environ['PATH_INFO']}")
         outcome = _LOST
         try:
             outcome = gateway.respond(environ, self._send)

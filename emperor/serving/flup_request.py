@@ -19,7 +19,7 @@ from emperor.protocol.params import Params
 from emperor.serving.lingering import DRAIN_LIMIT
 from emperor.serving.settings import Settings, report
 from emperor.wsgi.body import Body, Disconnected
-from emperor.wsgi.environ import content_length
+from emperor.wsgi.environ import adopt, content_length
 from emperor.wsgi.errors import ErrorStream
 from emperor.wsgi.gateway import Gateway, Outcome
 from emperor.wsgi.response import error_page
@@ -64,7 +64,7 @@ class _Exchange(NamedTuple):
         environ: dict[str, Any] = {}
         refusal: Optional[ProtocolError] = None
         try:
-            environ = self.gateway.environ_of(*self._params())
+            environ = adopt(*self._params(), self.gateway.own)
             environ["wsgi.input"] = self._body(environ)
         except ProtocolError as error:
             refusal = error

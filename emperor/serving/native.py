@@ -107,18 +107,19 @@ class Server:
             while pending:
                 fd, _ = pending.pop()
                 peer = peers.get(fd) or self._take(fd)
-                if peer is not None:
-                    self._turn(fd, peer)
-
-    def _turn(self, fd: int, peer: Peer) -> None:
-        watched = self._serve(peer, 0)
-        if watched is None:
-            # One that was never waited for, which is every uwsgi request's, is unknown.
-            self._peers.pop(fd, None)
-        elif watched is not peer or not peer.watched:
-            self._watch(watched)
-        elif peer.deadline is not None:
-            self._hurried = True
+                if peer is None:
+                    continue
+                try:
+                    watched = peer.advance(0, self._drain_began is not None)
+                except Exception as error:
+                    watched = _broken(peer, error)
+                if watched is None:
+                    # One that was never waited for, which is every uwsgi request's, is unknown.
+                    peers.pop(fd, None)
+                elif watched is not peer or not peer.watched:
+                    self._watch(watched)
+                elif peer.deadline is not None:
+                    self._hurried = True
 
     def _together(self) -> None:
         main, poll = Bell(), select.poll()
@@ -166,21 +167,14 @@ class Server:
                     # While it is served it may be closed, and its number given to another connection.
                     peer = self._peers.pop(fd, None) or self._take(fd)
             if peer is not None:
-                watched = self._serve(peer, thread)
+                try:
+                    watched = peer.advance(thread, self._drain_began is not None)
+                except Exception as error:
+                    watched = _broken(peer, error)
                 if watched is not None:
                     self._watch(watched)
         # The next leader may be asleep, and it is its turn to find that all is done.
         self._wake_leader()
-
-    def _serve(self, peer: Peer, thread: int) -> Optional[Peer]:
-        try:
-            return peer.advance(thread, self._drain_began is not None)
-        except Exception as error:
-            # A bug of ours: it costs this connection, not the worker.
-            report(f"connection: {type(error).__name__}: {error} -- connection closed")
-            with contextlib.suppress(OSError):
-                peer.close()
-            return None
 
     def _watch(self, peer: Peer) -> None:
         # Known first, watched second: the leader may hear of it before this line's successor runs.
@@ -295,3 +289,11 @@ class Server:
         self._epoll.close()
         if bell is not None:
             bell.close()
+
+
+def _broken(peer: Peer, error: Exception) -> Optional[Peer]:
+    """A bug of ours: it costs this connection, not the worker."""
+    report(f"connection: {type(error).__name__}: {error} -- connection closed")
+    with contextlib.suppress(OSError):
+        peer.close()
+    return None

@@ -9,7 +9,7 @@ from emperor.serving.settings import Settings, Tally
 from emperor.wsgi.environ import content_length
 from emperor.wsgi.gateway import Gateway
 
-__all__ = ["Service", "request_line"]
+__all__ = ["Service"]
 
 
 class Service:
@@ -29,8 +29,3 @@ class Service:
         if length and limit and length > limit:
             raise ProtocolError(f"request: a body of {length} bytes, the limit (limit-post) is {limit}", 413)
         return length
-
-
-def request_line(environ: dict[str, Any]) -> str:
-    """What a thread is busy with, for whoever asks."""
-    return f"{environ['REQUEST_METHOD']} {environ.get('REQUEST_URI') or environ['PATH_INFO']}"

@@ -14,9 +14,10 @@ from emperor.errors import ProtocolError
 from emperor.protocol.uwsgi import parse_request
 from emperor.serving.connection import Connection
 from emperor.serving.lingering import Lingering, part
-from emperor.serving.service import Service, request_line
+from emperor.serving.service import Service
 from emperor.serving.settings import report
 from emperor.wsgi.body import Body, Disconnected
+from emperor.wsgi.environ import settle
 from emperor.wsgi.response import error_page
 
 __all__ = ["LINE", "UwsgiPeer"]
@@ -49,20 +50,21 @@ class UwsgiPeer(Connection):
         if self._ahead:
             data = self._ahead + data
         service = self._service
+        own = service.gateway.own
         body: Optional[Body] = None
         try:
-            parsed = parse_request(data, service.settings.buffer_size)
+            parsed = parse_request(data, service.settings.buffer_size, own.copy())
             if parsed is None:
                 return self._wait(data)
-            (fields, displaced), size = parsed
-            environ = service.gateway.environ_of(fields, displaced)
+            (filled, displaced), size = parsed
+            environ = settle(filled, displaced, own)
             if environ.get("CONTENT_LENGTH") or "HTTP_TRANSFER_ENCODING" in environ:
                 self._ahead = data[size:]
                 body = self._body(environ)
         except ProtocolError as error:
             return self._refuse(error, thread)
         tally = service.tally
-        tally.begin(thread, request_line(environ))
+        tally.begin(thread, f"{environ['REQUEST_METHOD']} {environ.get('REQUEST_URI') or environ['PATH_INFO']}")
         failed = True
         try:
             failed = service.gateway.respond(environ, self.send, self.send_file).failed

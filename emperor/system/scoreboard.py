@@ -55,21 +55,23 @@ class Scoreboard:
 class Tally:
     """What the server calls around each request; a thread writes its own cell only."""
 
-    __slots__ = ("_cells", "_memory", "_offset")
+    __slots__ = ("_failed", "_memory", "_places", "_served")
 
     def __init__(self, memory: mmap.mmap, offset: int, threads: int) -> None:
         self._memory = memory
-        self._offset = offset
-        cells = (_ENDED.unpack_from(memory, offset + thread * _CELL.size) for thread in range(threads))
-        self._cells = [[served, failed] for served, failed, _ in cells]
+        self._places = [offset + thread * _CELL.size for thread in range(threads)]
+        self._served, self._failed = [], []
+        for place in self._places:
+            served, failed, _ = _ENDED.unpack_from(memory, place)
+            self._served.append(served)
+            self._failed.append(failed)
 
     def begin(self, thread: int, request: str = "") -> None:
-        at = self._offset + thread * _CELL.size + _BEGUN_AT
-        _BEGUN.pack_into(self._memory, at, time.monotonic(), request.encode("latin-1", "replace"))
+        place = self._places[thread] + _BEGUN_AT
+        _BEGUN.pack_into(self._memory, place, time.monotonic(), request.encode("latin-1", "replace"))
 
     def end(self, thread: int, failed: bool) -> None:
-        cell = self._cells[thread]
-        cell[0] += 1
+        self._served[thread] = served = self._served[thread] + 1
         if failed:
-            cell[1] += 1
-        _ENDED.pack_into(self._memory, self._offset + thread * _CELL.size, cell[0], cell[1], 0.0)
+            self._failed[thread] += 1
+        _ENDED.pack_into(self._memory, self._places[thread], served, self._failed[thread], 0.0)

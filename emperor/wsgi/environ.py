@@ -8,12 +8,12 @@ twice. It never takes a client's header for the web server's word. Errors: ``Pro
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, Optional
 
 from emperor.errors import ProtocolError
 
-__all__ = ["DEFAULTS", "build", "content_length", "from_fields", "merge"]
+__all__ = ["DEFAULTS", "OURS", "adopt", "build", "content_length", "merge", "settle"]
 
 DEFAULTS: Mapping[str, str] = {
     "REQUEST_METHOD": "GET",
@@ -48,37 +48,45 @@ _USUAL = frozenset((
 ))  # fmt: skip
 """Names that need no second look. Any other is looked at character by character, at ten times the cost."""
 
+OURS = frozenset((
+    "wsgi.version", "wsgi.url_scheme", "wsgi.input", "wsgi.input_terminated", "wsgi.errors", "wsgi.file_wrapper",
+    "wsgi.multithread", "wsgi.multiprocess", "wsgi.run_once",
+))  # fmt: skip
+"""Names that nobody else may set: all of them stand in every ``own``."""
+_KNOWN = _USUAL | OURS
+_REQUIRED = frozenset(DEFAULTS)
 
-def build(names: Sequence[str], values: Sequence[str], template: Mapping[str, Any]) -> dict[str, Any]:
-    """A new environ: ``template`` (defaults and ``wsgi.*``) below the parameters. Raises ``ProtocolError``
-    400.
-    """
-    return from_fields(merge(zip(names, values)), template)
+
+def build(names: Sequence[str], values: Sequence[str], own: Mapping[str, Any]) -> dict[str, Any]:
+    """A new environ of ``own`` (the ``wsgi.*`` values) and a web server's parameters. Raises ``ProtocolError`` 400."""
+    return adopt(merge(zip(names, values)), (), own)
 
 
-def from_fields(
-    params: dict[str, str], template: Mapping[str, Any], displaced: Sequence[tuple[str, str]] = ()
-) -> dict[str, Any]:
-    """The same of a name's last values, and of the earlier ones that they displaced."""
-    for name, _ in displaced:
-        if name in _ONE_MEANING or name.startswith("HTTP_"):
-            params = merge(chain(displaced, params.items()))
-            break
+def adopt(fields: Mapping[str, Any], displaced: Sequence[tuple[str, Any]], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of ``Params``."""
+    clashes = [(name, value) for name, value in own.items() if name in fields]
+    return settle({**own, **fields}, [*clashes, *displaced], own)
+
+
+def settle(environ: dict[str, Any], displaced: Sequence[tuple[str, Any]], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of a copy of ``own`` that a codec has filled, and of what that displaced: ``Params`` of it."""
+    if displaced and _matters(displaced):
+        environ = _merged(environ, displaced, own)
     # One pass over everything at the speed of C; only what fails it is looked at piece by piece.
-    text = "".join(params.values())
+    text = "".join(islice(environ.values(), len(own), None))
     if "\n" in text or "\0" in text or "\r" in text:
-        _refuse_controls(params)
-    if not params.keys() <= _USUAL:
-        params = {
-            name: value
-            for name, value in params.items()
-            if name in _USUAL or (name.isidentifier() and name.isascii() and name not in _DROPPED)
-        }
-    environ = {**template, **params}
+        _refuse_controls(environ)
+    if not environ.keys() <= _KNOWN:
+        environ = {name: value for name, value in environ.items() if name in own or _is_for_apps(name)}
+    has_path = "PATH_INFO" in environ
+    if "SCRIPT_NAME" not in environ:
+        environ["SCRIPT_NAME"] = ""
+    if not environ.keys() >= _REQUIRED:
+        environ = {**DEFAULTS, **environ}
     if not environ["PATH_INFO"] or environ["SCRIPT_NAME"] == "/":
-        _mend_path(environ, "PATH_INFO" in params)
-    if params.get("HTTPS") or params.get("REQUEST_SCHEME", "http") != "http":
-        environ["wsgi.url_scheme"] = _scheme(params)
+        _mend_path(environ, has_path)
+    if environ.get("HTTPS") or environ.get("REQUEST_SCHEME", "http") != "http":
+        environ["wsgi.url_scheme"] = _scheme(environ)
     return environ
 
 
@@ -114,8 +122,28 @@ def merge(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     return params
 
 
-def _refuse_controls(params: Mapping[str, str]) -> None:
-    for name, value in params.items():
+def _matters(displaced: Sequence[tuple[str, Any]]) -> bool:
+    """Of the web server's own parameters the last one simply wins; ``wsgi.*`` are not its to set."""
+    # nginx's usual recipe comes here with every request, and a generator for any() would cost more than the look.
+    for name, _ in displaced:  # noqa: SIM110
+        if name.startswith("HTTP_") or name in _ONE_MEANING or name in OURS:
+            return True
+    return False
+
+
+def _merged(environ: dict[str, Any], displaced: Sequence[tuple[str, Any]], own: Mapping[str, Any]) -> dict[str, Any]:
+    pairs = chain(displaced, environ.items())
+    return {**own, **merge((name, value) for name, value in pairs if name not in OURS)}
+
+
+def _is_for_apps(name: str) -> bool:
+    return name in _USUAL or (name.isidentifier() and name.isascii() and name not in _DROPPED)
+
+
+def _refuse_controls(environ: Mapping[str, Any]) -> None:
+    for name, value in environ.items():
+        if name in OURS:
+            continue
         # Certificates in PEM form have lines; mod_ssl and every nginx recipe pass them under such a name.
         allowed = name.startswith("SSL_") and "\0" not in value
         if not allowed and any(control in value for control in "\n\r\0"):
@@ -136,7 +164,7 @@ def _mend_path(environ: dict[str, Any], has_path: bool) -> None:
         environ["PATH_INFO"] = "/"
 
 
-def _scheme(params: Mapping[str, str]) -> str:
+def _scheme(params: Mapping[str, Any]) -> str:
     if params.get("HTTPS", "").lower() in ("on", "1"):
         return "https"
     return "https" if params.get("REQUEST_SCHEME", "").lower() == "https" else "http"

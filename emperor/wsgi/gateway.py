@@ -12,7 +12,7 @@ import io
 import os
 import stat
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, Callable, NamedTuple, Optional, TextIO
 
 from emperor.wsgi import environ as environs
@@ -70,7 +70,9 @@ class FileWrapper:
 
 
 class Gateway:
-    """One application behind one protocol. ``line``: what stands in front of the status (see ``Response``)."""
+    """One application behind one protocol. ``line``: what stands in front of the status (see ``Response``).
+    ``own``: the ``wsgi.*`` of every environ, to be copied.
+    """
 
     def __init__(
         self, application: WSGIApplication, line: str, errors: TextIO, multithread: bool, multiprocess: bool
@@ -79,8 +81,7 @@ class Gateway:
         self._line = line
         self.errors = errors
         self._error_stream = ErrorStream(errors)
-        self._template: dict[str, Any] = {
-            **environs.DEFAULTS,
+        self.own: dict[str, Any] = {
             "wsgi.version": (1, 0),
             "wsgi.url_scheme": "http",
             "wsgi.input": EMPTY,
@@ -94,11 +95,7 @@ class Gateway:
 
     def environ(self, names: list[str], values: list[str]) -> dict[str, Any]:
         """Raises ``ProtocolError`` 400 for parameters that no app should see."""
-        return environs.build(names, values, self._template)
-
-    def environ_of(self, fields: dict[str, str], displaced: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
-        """The same of each name's last value, and of the earlier ones that it displaced."""
-        return environs.from_fields(fields, self._template, displaced)
+        return environs.build(names, values, self.own)
 
     def respond(self, environ: dict[str, Any], send: Send, send_file: Optional[SendFile] = None) -> Outcome:
         """Run the app for one request. Never raises. ``send_file``: the wire can take a file from the kernel."""
@@ -118,9 +115,10 @@ class Gateway:
             outcome = _FINE
         except BaseException as error:
             outcome = _failed(errors, environ, response, error)
-        close = getattr(result, "close", None)
-        if close is not None:
-            _close(close, errors, environ)
+        if type(result) is not list:
+            close = getattr(result, "close", None)
+            if close is not None:
+                _close(close, errors, environ)
         if response.surplus:
             _report(errors, environ, "the app gave more than its Content-Length -- the rest was not sent")
         if errors.pending:

@@ -10,6 +10,7 @@ from typing import Any, Callable, Optional
 import pytest
 
 from emperor.wsgi.body import BodyTooLong, Disconnected
+from emperor.wsgi.environ import OURS
 from emperor.wsgi.gateway import FileWrapper, Gateway, Outcome
 
 Start = Callable[..., Callable[[bytes], None]]
@@ -386,6 +387,10 @@ def test_a_log_that_cannot_be_written_costs_no_request() -> None:
     wire = Wire()
     assert gateway.respond(gateway.environ([], []), wire).failed
     assert wire.bytes == PAGE_500
+
+
+def test_every_name_of_wsgi_is_ours() -> None:
+    assert Gateway(lambda environ, start_response: [], "", io.StringIO(), False, False).own.keys() == OURS
 
 
 def test_one_requests_environ_is_not_anothers() -> None:

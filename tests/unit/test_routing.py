@@ -7,7 +7,7 @@ from typing import Any, Callable, NamedTuple, Optional
 
 import pytest
 
-from emperor.wsgi.environ import DEFAULTS, build
+from emperor.wsgi.environ import build
 from emperor.wsgi.routing import compose
 
 App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -231,7 +231,7 @@ RECIPES = {
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_front_servers_recipe_routes_right(name: str) -> None:
     sent, seen, mount, manage, script_name = RECIPES[name]
-    environ = build([key for key, _ in sent], [value for _, value in sent], DEFAULTS)
+    environ = build([key for key, _ in sent], [value for _, value in sent], {})
     app = compose({mount: named("app")}, manage, script_name)
     answer = [part.decode() for part in app(environ, lambda *arguments: None)]
     assert answer == ["app", *seen]
