@@ -52,6 +52,15 @@ class Gate(NamedTuple):
     way: str
 
 
+SCRATCH = """\
+    client_body_temp_path {folder}/body;
+    uwsgi_temp_path {folder}/uwsgi;
+    fastcgi_temp_path {folder}/fastcgi;
+    proxy_temp_path {folder}/proxy;
+    scgi_temp_path {folder}/scgi;
+"""
+"""Within ``http``: what nginx writes lies below ``folder``, rather than in folders of its own user's."""
+
 _HEAD = """\
 daemon off;
 worker_processes 1;
@@ -62,17 +71,12 @@ http {{
     access_log off;
     keepalive_requests 1000000000;
     client_max_body_size 0;
-    client_body_temp_path {folder}/body;
-    uwsgi_temp_path {folder}/uwsgi;
-    fastcgi_temp_path {folder}/fastcgi;
-    proxy_temp_path {folder}/proxy;
-    scgi_temp_path {folder}/scgi;
 """
 
 
 def config(folder: Path, gates: Iterable[Gate], streamed: bool) -> str:
     """nginx's configuration. ``streamed``: bodies of both directions pass through memory only."""
-    return _HEAD.format(folder=folder) + "".join(_gate(gate, streamed) for gate in gates) + "}\n"
+    return (_HEAD + SCRATCH).format(folder=folder) + "".join(_gate(gate, streamed) for gate in gates) + "}\n"
 
 
 def _gate(gate: Gate, streamed: bool) -> str:

@@ -21,6 +21,12 @@ _START = 60.0
 _MERCY = 15.0
 
 
+# With these it has the settings of "Configuring uWSGI for Production Deployment" (techatbloomberg.com, 2019), but
+# for max-requests, which would restart the worker many times a second here, and for scaling.
+_GUARDS = ("--log-4xx", "--log-5xx", "--max-worker-lifetime", "3600", "--reload-on-rss", "2048",
+           "--worker-reload-mercy", "60")  # fmt: skip
+
+
 class Failure(Exception):
     """A row cannot be measured, or its figures mean nothing; the text says why."""
 
@@ -95,13 +101,18 @@ def _pypy_ini(plan: Plan) -> Mapping[str, str]:
 
 def _uwsgi_command(plan: Plan) -> tuple[str, ...]:
     c = plan.contender
-    threads = ("--enable-threads", "--threads", str(c.threads)) if c.threads > 1 else ()
+    threads = ("--threads", str(c.threads)) if c.threads > 1 else ()
     payload = ("--env", f"BENCH_FILES={plan.places.payloads}") if c.app == "download" else ()
     return (f"{plan.places.venv}/bin/uwsgi", "--strict", "--master", "--processes", str(c.processes), *threads,
-            "--single-interpreter", "--need-app", "--die-on-term", "--vacuum", "--disable-logging",
-            "--buffer-size", "65535", f"--{plan.protocol}-socket", str(plan.socket), "--chmod-socket=666",
+            "--enable-threads", "--harakiri", "60", "--single-interpreter", "--need-app", "--die-on-term",
+            "--vacuum", "--disable-logging", "--buffer-size", "65535",
+            f"--{plan.protocol}-socket", str(plan.socket), "--chmod-socket=666",
             "--virtualenv", str(plan.places.venv), "--wsgi-file", str(plan.app), "--callable", plan.callable,
             *payload)  # fmt: skip
+
+
+def _guarded_command(plan: Plan) -> tuple[str, ...]:
+    return *_uwsgi_command(plan), *_GUARDS
 
 
 def _gunicorn_command(plan: Plan) -> tuple[str, ...]:
@@ -145,6 +156,9 @@ SERVERS: Mapping[str, Recipe] = {
     "ours": Recipe("mini-emperor", _emperor_command, _ini, _from_extra("emperor"), True),
     "ours-pypy": Recipe("mini-emperor (PyPy)", _emperor_command, _pypy_ini, _emperor_and_pypy, True),
     "uwsgi": Recipe("uWSGI", _uwsgi_command, _no_files, _from_extra("uwsgi"), doubt=_another_python),
+    "uwsgi-guarded": Recipe(
+        "uWSGI with limits", _guarded_command, _no_files, _from_extra("uwsgi"), doubt=_another_python
+    ),
     "gunicorn": Recipe("gunicorn", _gunicorn_command, _no_files, _from_extra("gunicorn")),
     "flup": Recipe("flup", _flup_command, _no_files, _flup_needs),
 }

@@ -31,7 +31,7 @@ class _Uwsgi:
         parsed = parse_request(self._data)
         if parsed is None:
             return b"", False
-        length = int(dict(parsed[0].pairs()).get("CONTENT_LENGTH") or 0)
+        length = int(parsed[0][0].get("CONTENT_LENGTH") or 0)
         whole = len(self._data) >= parsed[1] + length
         return (b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nok" if whole else b""), whole
 

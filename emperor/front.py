@@ -9,7 +9,7 @@ routing table:
     [{"name": "blog", "state": "RUNNING", "protocol": "uwsgi", "address": "/run/emperor/blog.sock",
       "mounts": ["/app"]}, ...]
 
-``protocol`` is uwsgi or fastcgi, ``address`` a path, ``@abstract`` or ``host:port``; the last whole line
+``protocol`` is uwsgi, fastcgi or http, ``address`` a path, ``@abstract`` or ``host:port``; the last whole line
 counts. The first connection is accepted after the first line, so nobody is told that there are no vassals
 while there are.
 
@@ -33,7 +33,7 @@ from typing import Any, Optional
 from urllib.parse import unquote_to_bytes
 
 import werkzeug.debug.tbtools
-import werkzeug.wrappers  # noqa: F401
+import werkzeug.wrappers  # noqa: F401 -- for later, as said above
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from emperor.errors import ChannelError
@@ -163,7 +163,10 @@ def serve(listener: socket.socket, channel: socket.socket, identity: Optional[Id
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
-    parser = argparse.ArgumentParser(prog="emperor.front", description="The emperor's development front door.")
+    parser = argparse.ArgumentParser(
+        prog="emperor.front",
+        description="The emperor's development front door: HTTP to vassals that speak uwsgi, FastCGI or HTTP.",
+    )
     parser.add_argument("--listener", type=int, required=True, metavar="FD")
     parser.add_argument("--channel", type=int, required=True, metavar="FD")
     parser.add_argument("--become", type=parse_identity, metavar="UID:GID:GROUP,GROUP")

@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from emperor.config import inifile, sockets
 from emperor.config.context import Accounts
 from emperor.config.inifile import Row
 from emperor.config.options import find
@@ -23,15 +22,14 @@ from emperor.config.spec import Checked
 from emperor.errors import EmperorError
 from emperor.journal import Journal
 from emperor.lone import LISTENER, Paper, listener_at
-from emperor.model import ADMIN, NOBODY, Authority, Identity, Problem, VassalSpec
-from emperor.reading import Reader
-from emperor.system import library, prctl, privilege, trust
+from emperor.model import ADMIN, Authority, Identity, VassalSpec
+from emperor.reading import SOCKETS, Ini, Reader, Reading, ini_at
+from emperor.system import library, prctl, privilege
 from emperor.system.accounts import SystemAccounts
 from emperor.system.processes import PATH, sealed
 
 LAUNCHER = Path(__file__).with_name("launch_lone.py")
 
-SOCKETS = ("socket", *sockets.FIXED)
 ABOUT_SOCKETS = ("protocol", "chmod-socket", "chown-socket", "socket-umask", "listen")
 APPS = ("wsgi-file", "module", "mount")
 
@@ -150,29 +148,15 @@ def _open_outputs() -> None:
 
 def _read(reader: Reader, name: str, path: str, rows: Sequence[Row]) -> tuple[Checked, tuple[str, ...]]:
     """The file's rows, if there is one, then the command line's, which win; as ``Reader.read`` judges them."""
-    own, problems, authority = _file(path) if path else ((), (), Authority(ADMIN))
-    if authority is None:
-        return Checked(None, problems), ()
+    ini = ini_at(path) if path else Ini((), (), Authority(ADMIN))
+    if isinstance(ini, Reading):
+        return ini.checked, ()
     at = path or os.path.join(os.getcwd(), name)
-    expanded, wrong = reader.expand((*own, *rows), at, authority)
+    expanded, wrong = reader.expand((*ini.rows, *rows), at, ini.authority)
     kept, warnings = keep(expanded, reader.own, SystemAccounts())
     folder = "" if path else os.getcwd()
     where = path or "command line"
-    return reader.check(name, where, kept, (*problems, *wrong), authority, folder), warnings
-
-
-def _file(path: str) -> tuple[tuple[Row, ...], tuple[Problem, ...], Authority | None]:
-    try:
-        opened = trust.read_ini(path, os.geteuid())
-    except EmperorError as error:
-        return (), (Problem(path, 0, "", str(error).removeprefix(f"{path}: ")),), None
-    if opened.authority.kind == NOBODY:
-        return (), (Problem(path, 0, "", opened.authority.reason.removeprefix(f"{path}: ")),), None
-    text = inifile.decode(opened.text, path)
-    if isinstance(text, Problem):
-        return (), (text,), None
-    rows, problems = inifile.parse(text, path)
-    return rows, problems, opened.authority
+    return reader.check(name, where, kept, (*ini.problems, *wrong), ini.authority, folder), warnings
 
 
 def _become_the_server(spec: VassalSpec) -> NoReturn:

@@ -7,7 +7,7 @@ import sys
 
 if sys.version_info < (3, 9):  # noqa: UP036 -- the emperor's own Python says nothing about the app's
     # No newer way to format is known to every interpreter that may read this line.
-    found = "%d.%d" % sys.version_info[:2]  # noqa: UP031
+    found = "%d.%d" % sys.version_info[:2]  # noqa: UP031 -- as said above
     sys.stderr.write(sys.executable + ": is Python " + found + ": a vassal needs 3.9 or newer\n")
     sys.exit(22)
 

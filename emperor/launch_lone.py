@@ -8,7 +8,7 @@ import sys
 
 if sys.version_info < (3, 9):  # noqa: UP036 -- the emperor's own Python says nothing about the app's
     # No newer way to format is known to every interpreter that may read this line.
-    found = "%d.%d" % sys.version_info[:2]  # noqa: UP031
+    found = "%d.%d" % sys.version_info[:2]  # noqa: UP031 -- as said above
     sys.stderr.write("emperor run: " + sys.executable + ": is Python " + found + ": an app needs 3.9 or newer\n")
     sys.exit(1)
 
@@ -17,7 +17,7 @@ if sys.path[:1] == [here]:
     # Python puts a program's folder there (not with -P): our modules would be found under wrong names.
     del sys.path[0]
 
-import importlib.util  # noqa: E402
+import importlib.util  # noqa: E402 -- only behind the look at the version
 
 if __name__ == "__main__":
     spec = importlib.util.spec_from_file_location("emperor", here + "/__init__.py", submodule_search_locations=[here])

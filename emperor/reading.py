@@ -10,14 +10,18 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
-from emperor.config import expansion, inifile, options, spec
+from emperor.config import expansion, inifile, options, sockets, spec
 from emperor.config.inifile import Row
 from emperor.config.spec import Checked, Context
 from emperor.errors import EmperorError
 from emperor.model import ADMIN, NOBODY, Authority, Identity, Problem
 from emperor.system import places, trust
 from emperor.system.accounts import SystemAccounts
+
+SOCKETS = ("socket", *sockets.FIXED)
+"""Options that name an address."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,14 @@ class Reading:
 
     checked: Checked
     authority: Authority | None
+
+
+class Ini(NamedTuple):
+    """An ini's own rows as they are written, and what is wrong with its lines."""
+
+    rows: tuple[Row, ...]
+    problems: tuple[Problem, ...]
+    authority: Authority
 
 
 class Reader:
@@ -72,19 +84,13 @@ class Reader:
 
     def read(self, name: str, path: str, more: Sequence[Row] = ()) -> Reading:
         """Whatever is wrong is in the result; nothing is raised. ``more``: rows that win over the file's."""
-        try:
-            opened = trust.read_ini(path, os.geteuid())
-        except EmperorError as error:
-            reason = str(error).removeprefix(f"{path}: ")
-            return Reading(Checked(None, (Problem(path, 0, "", reason),)), None)
-        if opened.authority.kind == NOBODY:
-            # It was not read: what it says is nobody's word.
-            reason = opened.authority.reason.removeprefix(f"{path}: ")
-            return Reading(Checked(None, (Problem(path, 0, "", reason),)), opened.authority)
-        rows, problems = self._rows(opened.text, path, opened.authority, more)
+        ini = ini_at(path)
+        if isinstance(ini, Reading):
+            return ini
+        rows, problems = self._whole(ini, path, more)
         if not rows and problems:
-            return Reading(Checked(None, problems), opened.authority)
-        return Reading(self.check(name, path, rows, problems, opened.authority), opened.authority)
+            return Reading(Checked(None, problems), ini.authority)
+        return Reading(self.check(name, path, rows, problems, ini.authority), ini.authority)
 
     def check(
         self,
@@ -126,20 +132,14 @@ class Reader:
         }
         return expansion.expand(rows, magic, os.environ if authority.kind == ADMIN else {})
 
-    def _rows(
-        self, data: bytes, path: str, authority: Authority, last: Sequence[Row]
-    ) -> tuple[tuple[Row, ...], tuple[Problem, ...]]:
-        text = inifile.decode(data, path)
-        if isinstance(text, Problem):
-            return (), (text,)
-        own, problems = inifile.parse(text, path)
+    def _whole(self, ini: Ini, path: str, last: Sequence[Row]) -> tuple[tuple[Row, ...], tuple[Problem, ...]]:
         inherited, more = self._defaults()
-        if any(_names_a_socket(row) for row in own):
+        if any(_names_a_socket(row) for row in ini.rows):
             # A list adds up, but who names an address of their own does not want the default's as well.
             inherited = tuple(row for row in inherited if not _names_a_socket(row))
         # Defaults come first: of two values the last one counts, and a placeholder's first one is the default's.
-        rows, wrong = self.expand((*inherited, *own, *last), path, authority)
-        return rows, (*more, *problems, *wrong)
+        rows, wrong = self.expand((*inherited, *ini.rows, *last), path, ini.authority)
+        return rows, (*more, *ini.problems, *wrong)
 
     def _defaults(self) -> tuple[tuple[Row, ...], tuple[Problem, ...]]:
         path = self.settings.defaults
@@ -157,7 +157,23 @@ class Reader:
 
 def _names_a_socket(row: Row) -> bool:
     option = options.find(row.key)
-    return option is not None and option.name in ("socket", "uwsgi-socket", "fastcgi-socket")
+    return option is not None and option.name in SOCKETS
+
+
+def ini_at(path: str) -> Ini | Reading:
+    """What is written there; a reading without a spec where nothing of it counts. Raises nothing."""
+    try:
+        opened = trust.read_ini(path, os.geteuid())
+    except EmperorError as error:
+        return Reading(Checked(None, (Problem(path, 0, "", str(error).removeprefix(f"{path}: ")),)), None)
+    authority = opened.authority
+    if authority.kind == NOBODY:
+        # It was not read: what it says is nobody's word.
+        return Reading(Checked(None, (Problem(path, 0, "", authority.reason.removeprefix(f"{path}: ")),)), authority)
+    text = inifile.decode(opened.text, path)
+    if isinstance(text, Problem):
+        return Reading(Checked(None, (text,)), authority)
+    return Ini(*inifile.parse(text, path), authority)
 
 
 def check_file(path: str, settings: Settings) -> Checked:

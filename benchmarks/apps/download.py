@@ -14,7 +14,7 @@ def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]
     size = int(mebibytes) << 20
     start_response("200 OK", [("Content-Type", "application/octet-stream"), ("Content-Length", str(size))])
     if environ["PATH_INFO"] == "/file":
-        file = open(os.path.join(os.environ["BENCH_FILES"], mebibytes), "rb")  # noqa: SIM115
+        file = open(os.path.join(os.environ["BENCH_FILES"], mebibytes), "rb")  # noqa: SIM115 -- the server is to close it
         wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](file, 65536)
         return wrapped
     return blocks(size)

@@ -2,7 +2,7 @@
 
 import sys
 
-from flask_hello import app  # type: ignore[import-not-found,unused-ignore]
+from flask_hello import app  # type: ignore[import-not-found,unused-ignore]  # it lies beside this file
 from flup.server.fcgi import WSGIServer
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ $XDG_RUNTIME_DIR/emperor/control.sock or ~/.local/state/emperor/control.sock for
 def main(argv: Optional[Sequence[str]] = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         # A log line in an alphabet that the locale lacks is no reason to fail.
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # nothing has replaced them yet
     try:
         code = _run(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()

@@ -1,1 +1,1 @@
-"""Parts of the development front door, ``emperor.front``: plain HTTP in, uwsgi or FastCGI out."""
+"""Parts of the development front door, ``emperor.front``: plain HTTP in, uwsgi, FastCGI or HTTP out."""

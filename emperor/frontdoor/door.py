@@ -165,7 +165,7 @@ def open_body(environ: Environ, resources: ExitStack) -> tuple[Iterator[bytes], 
         if length is None:
             raise RequestError(400, "Content-Length is not a number")
         return _pieces(stream.read1, length), length
-    spool = resources.enter_context(tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY))  # noqa: SIM115
+    spool = resources.enter_context(tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY))  # noqa: SIM115 -- resources close it
     length = _spool(stream, spool)
     return _pieces(spool.read, length), length
 

@@ -192,7 +192,7 @@ def split_head(chunks: Iterator[bytes]) -> tuple[cgi.Head, bytes]:
     for chunk in chunks:
         data += chunk
         try:
-            head = cgi.parse_head(data)
+            head = cgi.parse_head(data, len(data) - len(chunk))
         except ProtocolError as error:
             raise VassalError(f"its answer makes no sense: {error}") from error
         if head is not None and head.status < 200:

@@ -17,7 +17,8 @@ __all__ = ["HEAD_LIMIT", "Head", "parse_head"]
 HEAD_LIMIT = 65536
 """Bytes. No web server takes a longer head; more without an end is not a head."""
 
-_END = re.compile(rb"\r?\n\r?\n")
+# A line feed first: the search leaps from one to the next, where an optional byte in front would cost 20 times as much.
+_END = re.compile(rb"\n\r?\n")
 _STATUS_LINE = re.compile(r"HTTP/\d\.\d (\d{3})(?: ([^\r\0]*))?", re.ASCII)
 _STATUS_FIELD = re.compile(r"(\d{3})(?: (.*))?", re.ASCII)
 _FIELD = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*(.*?)[ \t]*", re.ASCII | re.DOTALL)
@@ -32,20 +33,21 @@ class Head(NamedTuple):
     size: int
 
 
-def parse_head(data: bytes) -> Optional[Head]:
+def parse_head(data: bytes, searched: int = 0) -> Optional[Head]:
     """Read the head at the front of ``data``; None: more bytes are needed.
 
+    ``searched``: how many bytes an earlier call had, which found no end in them. Whoever reads from a stranger says it:
+    64 KiB that come byte by byte would else be 2 GiB to search, some seconds of a processor.
     Without any status it is 200, or 302 beside a ``Location`` (RFC 3875 section 6.2).
     Raises ``ProtocolError`` (502) for what is no head.
     """
-    end = _END.search(data, 0, HEAD_LIMIT)
+    end = _END.search(data, max(0, searched - 2), HEAD_LIMIT)
     if end is None:
         if len(data) >= HEAD_LIMIT:
             raise ProtocolError("response head: it does not end within 64 KiB", 502)
         return None
     lines = data[: end.start()].decode("latin-1").split("\n")
-    # The last line's end is cut off already.
-    lines[:-1] = [line[:-1] if line.endswith("\r") else line for line in lines[:-1]]
+    lines = [line[:-1] if line.endswith("\r") else line for line in lines]
     status = _STATUS_LINE.fullmatch(lines[0])
     fields = [_field(line) for line in (lines[1:] if status else lines)]
     if status is None:

@@ -20,7 +20,7 @@ try:
     import h11
 except ImportError:
     # Whoever needs it asks ``require`` first, which says what is missing.
-    h11 = None  # type: ignore[assignment]
+    h11 = None  # type: ignore[assignment]  # a module to mypy
 
 __all__ = ["ClientExchange", "ServerMachine", "require"]
 
@@ -40,9 +40,12 @@ class ServerMachine:
     """The server's side of one connection: request after request, one open at a time.
 
     ``whole``: the open request's body has come to its end. ``cut``: its response ended before its Content-Length.
+    ``bare``: only the end of the connection will end it (RFC 9112 section 6.3, rule 8).
     """
 
-    __slots__ = ("_ahead", "_bodiless", "_connection", "_error", "_limit", "_pieces", "_searched", "cut", "whole")
+    __slots__ = (
+        "_ahead", "_bodiless", "_connection", "_error", "_limit", "_pieces", "_searched", "bare", "cut", "whole",
+    )  # fmt: skip
 
     def __init__(self, limit: int) -> None:
         """``limit``: bytes of a request's head."""
@@ -55,7 +58,7 @@ class ServerMachine:
         self._connection = h11.Connection(h11.SERVER, max_incomplete_event_size=_LINE_LIMIT)
         self._pieces: deque[bytes] = deque()
         self._error: Optional[ProtocolError] = None
-        self._bodiless = self.whole = self.cut = False
+        self._bodiless = self.whole = self.cut = self.bare = False
 
     @property
     def partial(self) -> bool:
@@ -101,7 +104,7 @@ class ServerMachine:
             self._connection.receive_data(head)
             event = self._connection.next_event()
         except h11.RemoteProtocolError as error:
-            raise _refusal(error)
+            raise _refusal(error, "request")
         assert isinstance(event, h11.Request)
         version = event.http_version
         self._bodiless = event.method == b"HEAD"
@@ -134,7 +137,7 @@ class ServerMachine:
                 else:
                     return
         except h11.RemoteProtocolError as error:
-            self._error = _refusal(error)
+            self._error = _refusal(error, "request body")
 
     def piece(self) -> Optional[bytes]:
         """The body's next piece, b"" at its end; None: ``feed`` it. Raises ``ProtocolError`` for a bad chunk."""
@@ -166,6 +169,8 @@ class ServerMachine:
         ]
         if close:
             headers.append((b"Connection", b"close"))
+        counted = any(name.lower() == b"content-length" for name, _ in headers)
+        self.bare = self._connection.their_http_version == b"1.0" and not (self._bodiless or counted)
         reason = head.reason.encode("latin-1")
         return bytes(self._connection.send(h11.Response(status_code=head.status, headers=headers, reason=reason)))
 
@@ -246,8 +251,8 @@ def _decoded(headers: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[str, str], .
     return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
 
 
-def _refusal(error: h11.RemoteProtocolError) -> ProtocolError:
-    return ProtocolError(f"request: {_short(error)}", error.error_status_hint)
+def _refusal(error: h11.RemoteProtocolError, subject: str) -> ProtocolError:
+    return ProtocolError(f"{subject}: {_short(error)}", error.error_status_hint)
 
 
 def _short(error: Exception) -> str:

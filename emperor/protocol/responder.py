@@ -68,13 +68,14 @@ _ENDS_ONE = records.encode_record(records.PARAMS, 1) + records.encode_record(rec
 class ServerMachine:
     """``limit``: bytes of parameters; ``capacity``: connections at once, as GET_VALUES tells it.
 
-    ``request_id`` is 0 between requests; ``keep``: its connection is to stay open. ``ignored`` counts bytes of records
-    for no request since the last one; ``error`` is the fault that ended it.
+    ``request_id`` is 0 between requests; ``keep``: its connection is to stay open. ``begun`` differs between any two
+    requests with a body. ``ignored`` counts bytes of records for no request since the last one; ``error`` is the fault
+    that ended it.
     """
 
     __slots__ = (
-        "_begun", "_capacity", "_events", "_limit", "_params", "_phase", "_rest",
-        "error", "ignored", "keep", "request_id",
+        "_capacity", "_events", "_limit", "_params", "_phase", "_rest", "_size",
+        "begun", "error", "ignored", "keep", "request_id",
     )  # fmt: skip
 
     def __init__(self, limit: int = 65536, capacity: int = 1) -> None:
@@ -84,7 +85,8 @@ class ServerMachine:
         self._phase = _IDLE
         self.keep = False
         self._params: list[bytes] = []
-        self._begun = 0
+        self._size = 0
+        self.begun = 0
         self.error: Optional[ProtocolError] = None
         self._events: list[ServerEvent] = []
         self.request_id = 0
@@ -183,7 +185,8 @@ class ServerMachine:
             self._events.append(Reply(refusal, close=not keep))
         else:
             self.request_id, self.keep, self._phase = request_id, keep, _PARAMS
-            self._params, self._begun = [], 0
+            self._params, self._size = [], 0
+            self.begun += 1
 
     def _more_params(self, request_id: int, content: bytes) -> None:
         if request_id != self.request_id:
@@ -191,8 +194,8 @@ class ServerMachine:
         if self._phase != _PARAMS:
             raise ProtocolError("fastcgi: PARAMS after the end of their stream")
         if content:
-            self._begun += len(content)
-            if self._begun > self._limit:
+            self._size += len(content)
+            if self._size > self._limit:
                 raise ProtocolError(
                     f"fastcgi: more than {self._limit} bytes of parameters, the limit (buffer-size)", 431
                 )

@@ -26,6 +26,8 @@ third more."""
 _PIECE = 65536
 _FILE_PIECE = 1 << 30
 """sendfile(2) moves at most 2 GiB at once."""
+_COPIED = 262144
+"""Bytes of a file that pass through us at once, where sendfile(2) does not take it."""
 
 
 class Connection:
@@ -86,7 +88,9 @@ class Connection:
             sent = max(0, sent - len(part))
 
     def send_file(self, fd: int, offset: int, count: int) -> int:
-        """``count`` bytes of a file without a copy through us; how many it had. Raises ``Disconnected``."""
+        """``count`` bytes of a file without a copy through us; how many it had. Raises ``Disconnected``, and
+        ``OSError`` for a file that cannot be read.
+        """
         left = count
         while left:
             try:
@@ -94,11 +98,25 @@ class Connection:
             except BlockingIOError:
                 self._until(select.POLLOUT)
                 continue
-            except OSError:
+            except ConnectionError:
                 raise Disconnected() from None
+            except OSError:
+                # EINVAL, ENOSYS, EOVERFLOW: not every filesystem's files can be sent so. Whatever else it was, to read
+                # the file says whether it is at fault, and to write whether the peer is.
+                return count - left + self._copy_file(fd, offset, left)
             if not sent:
                 break
             offset, left = offset + sent, left - sent
+        return count - left
+
+    def _copy_file(self, fd: int, offset: int, count: int) -> int:
+        left = count
+        while left:
+            piece = os.pread(fd, min(left, _COPIED), offset)
+            if not piece:
+                break
+            self.send(piece)
+            offset, left = offset + len(piece), left - len(piece)
         return count - left
 
     def _send_slowly(self, rest: memoryview) -> None:
@@ -114,9 +132,13 @@ class Connection:
     def _until(self, event: int) -> None:
         poll = select.poll()
         poll.register(self.fd, event)
-        if not poll.poll(self._patience * 1000):
-            what = "sends nothing" if event == select.POLLIN else "takes nothing"
-            raise Disconnected(f"the web server {what} for {self._patience:g} s")
+        if poll.poll(self._patience * 1000):
+            return
+        if event == select.POLLIN:
+            raise Disconnected(f"the web server sends nothing for {self._patience:g} s")
+        # An app may catch it and write on: nothing may follow what is missing here.
+        self.hang_up()
+        raise Disconnected(f"the web server takes nothing for {self._patience:g} s")
 
     def hang_up(self) -> None:
         """Tell the peer that no more bytes follow; it may still send. Raises nothing: it may be gone as well."""

@@ -8,6 +8,7 @@ response cut short never looks whole where the protocol allows to say so.
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ from emperor.serving.connection import Connection
 from emperor.serving.lingering import DRAIN_LIMIT, Lingering, part
 from emperor.serving.service import Service
 from emperor.serving.settings import report
+from emperor.serving.stderr_stream import StderrStream
 from emperor.wsgi.body import EMPTY, Body, Disconnected
 from emperor.wsgi.environ import adopt, settle
 from emperor.wsgi.errors import ErrorStream
@@ -42,31 +44,6 @@ _IOV_MAX = 1024
 """writev(2): as many pieces in one call; an even number, so that a record and its head stay together."""
 
 
-class _Stderr:
-    """The STDERR stream of one request: what the app writes to ``wsgi.errors``, for the web server's log."""
-
-    __slots__ = ("_connection", "_number", "_opened", "_over")
-
-    def __init__(self, connection: Connection, number: int) -> None:
-        self._connection = connection
-        self._number = number
-        self._opened = self._over = False
-
-    def write(self, text: str) -> None:
-        """A web server that has left must not fail the app's log; behind END_REQUEST nothing may follow."""
-        if self._over or not text:
-            return
-        self._opened = True
-        data = text.encode("utf-8", "backslashreplace")
-        with contextlib.suppress(Disconnected):
-            self._connection.send(records.encode_stream(records.STDERR, self._number, data))
-
-    def end(self) -> bytes:
-        """A stream that was opened is closed (FastCGI 1.0 section 3.3)."""
-        self._over = True
-        return records.encode_record(records.STDERR, self._number) if self._opened else b""
-
-
 class FastcgiPeer(Connection):
     """``deadline`` (monotonic) is when a request that has begun must be whole; None: idle between requests."""
 
@@ -81,7 +58,7 @@ class FastcgiPeer(Connection):
         self._id = 1
         self._closing = _CLOSE_ONE
         self._fresh = True
-        self._stderr: Optional[_Stderr] = None
+        self._stderr: Optional[StderrStream] = None
         self.deadline: Optional[float] = None
 
     def advance(self, thread: int, draining: bool) -> Watched:
@@ -100,7 +77,7 @@ class FastcgiPeer(Connection):
         except Disconnected:
             pass
         except ProtocolError as error:
-            return self._refuse(error)
+            return self._refuse(error, thread)
         self.close()
         return None
 
@@ -160,12 +137,13 @@ class FastcgiPeer(Connection):
                 environ["wsgi.input"] = self._body(environ)
         except ProtocolError as error:
             report(f"{error} -- answered with {error.status}")
+            # Whatever becomes of the answer, the thread is not busy with it for ever.
             tally.begin(thread)
-            self._send(b"".join(error_page(LINE, error.status)), True)
             tally.end(thread, False)
+            self._send(b"".join(error_page(LINE, error.status)), True)
             return Outcome(False, False, True)
         if service.settings.stderr:
-            self._stderr = _Stderr(self, self._id)
+            self._stderr = StderrStream(self, self._id)
             environ["wsgi.errors"] = ErrorStream(gateway.errors, self._stderr.write)
         tally.begin(thread, f"{environ['REQUEST_METHOD']} {environ.get('REQUEST_URI') or environ['PATH_INFO']}")
         outcome = _LOST
@@ -179,10 +157,16 @@ class FastcgiPeer(Connection):
         length = self._service.length(environ)
         if not (length or self._machine.in_body or (self._events and isinstance(self._events[0], Stdin))):
             return EMPTY
-        return Body(self._more, length, self._service.settings.limit_post)
+        return Body(functools.partial(self._more, self._machine.begun), length, self._service.settings.limit_post)
 
-    def _more(self) -> bytes:
-        """The next piece of the body; it ends with the STDIN stream (FastCGI 1.0 section 6.2)."""
+    def _more(self, begun: int) -> bytes:
+        """The next piece of the body. ``begun``: whose. An app may keep it for longer than its request."""
+        if self._machine.begun != begun or not self._machine.request_id:
+            raise Disconnected("request body: its request is over")
+        return self._piece()
+
+    def _piece(self) -> bytes:
+        """It ends with the STDIN stream (FastCGI 1.0 section 6.2)."""
         while True:
             while self._events:
                 event = self._events.popleft()
@@ -199,6 +183,9 @@ class FastcgiPeer(Connection):
             self._read_on()
 
     def _read_on(self) -> None:
+        error = self._machine.error
+        if error is not None:
+            raise Disconnected(str(error))
         data = self.receive()
         if not data:
             raise Disconnected("request body: the connection ends before it")
@@ -245,9 +232,14 @@ class FastcgiPeer(Connection):
         while left:
             size = min(left, _FILE_RECORD)
             self.send(records.HEADER.pack(records.VERSION, records.STDOUT, self._id, size, 0))
-            if self.send_file(fd, offset, size) < size:
-                # The record has said more: nothing that follows could be told from its content.
-                self.hang_up()
+            sent = 0
+            try:
+                sent = self.send_file(fd, offset, size)
+            finally:
+                if sent < size:
+                    # The record has said more: nothing that follows could be told from its content.
+                    self.hang_up()
+            if sent < size:
                 raise Disconnected("the file became shorter while it was sent")
             offset, left = offset + size, left - size
         return count
@@ -263,12 +255,15 @@ class FastcgiPeer(Connection):
         with contextlib.suppress(Disconnected):
             self.send(ending)
 
-    def _refuse(self, error: ProtocolError) -> Optional[Lingering]:
+    def _refuse(self, error: ProtocolError, thread: int) -> Optional[Lingering]:
         """A request whose parameters have begun can be answered; anything else can only be hung up on."""
         number = self._machine.request_id
         report(f"{error} -- " + (f"answered with {error.status}" if number else "connection closed"))
         if number:
             self._id = number
+            self._stderr = None
+            self._service.tally.begin(thread)
+            self._service.tally.end(thread, False)
             with contextlib.suppress(Disconnected):
                 self._send(b"".join(error_page(LINE, error.status)), True)
         return part(self, None)

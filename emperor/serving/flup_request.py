@@ -123,7 +123,7 @@ class _Exchange(NamedTuple):
 
 
 def request_class(flup: Any, gateway: Gateway, settings: Settings, turns: Turns) -> Any:
-    class Request(flup.Request):  # type: ignore[misc]
+    class Request(flup.Request):  # type: ignore[misc]  # flup has no types
         size = 0
         runs = False
 
@@ -133,7 +133,7 @@ def request_class(flup: Any, gateway: Gateway, settings: Settings, turns: Turns)
 
         def run(self) -> None:
             if self.role != flup.FCGI_RESPONDER:
-                return self._end(0, flup.FCGI_UNKNOWN_ROLE)  # type: ignore[no-any-return]
+                return self._end(0, flup.FCGI_UNKNOWN_ROLE)  # type: ignore[no-any-return]  # it is None
             self.runs = True
             self._conn._sock.settimeout(settings.patience)
             exchange = _Exchange(self, gateway, settings)
@@ -169,7 +169,7 @@ class _Stdin:
 
 
 def connection_class(flup: Any, server: Draining, settings: Settings) -> Any:
-    class Connection(flup.Connection):  # type: ignore[misc]
+    class Connection(flup.Connection):  # type: ignore[misc]  # flup has no types
         _inputStreamClass = _Stdin
         kept = False
 
@@ -195,7 +195,7 @@ def connection_class(flup: Any, server: Draining, settings: Settings) -> Any:
             if server.draining:
                 request.flags &= ~flup.FCGI_KEEP_CONN
             self.kept = True
-            return self._start_request(request)  # type: ignore[no-any-return]
+            return self._start_request(request)  # type: ignore[no-any-return]  # it is None
 
     return Connection
 

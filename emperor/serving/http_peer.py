@@ -2,13 +2,16 @@
 
 It promises: ``advance`` never waits for a head, only (with a deadline) for the body that the app reads and for the
 peer to take the answer; a client that lets too long a time pass is closed; a response cut short ends without its
-proper end. It needs h11: ``require`` says so where it is missing.
+proper end, and where HTTP/1.0 has no such end, with a reset (a Unix socket has no reset either: there it looks whole).
+It needs h11: ``require`` says so where it is missing.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import socket
+import struct
 import time
 from collections.abc import Iterator
 from email.utils import formatdate
@@ -30,6 +33,8 @@ __all__ = ["LINE", "HttpPeer", "require"]
 
 LINE = "HTTP/1.1 "
 
+# What the gateway makes of an app that passes on what ``wsgi.input`` raised.
+_FAILED = b"".join(error_page(LINE, 500))
 _LOST = Outcome(True, True, False)
 
 Watched = Union["HttpPeer", Lingering, None]
@@ -37,11 +42,13 @@ Watched = Union["HttpPeer", Lingering, None]
 
 class HttpPeer(Connection):
     """``deadline`` (monotonic): when the head must be whole or, ``idle`` between requests, when one must begin; None
-    only before the first wait.
+    only before the first wait. ``_fault``: the status for what the client did wrong in the body, 0 for nothing.
+    ``_missed``: something of the response could not be sent.
     """
 
     __slots__ = (
-        "_addresses", "_closing", "_machine", "_service", "_started", "deadline", "idle",
+        "_addresses", "_closing", "_fault", "_machine", "_missed", "_number", "_service", "_started",
+        "deadline", "idle",
     )  # fmt: skip
 
     def __init__(self, fd: int, service: Service) -> None:
@@ -49,7 +56,8 @@ class HttpPeer(Connection):
         self._service = service
         self._machine = ServerMachine(service.settings.buffer_size)
         self._addresses: Optional[list[tuple[str, str]]] = None
-        self._closing = self._started = False
+        self._closing = self._missed = self._started = False
+        self._fault = self._number = 0
         self.idle = False
         self.deadline: Optional[float] = None
 
@@ -88,7 +96,8 @@ class HttpPeer(Connection):
 
     def _answer(self, request: Request, thread: int, draining: bool) -> tuple[bool, Optional[Lingering]]:
         """Serve it. True: the connection is kept, else what is left of it is to be watched."""
-        self._closing, self._started = draining, False
+        self._closing, self._started, self._fault, self._missed = draining, False, 0, False
+        self._number += 1
         outcome = _LOST
         self._service.tally.begin(thread, f"{request.method} {request.target}")
         try:
@@ -96,7 +105,10 @@ class HttpPeer(Connection):
         finally:
             self._service.tally.end(thread, outcome.failed)
         machine = self._machine
-        whole, cut = machine.whole, outcome.cut or machine.cut
+        whole, cut = machine.whole, outcome.cut or machine.cut or self._missed
+        if cut and machine.bare:
+            self.close()
+            return False, None
         if machine.next() and not (cut or self._closing):
             return True, None
         return False, part(self, 0 if whole and not machine.partial else None)
@@ -126,24 +138,35 @@ class HttpPeer(Connection):
         length = self._service.length(environ)
         if not length and "HTTP_TRANSFER_ENCODING" not in environ:
             return EMPTY
-        return Body(self._more, length, self._service.settings.limit_post)
+        return Body(functools.partial(self._more, self._number), length, self._service.settings.limit_post)
 
-    def _more(self) -> bytes:
-        machine = self._machine
+    def _more(self, number: int) -> bytes:
+        """The next piece of the body. ``number``: of which request. An app may keep it for longer than that."""
+        if number != self._number or self.fd < 0:
+            raise Disconnected("request body: its request is over")
         try:
-            while True:
-                piece = machine.piece()
-                if piece is not None:
-                    return piece
-                interim = machine.go_on()
-                if interim:
-                    self.send(interim)
-                data = self.receive()
-                if not data:
-                    raise Disconnected("request body: the connection ends before it")
-                machine.feed(data)
+            return self._piece()
         except ProtocolError as error:
+            self._fault = error.status
             raise Disconnected(str(error)) from None
+        except Disconnected:
+            # Silent for too long, if it can be told at all.
+            self._fault = 408
+            raise
+
+    def _piece(self) -> bytes:
+        machine = self._machine
+        while True:
+            piece = machine.piece()
+            if piece is not None:
+                return piece
+            interim = machine.go_on()
+            if interim:
+                self.send(interim)
+            data = self.receive()
+            if not data:
+                raise ProtocolError("request body: the connection ends before it")
+            machine.feed(data)
 
     # --- the response ---
 
@@ -153,6 +176,9 @@ class HttpPeer(Connection):
         out = b""
         if not self._started:
             self._started = True
+            if self._fault and data == _FAILED:
+                # RFC 9112 section 2.2: whose fault it is, the client hears.
+                data = b"".join(error_page(LINE, self._fault))
             head = parse_head(data)
             assert head is not None
             # Behind a body that nobody reads, no request can be found.
@@ -162,11 +188,18 @@ class HttpPeer(Connection):
                     if pair[0].lower() not in said]  # fmt: skip
             out = machine.start(head._replace(headers=(*ours, *head.headers)), self._closing)
             data = data[head.size :]
+            if machine.bare:
+                self._reset_at_close(True)
         out += machine.data(data)
         if last:
             out += machine.finish()
-        if out:
+        try:
             self.send(out)
+        except Disconnected:
+            self._missed = True
+            raise
+        if last and machine.bare and not self._missed:
+            self._reset_at_close(False)
 
     def _send_page(self, status: int) -> None:
         self._closing = True
@@ -181,6 +214,13 @@ class HttpPeer(Connection):
         self._service.tally.end(thread, False)
         self._send_page(error.status)
         return part(self, None)
+
+    def _reset_at_close(self, on: bool) -> None:
+        """Said beforehand, it holds for a worker that is killed as well (socket(7), SO_LINGER)."""
+        view = socket.socket(fileno=self.fd)
+        with contextlib.suppress(OSError):
+            view.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", on, 0))
+        view.detach()
 
 
 def _addresses(fd: int) -> Iterator[tuple[str, str]]:

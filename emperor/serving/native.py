@@ -181,11 +181,18 @@ class Server:
         self._peers[peer.fd] = peer
         if peer.deadline is not None:
             self._hurried = True
-        if not peer.watched:
-            peer.watched = True
-            self._epoll.register(peer.fd, self._watch_mask)
-        elif self._settings.threads > 1:
-            self._epoll.modify(peer.fd, self._watch_mask)
+        try:
+            if not peer.watched:
+                peer.watched = True
+                self._epoll.register(peer.fd, self._watch_mask)
+            elif self._settings.threads > 1:
+                self._epoll.modify(peer.fd, self._watch_mask)
+        except OSError as error:
+            # epoll(7): a user's descriptors are counted, max_user_watches.
+            report(f"connection: cannot be watched: {error.strerror} -- connection closed")
+            self._peers.pop(peer.fd, None)
+            peer.close()
+            return
         if self._settings.threads > 1 and peer.deadline is not None:
             # The leader may be waiting without a deadline.
             self._wake_leader()

@@ -12,7 +12,7 @@ The record itself, its events and what can be asked for are in ``supervision.rec
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Callable, Optional
+from typing import Any, Callable, Optional
 
 from emperor.model import OWNER, VassalSpec
 from emperor.supervision import backoff
@@ -206,14 +206,15 @@ def _on_tick(draft: _Draft, event: Tick) -> None:
             draft.drive(slot, gen.Event.DEADLINE)
 
 
-_ON: dict[type, Callable[[_Draft, object], None]] = {
-    Configured: _on_configured,  # type: ignore[dict-item]  # each takes exactly the type it is filed under
-    Misconfigured: _on_misconfigured,  # type: ignore[dict-item]
-    Order: _on_order,  # type: ignore[dict-item]
-    Ready: _on_ready,  # type: ignore[dict-item]
-    BootFailed: _on_boot_failed,  # type: ignore[dict-item]
-    Exited: _on_exited,  # type: ignore[dict-item]
-    Tick: _on_tick,  # type: ignore[dict-item]
+# Any, for each takes exactly the type that it is filed under.
+_ON: dict[type, Callable[[_Draft, Any], None]] = {
+    Configured: _on_configured,
+    Misconfigured: _on_misconfigured,
+    Order: _on_order,
+    Ready: _on_ready,
+    BootFailed: _on_boot_failed,
+    Exited: _on_exited,
+    Tick: _on_tick,
 }
 
 

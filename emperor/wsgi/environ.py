@@ -125,7 +125,7 @@ def merge(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 def _matters(displaced: Sequence[tuple[str, Any]]) -> bool:
     """Of the web server's own parameters the last one simply wins; ``wsgi.*`` are not its to set."""
     # nginx's usual recipe comes here with every request, and a generator for any() would cost more than the look.
-    for name, _ in displaced:  # noqa: SIM110
+    for name, _ in displaced:  # noqa: SIM110 -- for speed
         if name.startswith("HTTP_") or name in _ONE_MEANING or name in OURS:
             return True
     return False

@@ -66,7 +66,10 @@ class FileWrapper:
             position = file.tell()
         except (OSError, ValueError):
             return None
-        return (raw.fileno(), position, max(0, found.st_size - position)) if stat.S_ISREG(found.st_mode) else None
+        # Of a file that stands on no disk (proc(5), sysfs(5)) only its end tells the size.
+        if not (stat.S_ISREG(found.st_mode) and found.st_blocks):
+            return None
+        return raw.fileno(), position, max(0, found.st_size - position)
 
 
 class Gateway:
@@ -116,11 +119,9 @@ class Gateway:
         except BaseException as error:
             outcome = _failed(errors, environ, response, error)
         if type(result) is not list:
-            close = getattr(result, "close", None)
-            if close is not None:
-                _close(close, errors, environ)
+            _close(result, errors, environ)
         if response.surplus:
-            _report(errors, environ, "the app gave more than its Content-Length -- the rest was not sent")
+            _report_surplus(response, errors, environ)
         if errors.pending:
             errors.settle()
         return outcome
@@ -144,9 +145,11 @@ def _give(response: Response, result: Any, errors: ErrorStream, send_file: Optio
         errors.settle()
 
 
-def _close(close: Callable[[], object], errors: ErrorStream, environ: dict[str, Any]) -> None:
+def _close(result: Any, errors: ErrorStream, environ: dict[str, Any]) -> None:
     try:
-        close()
+        close = getattr(result, "close", None)
+        if close is not None:
+            close()
     except BaseException as error:
         _trace(errors, environ, "close() failed", error)
 
@@ -173,16 +176,25 @@ def _trace(errors: ErrorStream, environ: dict[str, Any], what: str, error: BaseE
     frames = error.__traceback__
     while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
         frames = frames.tb_next
-    lines = traceback.format_exception(type(error), error, frames)
+    try:
+        lines = traceback.format_exception(type(error), error, frames)
+    except Exception:
+        # An exception may have fields that Python's own formatting stumbles over.
+        lines = [f"{type(error).__name__}\n"]
     _report(errors, environ, what, "".join(lines))
 
 
+def _report_surplus(response: Response, errors: ErrorStream, environ: dict[str, Any]) -> None:
+    # Apps answer HEAD as they answer GET, and nobody sends the body on.
+    if environ.get("REQUEST_METHOD") != "HEAD":
+        _report(errors, environ, response.too_much)
+
+
 def _report(errors: ErrorStream, environ: dict[str, Any], what: str, more: str = "") -> None:
-    method, path = environ.get("REQUEST_METHOD"), _path(environ)
-    # A log that cannot be written (a full disk, a stream that the app closed) is no reason to lose the
-    # request.
-    with contextlib.suppress(Exception):
-        errors.write(f"request: {method} {path}: {what}\n{more}")
+    # A log that cannot be written (a full disk, a stream that the app closed), or what the app put into its environ,
+    # is no reason to lose the request.
+    with contextlib.suppress(BaseException):
+        errors.write(f"request: {environ.get('REQUEST_METHOD')} {_path(environ)}: {what}\n{more}")
         errors.flush()
 
 

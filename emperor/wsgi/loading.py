@@ -132,7 +132,7 @@ def _callable(module: ModuleType, where: str, name: str) -> WSGIApplication:
     if not _takes_two(app):
         called = name or candidate
         raise LoadError(f"{where}: {called} does not take (environ, start_response) -- a factory? write {called}()")
-    return app  # type: ignore[no-any-return]
+    return app  # type: ignore[no-any-return]  # what could be looked at was
 
 
 def _takes_two(app: Any) -> bool:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Callable, Optional, Union
+from typing import Any, Callable, ClassVar, Optional, Union
 
 __all__ = ["ExcInfo", "Response", "Send", "SendFile", "encode_head", "error_page"]
 
@@ -38,7 +38,11 @@ _NOT_THE_APPS = frozenset(
     ("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "status",
     "te", "trailer", "transfer-encoding", "upgrade") )  # fmt: skip
 
-_USUAL_STATUS = frozenset(f"{one.value} {one.phrase}" for one in HTTPStatus if one >= 200)
+_BODILESS = ("204", "304")
+"""RFC 9110 section 6.4.1: their responses never have a body."""
+_USUAL_STATUS = frozenset(
+    f"{one.value} {one.phrase}" for one in HTTPStatus if one >= 200 and str(one.value) not in _BODILESS
+)
 _USUAL_NAMES = frozenset(
     (
         "Content-Type", "Location", "Set-Cookie", "Vary", "Cache-Control", "ETag", "Last-Modified",
@@ -54,10 +58,12 @@ class Response:
     """``line`` stands in front of the status: ``HTTP/1.1 `` or ``Status: ``.
 
     ``sent``: the head has left. ``ended``: the last byte has. ``counted``: Content-Length was declared.
-    ``surplus``: the app gave more than it had declared.
+    ``surplus``: the app gave more than it had declared, or than its status allows: ``too_much`` says it.
     """
 
     __slots__ = ("_head", "_left", "_line", "_send", "ended", "sent", "surplus")
+
+    too_much: ClassVar[str] = "the app gave more than its Content-Length -- the rest was not sent"
 
     def __init__(self, send: Send, line: str) -> None:
         self._send = send
@@ -82,9 +88,24 @@ class Response:
                     raise exc_info[1].with_traceback(exc_info[2])
             finally:
                 exc_info = None  # the traceback holds this frame: PEP 3333 warns of the circle
+            self._start_again()
         elif self._head is not None:
             raise AssertionError("start_response: called a second time without exc_info")
+        if status not in _USUAL_STATUS:
+            return self._start_unusual(status, headers)
         self._head, self._left = encode_head(self._line, status, headers)
+        return self.write
+
+    def _start_again(self) -> None:
+        if self.sent:
+            raise AssertionError("start_response: the head has left, and exc_info holds no exception")
+        self.__class__ = Response
+
+    def _start_unusual(self, status: Any, headers: list[tuple[str, str]]) -> Callable[[bytes], None]:
+        checked = _checked_status(status)
+        self._head, self._left = encode_head(self._line, checked, headers)
+        if checked[:3] in _BODILESS:
+            self.__class__ = _Bodiless
         return self.write
 
     def write(self, data: bytes, last: bool = False) -> None:
@@ -113,18 +134,18 @@ class Response:
                 data = head + data
             else:
                 self._send(head, False)
-        self.ended = last
         self._send(data, last)
+        self.ended = last
 
     def finish(self) -> None:
         """The app has given its last block."""
         if self._head is None:
             raise AssertionError("response: the app ended without calling start_response")
         if not self.ended:
-            self.ended = True
             rest = b"" if self.sent else self._head
             self.sent = True
             self._send(rest, True)
+            self.ended = True
 
     def write_file(self, fd: int, offset: int, count: int, send_file: SendFile) -> None:
         """The rest of the body from an open file: ``count`` bytes, or as many of them as Content-Length says (PEP 3333
@@ -139,21 +160,41 @@ class Response:
 
     def replace(self, status: int) -> None:
         """Answer with the constant page of ``status``; only while the head is still here."""
+        self.__class__ = Response
         self._head, page = error_page(self._line, status)
         self._left = len(page)
         self.ended = False
         self.write(page)
 
 
+class _Bodiless(Response):
+    """What a response becomes when its status has no body: to ask each block of all the others would cost them.
+
+    What the app gives all the same is passed on, for the web server to drop.
+    """
+
+    __slots__ = ()
+
+    too_much = "the app gave a body with a status that has none (204, 304) -- the web server drops it"
+
+    def write(self, data: bytes, last: bool = False) -> None:
+        super().write(data, last)
+        self.surplus = self.surplus or bool(data)
+
+    def write_file(self, fd: int, offset: int, count: int, send_file: SendFile) -> None:
+        super().write_file(fd, offset, count, send_file)
+        self.surplus = self.surplus or bool(count)
+
+
 def encode_head(line: str, status: str, headers: Sequence[tuple[str, str]]) -> tuple[bytes, Optional[int]]:
-    """The head as bytes, and what its Content-Length says.
+    """The head as bytes, and what its Content-Length says. ``status``: a checked one.
 
     Raises ``TypeError`` or ``ValueError`` for what PEP 3333 forbids: the app hears of it where it made the
     mistake. Fields that are the web server's to send are left out.
     """
     if type(headers) is not list:
         raise TypeError(f"start_response: headers are a list, not {type(headers).__name__}")
-    text = line + (status if status in _USUAL_STATUS else _checked_status(status))
+    text = line + status
     length: Optional[int] = None
     for name, value in headers:
         if type(value) is not str or not value.isprintable():

@@ -6,6 +6,7 @@ import os
 import signal
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,8 +28,8 @@ def daemon(emperor: StartEmperor) -> Emperor:
 @pytest.fixture(params=["emperor", "vassal"])
 def site(request: pytest.FixtureRequest, daemon: Emperor, users: Users) -> Vassal:
     """It runs; its socket is bound by the emperor, or by itself in its user's folder."""
-    named = {} if request.param == "emperor" else {"socket": users.alice.home / f"{os.getpid()}.sock"}
-    vassal = daemon.add("site", **named)  # type: ignore[arg-type]
+    named: dict[str, Any] = {} if request.param == "emperor" else {"socket": users.alice.home / f"{os.getpid()}.sock"}
+    vassal = daemon.add("site", **named)
     daemon.start()
     vassal.running()
     return vassal

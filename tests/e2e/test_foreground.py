@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
 import pytest
 
@@ -48,7 +48,7 @@ def run(emperor_venv: Path, home: Path, someone: Person) -> Iterator[Run]:
                     cwd=home,
                     env=environ_for(who),
                     start_new_session=True,
-                    **who.popen_arguments(),  # type: ignore[call-overload]
+                    **who.popen_arguments(),
                 )
             ends.callback(end, process)
             return process
@@ -61,13 +61,13 @@ def run(emperor_venv: Path, home: Path, someone: Person) -> Iterator[Run]:
         yield start
 
 
-def serves(process: subprocess.Popen[bytes], address: object) -> dict[str, object]:
+def serves(process: subprocess.Popen[bytes], address: object) -> dict[str, Any]:
     """The facts, once it answers."""
 
-    def look() -> dict[str, object]:
+    def look() -> dict[str, Any]:
         assert process.poll() is None, "it is gone"
         try:
-            facts: dict[str, object] = request(str(address)).json
+            facts: dict[str, Any] = request(str(address)).json
         except OSError:
             return {}
         return facts
@@ -81,7 +81,7 @@ def test_an_ini_is_served_until_term(run: Run, home: Path, someone: Person) -> N
     process = run(home / "site.ini")
     facts = serves(process, address)
     assert facts["uids"] == [someone.uid] * 3
-    assert facts["os_environ"]["NAME"] == "site"  # type: ignore[index]
+    assert facts["os_environ"]["NAME"] == "site"
     below = procfs.descendants(process.pid)
     assert len(below) >= 2
     process.terminate()
@@ -122,7 +122,7 @@ def test_module_and_chmod_on_the_command_line(run: Run, home: Path) -> None:
     process = run("-s", address, "--module", "wsgi", "--chmod-socket=666", "--processes", "2", "--master")
     facts = serves(process, address)
     assert os.stat(address).st_mode & 0o777 == 0o666
-    assert facts["environ"]["wsgi.multiprocess"] is True  # type: ignore[index]
+    assert facts["environ"]["wsgi.multiprocess"] is True
 
 
 @needs("root")

@@ -96,8 +96,9 @@ def leased(users: Users, path: Path) -> Iterator[None]:
         [SYSTEM_PYTHON, "-c", LEASE, str(path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        **users.alice.popen_arguments(),  # type: ignore[call-overload]
+        **users.alice.popen_arguments(),
     ) as holder:
+        assert holder.stdin and holder.stdout
         try:
             assert holder.stdout.readline() == b"taken\n"
             yield

@@ -81,7 +81,7 @@ def test_make_run_serves_the_samples(site: tuple[str, subprocess.Popen[bytes]]) 
         assert name in index
         assert f"/{name}/" in index
         wait_for(
-            lambda url=f"{base}/{name}/": get(url).status,  # type: ignore[misc]
+            lambda url=f"{base}/{name}/": get(url).status,  # type: ignore[misc]  # mypy infers no defaults
             lambda status: status == 200,
             f"/{name}/",
         )

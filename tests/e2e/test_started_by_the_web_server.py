@@ -17,7 +17,7 @@ import pytest
 
 from tests.e2e.harness import procfs, starters
 from tests.e2e.harness.daemon import APPS, ini
-from tests.e2e.harness.starters import Apache, Lighttpd, SpawnFcgi, Starter
+from tests.e2e.harness.starters import SpawnFcgi, Starter, apache, lighttpd
 from tests.e2e.harness.waiting import wait_for
 from tests.requirements import needs
 
@@ -28,11 +28,11 @@ Kind = Callable[[Path], Starter]
 CONTRIB = Path(__file__).resolve().parents[2] / "contrib"
 
 KINDS = [
-    pytest.param(lambda folder: Apache(folder, starters.SCRIPT), id="apache-script", marks=needs("apache")),
-    pytest.param(lambda folder: Apache(folder, starters.WRAPPER), id="apache-wrapper", marks=needs("apache")),
-    pytest.param(lambda folder: Apache(folder, starters.VIRTUAL), id="apache-virtual", marks=needs("apache")),
-    pytest.param(lambda folder: Lighttpd(folder, 1), id="lighttpd-1", marks=needs("lighttpd")),
-    pytest.param(lambda folder: Lighttpd(folder, 2), id="lighttpd-2", marks=needs("lighttpd")),
+    pytest.param(lambda folder: apache(folder, starters.SCRIPT), id="apache-script", marks=needs("apache")),
+    pytest.param(lambda folder: apache(folder, starters.WRAPPER), id="apache-wrapper", marks=needs("apache")),
+    pytest.param(lambda folder: apache(folder, starters.VIRTUAL), id="apache-virtual", marks=needs("apache")),
+    pytest.param(lambda folder: lighttpd(folder, 1), id="lighttpd-1", marks=needs("lighttpd")),
+    pytest.param(lambda folder: lighttpd(folder, 2), id="lighttpd-2", marks=needs("lighttpd")),
     pytest.param(
         lambda folder: SpawnFcgi(folder, ["-u", "www-data"]), id="spawn-fcgi", marks=needs("spawn-fcgi", "nginx")
     ),
@@ -185,7 +185,7 @@ def test_an_app_that_cannot_be_imported_shows_its_traceback_in_the_error_log(sit
 @needs("lighttpd")
 @pytest.mark.parametrize("procs", [1, 3])
 def test_lighttpds_max_procs_is_how_many_there_are(folder: Path, emperor_venv: Path, procs: int) -> None:
-    starter = Lighttpd(folder / "web", procs)
+    starter = lighttpd(folder / "web", procs)
     site = Site(folder, emperor_venv / "bin/emperor", starter)
     try:
         starter.start({"/": site.command("root", script_name="/")})
@@ -198,7 +198,7 @@ def test_lighttpds_max_procs_is_how_many_there_are(folder: Path, emperor_venv: P
 
 @needs("lighttpd")
 def test_a_user_that_it_cannot_become_is_a_warning(folder: Path, emperor_venv: Path) -> None:
-    starter = Lighttpd(folder / "web", 1)
+    starter = lighttpd(folder / "web", 1)
     site = Site(folder, emperor_venv / "bin/emperor", starter)
     try:
         starter.start({"/": site.command("root", uid="nobody")})
@@ -228,8 +228,8 @@ def _contributed(name: str, folder: Path, emperor_venv: Path) -> str:
 @pytest.mark.parametrize(
     "kind, name",
     [
-        pytest.param(lambda folder: Apache(folder, "{command}"), "apache/mod_fcgid.conf", marks=needs("apache")),
-        pytest.param(lambda folder: Lighttpd(folder, 1), "lighttpd/bin-path.conf", marks=needs("lighttpd")),
+        pytest.param(lambda folder: apache(folder, "{command}"), "apache/mod_fcgid.conf", marks=needs("apache")),
+        pytest.param(lambda folder: lighttpd(folder, 1), "lighttpd/bin-path.conf", marks=needs("lighttpd")),
     ],
 )
 def test_the_contributed_configurations_serve(kind: Kind, name: str, folder: Path, emperor_venv: Path) -> None:
@@ -246,7 +246,7 @@ def test_the_contributed_configurations_serve(kind: Kind, name: str, folder: Pat
 
 @needs("apache")
 def test_the_contributed_script_serves(folder: Path, emperor_venv: Path) -> None:
-    starter = Apache(folder / "web", starters.SCRIPT)
+    starter = apache(folder / "web", starters.SCRIPT)
     try:
         starter.start({"/blog": "true"})
         (folder / "web/www/blog.fcgi").write_text(_contributed("apache/app.fcgi", folder, emperor_venv))
@@ -258,7 +258,7 @@ def test_the_contributed_script_serves(folder: Path, emperor_venv: Path) -> None
 
 @needs("apache")
 def test_a_python_file_whose_first_line_names_us_is_an_app(folder: Path, emperor_venv: Path) -> None:
-    starter = Apache(folder / "web", starters.SCRIPT)
+    starter = apache(folder / "web", starters.SCRIPT)
     try:
         starter.start({"/": "true"})
         first = f"#!/usr/bin/env -S {emperor_venv}/bin/emperor run --wsgi-file\n"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
 from emperor.protocol import fastcgi, uwsgi
 from emperor.protocol.cgi import Head, parse_head
@@ -15,6 +15,8 @@ from emperor.serving import flup_engine, native
 from emperor.serving.settings import Settings
 
 PATIENCE = 10.0
+
+Start = Callable[..., Any]
 
 PARAMS = [
     ("REQUEST_METHOD", "GET"),
@@ -26,6 +28,38 @@ PARAMS = [
     ("SERVER_PROTOCOL", "HTTP/1.1"),
     ("HTTP_HOST", "localhost"),
 ]
+
+REFUSED: list[tuple[list[tuple[str, str]], int]] = [
+    ([("CONTENT_LENGTH", "12abc")], 400),
+    ([("HTTP_X", "a\r\nEvil: 1")], 400),
+    ([("CONTENT_LENGTH", "101")], 413),
+    ([("HTTP_X", "x" * 5000)], 431),
+]
+"""Parameters that no app should see, and their status with these settings:"""
+REFUSING = Settings(buffer_size=4096, limit_post=100, drain_seconds=5.0)
+
+
+def echo(environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
+    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    text = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']} ".encode("latin-1") + body
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(text)))])
+    return [text]
+
+
+class Held:
+    """An app that answers when it is let go."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Semaphore(0)
+        self.go = threading.Event()
+
+    def __call__(self, environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
+        self.entered.release()
+        assert self.go.wait(PATIENCE)
+        return echo(environ, start_response)
+
+    def is_entered(self) -> bool:
+        return self.entered.acquire(timeout=PATIENCE)
 
 
 class Tally:

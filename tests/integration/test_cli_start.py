@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ class Daemons:
             daemon = subprocess.Popen(
                 command,
                 cwd=self.folder,
-                env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "HOME": "/root"},
+                env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "HOME": str(self.folder)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -47,9 +48,9 @@ class Daemons:
         self.started.append(daemon)
         return daemon
 
-    def ready(self, *options: str, **named: object) -> subprocess.Popen[bytes]:
+    def ready(self, *options: str, **named: Any) -> subprocess.Popen[bytes]:
         count = self.log.count("ready, ")
-        daemon = self.start(*options, **named)  # type: ignore[arg-type]
+        daemon = self.start(*options, **named)
         until(lambda: self.log.count("ready, ") > count or daemon.poll() is not None)
         assert daemon.poll() is None, self.log
         return daemon
@@ -188,8 +189,8 @@ def test_the_pidfile_can_be_read_by_everybody(daemons: Daemons) -> None:
 def test_who_becomes_a_user_has_the_users_home_and_not_roots_folders() -> None:
     code = (
         "import os; from emperor import cli; from emperor.system import places\n"
-        "os.environ.update(HOME='/root', USER='root', LOGNAME='root', XDG_RUNTIME_DIR='/run/user/0',"
-        " XDG_CONFIG_HOME='/root/.config')\n"
+        "os.environ.update(HOME='/roots/home', USER='root', LOGNAME='root', XDG_RUNTIME_DIR='/roots/run',"
+        " XDG_CONFIG_HOME='/roots/home/.config')\n"
         "cli._become('www-data', None)\n"
         "print(*map(os.environ.get, ('HOME', 'USER', 'LOGNAME')), *(k for k in os.environ if k[:3] == 'XDG'))\n"
         "print(places.control_socket(os.geteuid(), os.environ))\n"

@@ -59,5 +59,5 @@ def test_a_start_that_raises_is_a_failure_of_its_own_vassal_alone(
         "z": "STARTING",
     }
     assert emperor.vassals["m"].error == "not started: a bug"
-    assert any("ZeroDivisionError" in line for line in emperor.journal.lines)  # type: ignore[attr-defined]
+    assert any("ZeroDivisionError" in line for line in emperor.journal.lines)  # type: ignore[attr-defined]  # it is Notes
     drive(emperor.loop, lambda: spawned.count("m") == 2)

@@ -138,7 +138,7 @@ def test_folder_umask_environment_threads_and_log_are_as_the_ini_says(web: Web) 
     assert facts["umask"] == 0o027
     assert (facts["env"]["A"], facts["env"]["FROM_THE_WEB_SERVER"]) == ("1", "yes")
     # The first one may answer while the others are being started.
-    until(lambda: web.facts()["threads"] == 3)
+    until(lambda: web.facts()["threads"] == 4)
     assert facts["argv"] == ["site"]
     assert "imported" in (web.folder / "app.log").read_text()
 

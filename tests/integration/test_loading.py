@@ -127,7 +127,7 @@ def test_flask_does_not_start_its_own_server_while_it_is_imported(
         "@app.route('/')\ndef hello():\n    return 'hello'\napp.run(port=1)\n"
     )
     app = load(spec(file("blog.py")))
-    assert app.test_client().get("/").text == "hello"  # type: ignore[attr-defined]
+    assert app.test_client().get("/").text == "hello"  # type: ignore[attr-defined]  # Flask's own
     assert "FLASK_RUN_FROM_CLI" not in os.environ
 
 

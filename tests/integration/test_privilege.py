@@ -96,7 +96,7 @@ def test_a_number_that_means_unchanged_is_nobodys(number: int) -> None:
         for euid in (0, 5):
             with pytest.raises(SpawnError, match="no id"):
                 spawn_arguments(identity, euid)
-        assert result_of(lambda identity=identity: become(identity)) == EXIT_SYSTEM  # type: ignore[misc]
+        assert result_of(lambda identity=identity: become(identity)) == EXIT_SYSTEM  # type: ignore[misc]  # mypy infers no defaults
 
 
 @needs("root")

@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 from wsgiref.validate import validator
 
 import pytest
@@ -21,47 +21,27 @@ from emperor.serving.native import Server, Settings
 from tests.integration.serving_world import (
     PARAMS,
     PATIENCE,
+    REFUSED,
+    REFUSING,
+    Held,
     Running,
+    Start,
     Tally,
+    echo,
     encode,
     listening,
     read_answer,
     serving,
 )
 
-Start = Callable[..., Any]
-
 both = pytest.mark.parametrize("protocol", ["uwsgi", "fastcgi"])
 threads = pytest.mark.parametrize("threads", [1, 4])
-
-
-def echo(environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
-    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-    text = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']} ".encode("latin-1") + body
-    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(text)))])
-    return [text]
 
 
 def streaming(environ: dict[str, Any], start_response: Start) -> Iterator[bytes]:
     start_response("200 OK", [("Content-Type", "text/plain")])
     for number in range(3):
         yield b"%d\n" % number
-
-
-class Held:
-    """An app that answers when it is let go."""
-
-    def __init__(self) -> None:
-        self.entered = threading.Semaphore(0)
-        self.go = threading.Event()
-
-    def __call__(self, environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
-        self.entered.release()
-        assert self.go.wait(PATIENCE)
-        return echo(environ, start_response)
-
-    def is_entered(self) -> bool:
-        return self.entered.acquire(timeout=PATIENCE)
 
 
 @both
@@ -217,20 +197,12 @@ def test_a_response_shorter_than_its_length_lets_the_length_tell(tmp_path: Path,
     assert answer.body == b"half"
 
 
-REFUSED: list[tuple[list[tuple[str, str]], int]] = [
-    ([("CONTENT_LENGTH", "12abc")], 400),
-    ([("HTTP_X", "a\r\nEvil: 1")], 400),
-    ([("CONTENT_LENGTH", "101")], 413),
-    ([("HTTP_X", "x" * 5000)], 431),
-]
-
-
 @both
 @pytest.mark.parametrize("params, status", REFUSED)
 def test_a_request_that_no_app_should_see_is_answered(
     tmp_path: Path, protocol: str, params: list[tuple[str, str]], status: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with serving(tmp_path, protocol, echo, Settings(buffer_size=4096, limit_post=100)) as running:
+    with serving(tmp_path, protocol, echo, REFUSING) as running:
         assert running.ask(*params).status == status
         assert running.ask().status == 200
 

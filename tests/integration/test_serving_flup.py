@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import pytest
 
@@ -16,18 +16,24 @@ from emperor.protocol import fastcgi, records
 from emperor.protocol.params import pairs
 from emperor.serving.flup_engine import Server
 from emperor.serving.settings import Settings
-from tests.integration.serving_world import PARAMS, PATIENCE, Tally, encode, listening, read_answer, serving
+from tests.integration.serving_world import (
+    PARAMS,
+    PATIENCE,
+    REFUSED,
+    REFUSING,
+    Held,
+    Start,
+    Tally,
+    echo,
+    encode,
+    listening,
+    read_answer,
+    serving,
+)
 
 pytest.importorskip("flup", reason="needs flup==1.0.3: pip install flup")
 
-Start = Callable[..., Any]
 engines = pytest.mark.parametrize("engine", ["native", "flup"])
-
-
-def echo(environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
-    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']} ".encode("latin-1") + body]
 
 
 @engines
@@ -67,19 +73,13 @@ def test_both_engines_put_a_parameter_together_that_lies_in_two_records(tmp_path
 def test_both_engines_let_so_many_requests_into_the_app_as_there_are_threads(
     tmp_path: Path, engine: str, threads: int
 ) -> None:
-    entered, go = threading.Semaphore(0), threading.Event()
-
-    def app(environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
-        entered.release()
-        assert go.wait(PATIENCE)
-        return echo(environ, start_response)
-
+    app = Held()
     with serving(tmp_path, "fastcgi", app, Settings(threads=threads, drain_seconds=5.0), engine) as running:
         asking = [threading.Thread(target=running.ask) for _ in range(4)]
         for thread in asking:
             thread.start()
-        assert all(entered.acquire(timeout=PATIENCE) for _ in range(threads))
-        go.set()
+        assert all(app.is_entered() for _ in range(threads))
+        app.go.set()
         for thread in asking:
             thread.join(PATIENCE)
     assert running.tally.most_at_once == threads
@@ -136,22 +136,13 @@ def test_both_engines_answer_get_values_with_the_truth(tmp_path: Path, engine: s
     assert dict(found) == {"FCGI_MAX_CONNS": "3", "FCGI_MAX_REQS": "3", "FCGI_MPXS_CONNS": "0"}
 
 
-REFUSED: list[tuple[list[tuple[str, str]], int]] = [
-    ([("CONTENT_LENGTH", "12abc")], 400),
-    ([("HTTP_X", "a\r\nEvil: 1")], 400),
-    ([("CONTENT_LENGTH", "101")], 413),
-    ([("HTTP_X", "x" * 5000)], 431),
-]
-
-
 @engines
 @pytest.mark.parametrize("params, status", REFUSED)
 def test_both_engines_refuse_what_no_app_should_see(
     tmp_path: Path, engine: str, params: list[tuple[str, str]], status: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """flup bounds and checks nothing."""
-    settings = Settings(buffer_size=4096, limit_post=100, drain_seconds=5.0)
-    with serving(tmp_path, "fastcgi", echo, settings, engine) as running:
+    with serving(tmp_path, "fastcgi", echo, REFUSING, engine) as running:
         assert running.ask(*params).status == status
         assert running.ask().status == 200
 

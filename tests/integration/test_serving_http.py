@@ -52,7 +52,7 @@ class Client:
         self.socket.sendall(data)
 
     def answer(self, method: str = "GET") -> tuple[int, bytes, http.client.HTTPResponse]:
-        response = http.client.HTTPResponse(self, method=method)  # type: ignore[arg-type]
+        response = http.client.HTTPResponse(self, method=method)  # type: ignore[arg-type]  # all it asks of a socket is makefile
         response.begin()
         return response.status, response.read(), response
 
@@ -61,7 +61,7 @@ class Client:
 
     def makefile(self, mode: str) -> io.BufferedReader:
         """http.client closes the file that it is given; the next answer is behind it."""
-        return _Unclosed(self._file)  # type: ignore[return-value]
+        return _Unclosed(self._file)  # type: ignore[return-value]  # it passes everything else on
 
     def close(self) -> None:
         self._file.close()
@@ -91,6 +91,22 @@ def everything(running: Running, data: bytes) -> bytes:
     with running.connect() as peer:
         peer.sendall(data)
         return b"".join(iter(lambda: peer.recv(65536), b""))
+
+
+@contextlib.contextmanager
+def tcp_serving(app: Any, host: str = "127.0.0.1", settings: Optional[Settings] = None) -> Iterator[tuple[str, int]]:
+    """Where it listens."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as listener:
+        listener.setblocking(False)
+        server = Server([(listener, "http")], app, settings or Settings(), Tally())
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            yield listener.getsockname()[:2]
+        finally:
+            server.drain()
+            thread.join(PATIENCE)
 
 
 def echo(environ: Environ, start_response: Start) -> Iterable[bytes]:
@@ -183,21 +199,10 @@ def test_addresses_are_those_of_the_connection(host: str, name: str) -> None:
         start_response("200 OK", [])
         return [" ".join(environ[name] for name in names).encode()]
 
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, 0), family=family) as listener:
-        listener.setblocking(False)
-        server = Server([(listener, "http")], app, Settings(), Tally())
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        try:
-            with socket.create_connection(listener.getsockname()[:2], PATIENCE) as peer:
-                peer.sendall(ask(version="1.0"))
-                answer = b"".join(iter(lambda: peer.recv(65536), b""))
-                here = peer.getsockname()[1]
-                there = listener.getsockname()[1]
-        finally:
-            server.drain()
-            thread.join(PATIENCE)
+    with tcp_serving(app, host) as address, socket.create_connection(address, PATIENCE) as peer:
+        peer.sendall(ask(version="1.0"))
+        answer = b"".join(iter(lambda: peer.recv(65536), b""))
+        here, there = peer.getsockname()[1], address[1]
     assert answer.endswith(f"\r\n\r\n{host} {here} {name} {there}".encode())
 
 
@@ -283,16 +288,62 @@ def test_a_body_at_the_limit_is_none(tmp_path: Path) -> None:
         assert one.answer()[:2] == (200, b"POST / 1234567890")
 
 
-@pytest.mark.parametrize("rest", [b"", b"zz\r\n"])
-def test_a_body_that_breaks_off_costs_nobody_else_anything(tmp_path: Path, rest: bytes) -> None:
+BEGUN = ask("/", "POST", "Transfer-Encoding: chunked") + b"4\r\nbody\r\n"
+
+
+@pytest.mark.parametrize("rest", [b"", b"zz\r\n", b"4\r\nbodyX", b"ffffffffffffffffffffffffff\r\n"])
+def test_a_body_that_breaks_off_is_the_clients_fault_and_costs_nobody_else_anything(
+    tmp_path: Path, rest: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """RFC 9112 sections 2.2 and 8: 400, and the end of the connection."""
     with serving(tmp_path, "http", echo) as running:
         with client(running) as one:
-            one.send(ask("/", "POST", "Transfer-Encoding: chunked") + b"4\r\nbody\r\n" + rest)
+            one.send(BEGUN + rest)
             one.socket.shutdown(socket.SHUT_WR)
-            assert one.answer()[0] == 500
+            status, body, response = one.answer()
+            assert (status, body, response.headers["Connection"]) == (400, b"400 Bad Request\n", "close")
+            assert one.is_closed()
         with client(running) as one:
             one.send(ask())
             assert one.answer()[0] == 200
+    assert running.tally.ended == [(0, False)] * 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("request: POST /: request body: ") and line.endswith(" -- the request was given up")
+
+
+def test_a_body_that_stops_coming_is_a_408(tmp_path: Path) -> None:
+    """RFC 9110 section 15.5.9."""
+    with serving(tmp_path, "http", echo, Settings(patience=0.2)) as running, client(running) as one:
+        one.send(BEGUN)
+        assert one.answer()[:2] == (408, b"408 Request Timeout\n")
+        assert one.is_closed()
+
+
+def test_an_app_may_answer_a_body_that_breaks_off_itself(tmp_path: Path) -> None:
+    def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+        with pytest.raises(OSError):
+            environ["wsgi.input"].read()
+        start_response("422 Mine", [("Content-Length", "4")])
+        return [b"mine"]
+
+    with serving(tmp_path, "http", app) as running, client(running) as one:
+        one.send(BEGUN + b"zz\r\n")
+        status, body, response = one.answer()
+        assert (status, body, response.headers["Connection"]) == (422, b"mine", "close")
+        assert one.is_closed()
+
+
+def test_an_answer_that_has_begun_is_cut_where_the_body_breaks_off(tmp_path: Path) -> None:
+    def app(environ: Environ, start_response: Start) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        yield b"half"
+        yield environ["wsgi.input"].read()
+
+    with serving(tmp_path, "http", app) as running, client(running) as one:
+        one.send(BEGUN + b"zz\r\n")
+        with pytest.raises(http.client.IncompleteRead):
+            one.answer()
+        assert one.is_closed()
 
 
 # --- responses ---
@@ -365,6 +416,116 @@ def test_a_response_cut_short_is_seen_to_be(
             one.answer()
     assert running.tally.ended == [(0, True)]
     assert "in the middle" in capsys.readouterr().err
+
+
+def given_up(address: tuple[str, int], data: bytes) -> Iterator[bytes]:
+    """What comes for ``data`` on a connection that was not read from until the server had enough of that."""
+    with contextlib.ExitStack() as stack:
+        first, second = (stack.enter_context(socket.create_connection(address, PATIENCE)) for _ in range(2))
+        first.sendall(data)
+        yield first.recv(1)
+        # It has one thread, which gets to this when it has done with the other.
+        second.sendall(ask("/next"))
+        second.recv(1)
+        yield from iter(lambda: first.recv(65536), b"")
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_behind_a_response_that_the_client_did_not_take_nothing_follows(version: str) -> None:
+    """Its end is missing: the client would take the next response for it."""
+    asked: list[str] = []
+
+    def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+        asked.append(environ["PATH_INFO"])
+        block = b"x" * (30_000_000 if environ["PATH_INFO"] == "/first" else 1)
+        start_response("200 OK", [("Content-Length", str(len(block)))])
+        return [block]
+
+    with tcp_serving(app, settings=Settings(patience=0.2)) as address:
+        came = b"".join(given_up(address, ask("/first", version=version) + ask("/second", version=version)))
+    assert asked == ["/first", "/next"]
+    assert came.count(b"HTTP/1.1 ") == 1 and len(came) < 30_000_000
+
+
+def large(environ: Environ, start_response: Start) -> Iterable[bytes]:
+    start_response("200 OK", [])
+    return [b"x" * 30_000_000 if environ["PATH_INFO"] == "/first" else b"x"]
+
+
+def large_and_blind(environ: Environ, start_response: Start) -> Iterable[bytes]:
+    write = start_response("200 OK", [])
+    with contextlib.suppress(OSError):
+        write(b"x" * 30_000_000 if environ["PATH_INFO"] == "/first" else b"x")
+    return []
+
+
+@pytest.mark.parametrize("app", [large, large_and_blind])
+def test_a_bare_response_that_the_client_did_not_take_is_a_reset(app: Any) -> None:
+    with tcp_serving(app, settings=Settings(patience=0.2)) as address, pytest.raises(ConnectionResetError):
+        list(given_up(address, ask("/first", version="1.0")))
+
+
+def failing_midway(environ: Environ, start_response: Start) -> Iterator[bytes]:
+    start_response("200 OK", [("Content-Length", "9")] if environ["PATH_INFO"] == "/told" else [])
+    yield b"half"
+    if environ["PATH_INFO"] == "/blocks":
+        yield b"half"
+    elif environ["PATH_INFO"] != "/whole":
+        raise RuntimeError("in the middle")
+
+
+def test_a_response_cut_short_without_any_framing_is_a_reset() -> None:
+    """HTTP/1.0 has no other way to show it (RFC 9112 section 8), TCP has this one."""
+    with tcp_serving(failing_midway) as address, socket.create_connection(address, PATIENCE) as peer:
+        peer.sendall(ask(version="1.0"))
+        with pytest.raises(ConnectionResetError):
+            while peer.recv(65536):
+                pass
+
+
+DYING = """
+import os, socket
+from emperor.serving.native import Server, Settings
+from tests.integration.serving_world import Tally
+
+def app(environ, start_response):
+    start_response("200 OK", [])
+    yield b"half"
+    os._exit(1)
+
+listener = socket.create_server(("127.0.0.1", 0))
+listener.setblocking(False)
+print(listener.getsockname()[1], flush=True)
+Server([(listener, "http")], app, Settings(), Tally()).run()
+"""
+
+
+def test_a_worker_that_dies_in_the_middle_is_a_reset() -> None:
+    with subprocess.Popen([sys.executable, "-c", DYING], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        with socket.create_connection(("127.0.0.1", int(process.stdout.readline())), PATIENCE) as peer:
+            peer.sendall(ask(version="1.0"))
+            with pytest.raises(ConnectionResetError):
+                while peer.recv(65536):
+                    pass
+
+
+@pytest.mark.parametrize(
+    ("request_", "end"),
+    [
+        (ask("/whole", version="1.0"), b"\r\n\r\nhalf"),
+        (ask("/blocks", version="1.0"), b"\r\n\r\nhalfhalf"),
+        (ask("/told", version="1.0"), b"\r\n\r\nhalf"),
+        (ask("/", "HEAD", version="1.0"), b"\r\n\r\n"),
+        (ask(), b"\r\n\r\n4\r\nhalf\r\n"),
+        (ask("/", "POST", body=b"x" * 1_000_000), b"\r\n\r\n4\r\nhalf\r\n"),
+    ],
+)
+def test_no_other_response_is_a_reset(request_: bytes, end: bytes) -> None:
+    """It could cost bytes that are on their way."""
+    with tcp_serving(failing_midway) as address, socket.create_connection(address, PATIENCE) as peer:
+        peer.sendall(request_)
+        assert b"".join(iter(lambda: peer.recv(65536), b"")).endswith(end)
 
 
 def test_a_response_shorter_than_its_length_is_seen_to_be(tmp_path: Path) -> None:
@@ -515,6 +676,31 @@ def test_a_missing_h11_is_named_with_its_cure(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(adapter, "h11", None)
     with listening(tmp_path / "s") as listener, pytest.raises(EmperorError, match="install h11"):
         Server([(listener, "http")], echo, Settings(), Tally())
+
+
+def test_a_body_that_the_app_kept_gives_nothing_of_a_later_request(tmp_path: Path) -> None:
+    kept: list[Any] = []
+    found: list[str] = []
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        for body in kept:
+            try:
+                found.append(repr(body.read()))
+            except OSError as error:
+                found.append(str(error))
+        kept.append(environ["wsgi.input"])
+        body = environ["wsgi.input"].read() if found else b""
+        start_response("200 OK", [("Content-Length", str(len(body)))])
+        return [body]
+
+    with serving(tmp_path, "http", app) as running, running.connect() as peer:
+        for body in (b"first!", b"second"):
+            peer.sendall(ask("/", "POST", body=body))
+            with contextlib.closing(http.client.HTTPResponse(peer)) as response:
+                response.begin()
+                answer = response.read()
+    assert found == ["request body: its request is over"]
+    assert answer == b"second"
 
 
 @pytest.mark.parametrize("python", [sys.executable, pytest.param("pypy3", marks=needs("pypy3"))])

@@ -77,6 +77,6 @@ def test_every_line_has_a_reason_above_it() -> None:
 
 def _unit() -> configparser.ConfigParser:
     parser = configparser.ConfigParser(interpolation=None)
-    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # as configparser's documentation does
     parser.read(UNIT)
     return parser

@@ -17,15 +17,19 @@ import pytest
 
 from emperor.serving.settings import Settings
 from tests.integration.serving_world import PATIENCE, Answer, serving
-from tests.integration.wsgi_apps import Headers, Notes
+from tests.integration.wsgi_apps import Notes
 from tests.integration.wsgi_case import Case
 from tests.integration.wsgi_cases import CASES
 from tests.integration.wsgi_file_apps import FILE
-from tests.integration.wsgi_theatre import PLAIN, Theatre, ask, theatre
-from tests.integration.wsgi_wires import can_carry, request
+from tests.integration.wsgi_theatre import ALIVE, PLAIN, Theatre, ask, send_and_receive, theatre
+from tests.integration.wsgi_wires import NOT_IN_HTTP, can_carry, http_answer, received, request
 
-ENGINES = [("uwsgi", "native"), ("fastcgi", "native"), ("fastcgi", "flup")]
+ENGINES = [("uwsgi", "native"), ("http", "native"), ("fastcgi", "native"), ("fastcgi", "flup")]
 """A protocol of ``wsgi_wires`` and who speaks it."""
+
+CUT_BY_LENGTH = "a body ends where its length says"
+UNREAD = "3 MB that nobody reads cost no answer"
+"""Rows behind whose request no other one can follow on a connection, and behind whose answer."""
 
 
 @pytest.fixture(scope="module")
@@ -58,17 +62,12 @@ def _of_answer(case: Case, protocol: str, answer: Optional[Answer]) -> Iterator[
     head, body = answer.head, b"" if case.bodiless and protocol == "http" else case.answer or b""
     if (head.status, head.reason) != (case.status, case.reason):
         yield f"status {head.status} {head.reason}"
-    if case.headers is not None and _fields(case.headers, protocol) != _fields(head.headers, protocol):
+    if case.headers is not None and case.headers != head.headers:
         yield f"headers {head.headers!r}"
     if answer.body != body:
         yield f"body {answer.body[:100]!r}, wanted {body[:100]!r}"
     if not (_is_seen_to_be_cut(answer, protocol) if case.cut else answer.whole):
         yield "it does not look cut" if case.cut else "it does not look whole"
-
-
-def _fields(headers: Headers, protocol: str) -> Headers:
-    """Names are equal in any case (RFC 9110 section 5.1), and our HTTP makes use of it."""
-    return tuple((name.lower(), value) for name, value in headers) if protocol == "http" else headers
 
 
 def _of_log(case: Case, log: str) -> Iterator[str]:
@@ -101,9 +100,33 @@ ROWS = [
 
 @pytest.mark.parametrize("house, name", ROWS, indirect=["house"])
 def test_every_engine_keeps_the_rule(house: Theatre, name: str) -> None:
-    case = CASES[name]
+    case = CASES[name].over(house.running.protocol)
     found, log, notes = house.play(case)
     assert differences(case, house.running.protocol, found, log, notes) == []
+
+
+def test_every_exception_for_http_is_one_of_a_row() -> None:
+    assert NOT_IN_HTTP.keys() <= {pair for case in CASES.values() for pair in case.params}
+
+
+KEPT = [name for name, case in CASES.items() if can_carry("http", case) and not case.hang_up and name != CUT_BY_LENGTH]
+
+
+@pytest.mark.parametrize("house", [("http", "native")], indirect=True, ids=" ".join)
+@pytest.mark.parametrize("name", KEPT)
+def test_the_next_request_of_a_kept_connection_gets_its_own_answer(house: Theatre, name: str) -> None:
+    """Whatever the app did: only behind a cut answer, or a body that is still to come, the connection ends."""
+    case = CASES[name].over("http")
+    house.stage.app, house.stage.notes = case.app, Notes(house.file)
+    with house.running.connect() as peer:
+        came = send_and_receive(peer, request("http", case, keep=True) + request("http", ALIVE), received)
+    found = http_answer(came, case)
+    assert differences(case._replace(log=(), silent=False), "http", found, "", house.stage.notes) == []
+    if case.cut or name == UNREAD:
+        assert came.read() == b""
+    else:
+        following = http_answer(came, ALIVE)
+        assert (following.body, following.whole, came.read()) == (b"alive", True, b"")
 
 
 FAULTS = [name for name, case in CASES.items() if case.flup]

@@ -31,6 +31,14 @@ class Case(NamedTuple):
     silent: bool = False
     closed: Optional[int] = None
     flup: str = ""
+    http: Optional[tuple[bytes, int, str]] = None
+
+    def over(self, protocol: str) -> Case:
+        """The case as this protocol has it."""
+        if protocol != "http" or self.http is None:
+            return self
+        answer, status, reason = self.http
+        return self._replace(answer=answer, status=status, reason=reason)
 
 
 PAGE = b"500 Internal Server Error\n"

@@ -61,14 +61,14 @@ def opened(offset: int = 0, mode: str = "rb", buffering: int = -1, read: int = 0
 
 
 def in_a_temporary_file(notes: Notes) -> Any:
-    file = tempfile.NamedTemporaryFile()  # noqa: SIM115
+    file = tempfile.NamedTemporaryFile()  # noqa: SIM115  the server is to close it
     file.write(FILE)
     file.seek(5)
     return file
 
 
 def spooled(notes: Notes) -> Any:
-    file = tempfile.SpooledTemporaryFile(max_size=10)  # noqa: SIM115
+    file = tempfile.SpooledTemporaryFile(max_size=10)  # noqa: SIM115  the server is to close it
     file.write(FILE)
     file.seek(5)
     return file

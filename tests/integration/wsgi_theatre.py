@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Callable, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple, Optional, TypeVar
 
 import pytest
 
@@ -17,6 +17,8 @@ from tests.integration.wsgi_apps import Notes, giving
 from tests.integration.wsgi_case import Case
 from tests.integration.wsgi_file_apps import FILE
 from tests.integration.wsgi_wires import answer, request
+
+Came = TypeVar("Came")
 
 PLAIN = Case(giving())
 ALIVE = Case(giving(), params=(("QUERY_STRING", "alive"),))
@@ -60,16 +62,27 @@ class Theatre(NamedTuple):
 
 
 def ask(peer: socket.socket, protocol: str, case: Case) -> Optional[Answer]:
+    def receive(peer: socket.socket) -> Optional[Answer]:
+        return answer(peer, protocol, case)
+
+    return send_and_receive(peer, request(protocol, case), receive, case.hang_up)
+
+
+def send_and_receive(
+    peer: socket.socket, data: bytes, receive: Callable[[socket.socket], Came], hang_up: bool = False
+) -> Came:
+    """Both at once: neither side waits for a buffer of the other's. ``hang_up``: say that no more comes."""
+
     def send() -> None:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            peer.sendall(request(protocol, case))
-            if case.hang_up:
+            peer.sendall(data)
+            if hang_up:
                 peer.shutdown(socket.SHUT_WR)
 
     sending = threading.Thread(target=send)
     sending.start()
     try:
-        return answer(peer, protocol, case)
+        return receive(peer)
     finally:
         sending.join(PATIENCE)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import Callable, Optional
+from typing import Any, Callable, Optional
 
 import pytest
 from hypothesis import given, settings
@@ -85,10 +85,10 @@ def test_a_line_costs_what_it_holds() -> None:
     joined = 0
 
     class Counting(bytes):
-        def find(self, *arguments: object) -> int:  # type: ignore[override]
+        def find(self, *arguments: Any) -> int:
             nonlocal joined
             joined += len(self) - (arguments[1] if isinstance(arguments[1], int) else 0)
-            return super().find(*arguments)  # type: ignore[arg-type]
+            return super().find(*arguments)
 
     parts = iter([Counting(b"x" * 1000) for _ in range(100)])
     assert len(Body(lambda: next(parts, b""), None).readline()) == 100_000

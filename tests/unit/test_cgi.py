@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 
+from emperor.errors import ProtocolError
 from emperor.protocol.cgi import HEAD_LIMIT, Head, parse_head
 from emperor.wsgi.response import encode_head
 from tests.unit.codec_world import Case, Result, cgi, cuts, pieces
@@ -76,6 +79,33 @@ def test_a_head_means_the_same_wherever_it_is_cut_and_whatever_follows(name: str
 def test_a_head_asks_for_more_at_every_byte_before_its_end(name: str) -> None:
     data = ALL[name].data
     assert [parse_head(data[:size]) for size in range(len(data))] == [None] * len(data)
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("body", [b"", b"\r\n\r\n"])
+def test_a_head_means_the_same_where_no_byte_is_searched_twice(name: str, body: bytes) -> None:
+    case = ALL[name]
+    data = case.data + body
+
+    def parse(parts: Iterable[bytes]) -> Result:
+        searched, found = 0, b""
+        for part in parts:
+            found += part
+            try:
+                head = parse_head(found, searched)
+            except ProtocolError as error:
+                return Result([], error.status)
+            if head is not None:
+                return Result([head])
+            searched = len(found)
+        return Result([])
+
+    assert all(parse(parts) == case.result for parts in cuts(data))
+
+
+def test_what_was_searched_is_not_searched_again() -> None:
+    data = b"A: b\r\n\r\n" + b"c" * 100
+    assert parse_head(data, len(data)) is None
 
 
 def test_a_head_without_an_end_is_given_up() -> None:

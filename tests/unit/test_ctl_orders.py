@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, Optional
@@ -130,7 +131,7 @@ def test_logs_as_json_are_an_object_a_line() -> None:
 
 
 def run_version(bench: Bench) -> int:
-    return version.run(SimpleNamespace(), bench.console)  # type: ignore[arg-type]
+    return version.run(Namespace(), bench.console)
 
 
 def test_version_names_both_programs() -> None:

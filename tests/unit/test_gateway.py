@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import sys
 from collections.abc import Iterable, Iterator
@@ -41,11 +42,12 @@ class Wire:
 
 
 class Run:
-    def __init__(self, app: App, wire: Optional[Wire] = None) -> None:
+    def __init__(self, app: App, wire: Optional[Wire] = None, method: str = "GET") -> None:
         self.errors = io.StringIO()
         self.wire = wire or Wire()
         gateway = Gateway(app, "Status: ", self.errors, multithread=False, multiprocess=False)
-        self.outcome = gateway.respond(gateway.environ(["PATH_INFO"], ["/page"]), self.wire)
+        environ = gateway.environ(["REQUEST_METHOD", "PATH_INFO"], [method, "/page"])
+        self.outcome = gateway.respond(environ, self.wire)
 
     @property
     def log(self) -> str:
@@ -78,7 +80,7 @@ def test_the_block_that_fills_the_content_length_is_the_last() -> None:
 
 
 def test_an_empty_body_is_a_head_alone() -> None:
-    for body in ([], [b""], iter([]), b""):
+    for body in ([], [b""], iter(()), b""):
         assert Run(app(body=body)).wire.sends == [(b"Status: 200 OK\r\n\r\n", True)]
 
 
@@ -103,6 +105,68 @@ def test_no_more_leaves_than_content_length_says() -> None:
     assert run.wire.bytes == b"Status: 200 OK\r\nContent-Length: 4\r\n\r\nabcd"
     assert "more than its Content-Length" in run.log and run.log.count("\n") == 1
     assert not run.outcome.failed
+
+
+def calling_write(status: str, blocks: Iterable[bytes] = (b"body",)) -> App:
+    def application(environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
+        write = start_response(status, [])
+        for block in blocks:
+            write(block)
+        return []
+
+    return application
+
+
+@pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified", "204", "304 As before"])
+@pytest.mark.parametrize("given", [[b"body"], (b"", b"bo", b"dy"), b"body", None])
+def test_a_body_where_the_status_has_none_is_told_once(status: str, given: Any) -> None:
+    run = Run(calling_write(status) if given is None else app(status, body=given))
+    assert run.wire.bytes.endswith(b"\r\n\r\nbody")
+    assert run.log == (
+        "request: GET /page: the app gave a body with a status that has none (204, 304) -- the web server drops it\n"
+    )
+    assert not run.outcome.failed
+
+
+@pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified", "200 OK"])
+@pytest.mark.parametrize("body", [[], [b""], (), b"", iter(())])
+def test_a_response_without_a_body_is_nothing_to_tell(status: str, body: Any) -> None:
+    assert Run(app(status, (("Content-Length", "500"),), body)).log == ""
+    assert Run(calling_write(status, [])).log == Run(calling_write(status, [b""])).log == ""
+
+
+@pytest.mark.parametrize("status", ["200 OK", "204 No Content"])
+@pytest.mark.parametrize("headers", [(), (("Content-Length", "2"),)])
+def test_a_body_for_head_is_nothing_to_tell(status: str, headers: tuple[tuple[str, str], ...]) -> None:
+    """Apps answer it as they answer GET."""
+    assert Run(app(status, headers, [b"body"]), method="HEAD").log == ""
+
+
+def test_a_head_that_was_replaced_says_nothing_of_the_body() -> None:
+    def changing(environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
+        start_response("204 No Content", [])
+        try:
+            raise ValueError
+        except ValueError:
+            start_response("200 OK", [], sys.exc_info())
+        return [b"body"]
+
+    assert Run(changing).log == ""
+
+    def mending(environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
+        with contextlib.suppress(ValueError):
+            start_response("204 No Content", [("A", "b\n")])
+        start_response("200 OK", [])
+        return [b"body"]
+
+    assert Run(mending).log == ""
+
+    def failing_late(environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
+        start_response("204 No Content", [])
+        raise ValueError("x")
+
+    run = Run(failing_late)
+    assert run.wire.sends == [(PAGE_500, True)] and "has none" not in run.log
 
 
 def test_nothing_leaves_before_the_first_block() -> None:
@@ -178,6 +242,21 @@ def test_exc_info_after_the_head_raises_the_apps_own_exception() -> None:
     assert isinstance(seen[0], UnicodeDecodeError)
     assert run.outcome == Outcome(failed=True, cut=True, counted=False)
     assert "kept whole" in run.log
+
+
+def test_an_empty_exc_info_behind_the_head_changes_nothing() -> None:
+    """What sys.exc_info() gives outside of an except clause."""
+
+    def late(environ: dict[str, Any], start_response: Start) -> Iterator[bytes]:
+        start_response(OK, [("Content-Length", "4")])
+        yield b"ab"
+        start_response(OK, [("Content-Length", "400")], (None, None, None))
+        yield b"cdefgh"
+
+    run = Run(late)
+    assert run.wire.bytes.endswith(b"\r\n\r\nab")
+    assert run.outcome == Outcome(failed=True, cut=True, counted=True)
+    assert "AssertionError: start_response" in run.log
 
 
 MISUSES: dict[str, App] = {
@@ -329,6 +408,68 @@ def test_close_is_called_when_start_response_never_was() -> None:
     body = Closing([b"x"])
     Run(lambda environ, start_response: body)
     assert body.closed == 1
+
+
+class Strange:
+    """Raises wherever somebody looks at it."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter([b"x"])
+
+    def __str__(self) -> str:
+        raise self._error
+
+    @property
+    def close(self) -> Any:
+        raise self._error
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_a_result_that_raises_when_it_is_asked_for_close_costs_no_more_than_a_line(error: BaseException) -> None:
+    run = Run(app(body=Strange(error)))
+    assert run.wire.bytes == b"Status: 200 OK\r\n\r\nx" and run.outcome == FINE
+    assert "close() failed" in run.log
+
+
+@pytest.mark.parametrize("name", ["PATH_INFO", "SCRIPT_NAME", "REQUEST_METHOD"])
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_what_the_app_puts_into_its_environ_cannot_stop_the_answer(name: str, error: BaseException) -> None:
+    def spoiling(environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
+        environ[name] = Strange(error)
+        raise RuntimeError("the app's own")
+
+    assert Run(spoiling).wire.sends == [(PAGE_500, True)]
+
+
+def test_an_exception_that_cannot_be_told_is_named() -> None:
+    error = SyntaxError("bad")
+    # A template compiler's, whose fields are not what Python's own are.
+    error.lineno, error.text = 1, 5  # type: ignore[assignment]
+    run = Run(failing(error))
+    assert run.wire.sends == [(PAGE_500, True)]
+    assert "the app failed\nSyntaxError" in run.log
+
+
+def test_what_comes_behind_the_response_goes_nowhere() -> None:
+    kept: list[Any] = []
+
+    def keeping(environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
+        kept.extend((start_response, start_response(OK, [])))
+        return [b"x"]
+
+    run = Run(keeping)
+    sends = list(run.wire.sends)
+    kept[1](b"late")
+    with pytest.raises(AssertionError):
+        kept[0](OK, [])
+    with pytest.raises(ValueError, match="late"):
+        kept[0](OK, [], (ValueError, ValueError("late"), None))
+    with pytest.raises(AssertionError):
+        kept[0](OK, [], (None, None, None))
+    assert run.wire.sends == sends
 
 
 # --- the environ that it adds ---

@@ -26,7 +26,7 @@ def ask(app: App, script: str, path: str, uri: Optional[str] = None) -> Seen:
     status: list[str] = []
     environ = {"SCRIPT_NAME": script, "PATH_INFO": path, **({} if uri is None else {"REQUEST_URI": uri})}
     answer = [part.decode() for part in app(environ, lambda line, headers: status.append(line))]
-    return (status[0][:3], environ["SCRIPT_NAME"], environ["PATH_INFO"]) if status else tuple(answer)  # type: ignore[return-value]
+    return (status[0][:3], environ["SCRIPT_NAME"], environ["PATH_INFO"]) if status else tuple(answer)  # type: ignore[return-value]  # three blocks
 
 
 MANAGED = {

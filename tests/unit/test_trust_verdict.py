@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import stat
+from typing import Any
 
 import pytest
 
@@ -19,14 +20,14 @@ def private(gid: int) -> int | None:
     return gid if gid in PEOPLE else None
 
 
-def folder(path: str = "/etc/v", uid: int = 0, mode: int = 0o755, gid: int | None = None, **more: object) -> Step:
+def folder(path: str = "/etc/v", uid: int = 0, mode: int = 0o755, gid: int | None = None, **more: Any) -> Step:
     step = Step(path, uid, uid if gid is None else gid, stat.S_IFDIR | mode, entry_uid=0)
-    return dataclasses.replace(step, **more)  # type: ignore[arg-type]
+    return dataclasses.replace(step, **more)
 
 
-def file(path: str = "/etc/v/a.ini", uid: int = 0, mode: int = 0o644, gid: int | None = None, **more: object) -> Step:
+def file(path: str = "/etc/v/a.ini", uid: int = 0, mode: int = 0o644, gid: int | None = None, **more: Any) -> Step:
     step = Step(path, uid, uid if gid is None else gid, stat.S_IFREG | mode)
-    return dataclasses.replace(step, **more)  # type: ignore[arg-type]
+    return dataclasses.replace(step, **more)
 
 
 def judge(*steps: Step, euid: int = 0) -> Authority:

@@ -218,10 +218,10 @@ class Walk:
             return False
         for number, process in world.living.items():
             if Action.KILL in process.told or (process.told and not stubborn):
-                self.act("exit", lambda number=number: world.exit(number))  # type: ignore[misc]
+                self.act("exit", lambda number=number: world.exit(number))  # type: ignore[misc]  # mypy infers no defaults
                 return True
             if not process.told and not process.ready:
-                self.act("ready", lambda number=number: world.ready(number))  # type: ignore[misc]
+                self.act("ready", lambda number=number: world.ready(number))  # type: ignore[misc]  # mypy infers no defaults
                 return True
         when = next_deadline(world.vassal)
         if when is None:

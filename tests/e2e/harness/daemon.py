@@ -152,7 +152,7 @@ class Emperor:
                 cwd="/",
                 env=environ_for(self.person, ROOTS_SECRET=ROOTS_SECRET, **environ),
                 start_new_session=True,
-                **self.person.popen_arguments(),  # type: ignore[call-overload]
+                **self.person.popen_arguments(),
             )
 
     def answers(self) -> bool:

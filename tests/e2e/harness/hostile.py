@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 from tests.e2e.harness import procfs
 from tests.e2e.harness.daemon import APPS, Emperor, Vassal, chown
@@ -15,9 +16,9 @@ SOON = 2.0
 """Seconds in which ``emperorctl status`` must answer, whatever a vassal does; its own start is most of them."""
 
 
-def hostile(daemon: Emperor, users: Users, act: str, name: str = "hers", **options: object) -> Vassal:
+def hostile(daemon: Emperor, users: Users, act: str, name: str = "hers", **options: Any) -> Vassal:
     """An ini of alice's whose interpreter is her script, written into root's folder for her."""
-    vassal = daemon.place(name, users.alice, **{"uid": None, "gid": None, **options})  # type: ignore[arg-type]
+    vassal = daemon.place(name, users.alice, **{"uid": None, "gid": None, **options})
     program = vassal.folder / "hostile"
     shutil.copy(APPS / "hostile.py", program)
     program.chmod(0o755)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from tests.e2e.harness.daemon import Emperor, Row, Vassal, chown
 from tests.e2e.harness.people import Users
@@ -10,9 +11,9 @@ from tests.e2e.harness.people import Users
 SECRET = "hunter2-of-roots"
 
 
-def place(daemon: Emperor, users: Users, folder: Path, name: str = "hers", **options: object) -> Vassal:
+def place(daemon: Emperor, users: Users, folder: Path, name: str = "hers", **options: Any) -> Vassal:
     """An ini of alice's in a folder, naming no uid."""
-    vassal = daemon.place(name, users.alice, **{"uid": None, "gid": None, **options})  # type: ignore[arg-type]
+    vassal = daemon.place(name, users.alice, **{"uid": None, "gid": None, **options})
     vassal.ini = folder / f"{name}.ini"
     vassal.write()
     chown(vassal.ini, users.alice)

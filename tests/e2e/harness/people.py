@@ -14,6 +14,7 @@ import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.e2e.harness.waiting import wait_for
 
@@ -30,7 +31,7 @@ class Person:
     groups: tuple[int, ...]
     home: Path
 
-    def popen_arguments(self) -> dict[str, object]:
+    def popen_arguments(self) -> dict[str, Any]:
         """For ``subprocess``: become this person. Nothing, if we are."""
         if os.geteuid() != 0:
             return {}
@@ -45,7 +46,7 @@ class Person:
             text=True,
             env=environ,
             cwd="/",
-            **self.popen_arguments(),  # type: ignore[call-overload]
+            **self.popen_arguments(),
         )
         assert not check or done.returncode == 0, f"{self.name}: {command}: {done.stdout}{done.stderr}"
         return done

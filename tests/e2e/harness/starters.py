@@ -7,7 +7,8 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -110,11 +111,22 @@ def is_lone(pid: int) -> bool:
 
 
 class _Http:
-    """A program with a configuration file that listens on a port and starts the apps as its children."""
+    """A program with a configuration file that listens on a port and starts the apps as its children.
 
-    def __init__(self, folder: Path) -> None:
+    ``program``: to be followed by the file's path. ``configure``: folder, port, apps → what stands in it. ``include``:
+    its line that reads another file.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        program: Sequence[str],
+        configure: Callable[[Path, int, Mapping[str, str]], str],
+        include: str,
+    ) -> None:
         self.folder = folder
         self.port = 0
+        self._program, self._configure, self._include = program, configure, include
         self.process: subprocess.Popen[bytes] | None = None
         folder.mkdir(mode=0o755)
         for name in ("ipc", "www"):
@@ -124,11 +136,15 @@ class _Http:
         for path in (folder / "ipc", folder / "error.log"):
             shutil.chown(path, "www-data", "www-data")
 
-    def run(self, *command: str) -> None:
-        """Start it, and wait until it listens."""
+    def start(self, apps: dict[str, str], include: Path | None = None) -> None:
+        """Returns when it listens."""
+        self.port = free_port()
+        conf = self.folder / "conf"
+        text = self._configure(self.folder, self.port, apps)
+        conf.write_text(text + (self._include.format(include) if include else ""))
         with (self.folder / "error.log").open("ab") as output:
             self.process = subprocess.Popen(
-                command,
+                [*self._program, str(conf)],
                 cwd=self.folder,
                 env=environ_for(current()),
                 stdin=subprocess.DEVNULL,
@@ -136,7 +152,7 @@ class _Http:
                 stderr=output,
                 start_new_session=True,
             )
-        wait_for(self._listens, what=f"{command[0]} listens")
+        wait_for(self._listens, what=f"{self._program[0]} listens")
 
     def _listens(self) -> bool:
         assert self.process and self.process.poll() is None, self.error_log()
@@ -170,56 +186,39 @@ class _Http:
                 os.killpg(self.process.pid, signal.SIGKILL)
 
 
-class Apache:
+def apache(folder: Path, how: str) -> Starter:
     """mod_fcgid. ``how``: SCRIPT (an executable file), WRAPPER (for a suffix) or VIRTUAL (for a URL)."""
-
-    def __init__(self, folder: Path, how: str) -> None:
-        self.http = _Http(folder)
-        self.how = how
-        self.get, self.error_log, self.servers, self.stop, self.sweep = (
-            self.http.get, self.http.error_log, self.http.servers, self.http.stop, self.http.sweep,
-        )  # fmt: skip
-
-    def start(self, apps: dict[str, str], include: Path | None = None) -> None:
-        folder = self.http.folder
-        self.http.port = free_port()
-        # Of several aliases the first one that matches counts, of several <Location>s the last one.
-        ordered = sorted(apps.items(), reverse=self.how != VIRTUAL)
-        blocks = [self._block(url, command) for url, command in ordered]
-        text = APACHE.format(folder=folder, port=self.http.port, modules=APACHE_MODULES, apps="".join(blocks))
-        (folder / "conf").write_text(text + (f"Include {include}\n" if include else ""))
-        self.http.run("apache2", "-f", f"{folder}/conf", "-DFOREGROUND")
-
-    def _block(self, url: str, command: str) -> str:
-        folder, name = self.http.folder, name_of(url)
-        script = folder / f"www/{name}.fcgi"
-        script.write_text(f"#!/bin/sh\nexec {command}\n" if self.how == SCRIPT else "")
-        script.chmod(0o755)
-        slash = "/" if url == "/" else ""
-        return self.how.format(url=url, folder=folder, name=name, command=command, slash=slash)
+    return _Http(folder, ("apache2", "-DFOREGROUND", "-f"), partial(_for_apache, how), "Include {}\n")
 
 
-class Lighttpd:
+def _for_apache(how: str, folder: Path, port: int, apps: Mapping[str, str]) -> str:
+    # Of several aliases the first one that matches counts, of several <Location>s the last one.
+    ordered = sorted(apps.items(), reverse=how != VIRTUAL)
+    blocks = [_apache_block(how, folder, url, command) for url, command in ordered]
+    return APACHE.format(folder=folder, port=port, modules=APACHE_MODULES, apps="".join(blocks))
+
+
+def _apache_block(how: str, folder: Path, url: str, command: str) -> str:
+    name = name_of(url)
+    script = folder / f"www/{name}.fcgi"
+    script.write_text(f"#!/bin/sh\nexec {command}\n" if how == SCRIPT else "")
+    script.chmod(0o755)
+    slash = "/" if url == "/" else ""
+    return how.format(url=url, folder=folder, name=name, command=command, slash=slash)
+
+
+def lighttpd(folder: Path, procs: int) -> Starter:
     """``bin-path``, with ``procs`` processes for each app."""
+    return _Http(folder, ("lighttpd", "-D", "-f"), partial(_for_lighttpd, procs), 'include "{}"\n')
 
-    def __init__(self, folder: Path, procs: int) -> None:
-        self.http = _Http(folder)
-        self.procs = procs
-        self.get, self.error_log, self.servers, self.stop, self.sweep = (
-            self.http.get, self.http.error_log, self.http.servers, self.http.stop, self.http.sweep,
-        )  # fmt: skip
 
-    def start(self, apps: dict[str, str], include: Path | None = None) -> None:
-        folder = self.http.folder
-        self.http.port = free_port()
-        blocks = [
-            BIN_PATH.format(url=url, folder=folder, name=name_of(url), command=command, procs=self.procs)
-            for url, command in sorted(apps.items(), reverse=True)
-        ]
-        servers = FASTCGI_SERVER.format(apps="".join(blocks)) if apps else ""
-        text = LIGHTTPD.format(folder=folder, port=self.http.port) + servers
-        (folder / "conf").write_text(text + (f'include "{include}"\n' if include else ""))
-        self.http.run("lighttpd", "-D", "-f", f"{folder}/conf")
+def _for_lighttpd(procs: int, folder: Path, port: int, apps: Mapping[str, str]) -> str:
+    blocks = [
+        BIN_PATH.format(url=url, folder=folder, name=name_of(url), command=command, procs=procs)
+        for url, command in sorted(apps.items(), reverse=True)
+    ]
+    servers = FASTCGI_SERVER.format(apps="".join(blocks)) if apps else ""
+    return LIGHTTPD.format(folder=folder, port=port) + servers
 
 
 class SpawnFcgi:
@@ -248,7 +247,7 @@ class SpawnFcgi:
                 )
             self.processes.append(process)
             locations[url] = f"include /etc/nginx/fastcgi_params; fastcgi_pass unix:{path};"
-            wait_for(lambda path=path: os.path.exists(path), what=path)  # type: ignore[misc]
+            wait_for(lambda path=path: os.path.exists(path), what=path)  # type: ignore[misc]  # mypy infers no defaults
             # The web server's group may connect, whoever spawn-fcgi has made the owner.
             shutil.chown(path, group="www-data")
             os.chmod(path, 0o660)

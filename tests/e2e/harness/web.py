@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -12,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
+from benchmarks.front import SCRATCH, free_port
 from tests.e2e.harness.waiting import wait_for
 from tests.e2e.harness.wire import Response
 
@@ -30,24 +30,13 @@ events {{ worker_connections 256; }}
 http {{
     access_log off;
     client_max_body_size 0;
-    client_body_temp_path {folder}/body;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    proxy_temp_path {folder}/proxy;
-    scgi_temp_path {folder}/scgi;
+{scratch}
     server {{
         listen 127.0.0.1:{port};
 {locations}
     }}
 }}
 """
-
-
-def free_port() -> int:
-    """A port of the loopback that was free a moment ago."""
-    with closing(socket.socket()) as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def get(url: str, data: bytes | None = None, headers: Mapping[str, str] | None = None, timeout: float = 20) -> Response:
@@ -89,7 +78,8 @@ class Nginx:
     def _launch(self) -> None:
         blocks = "\n".join(f"        location {path} {{ {body} }}" for path, body in self._locations.items())
         user = "user www-data;" if os.geteuid() == 0 else ""
-        config = CONFIG.format(user=user, folder=self.folder, port=self.port, locations=blocks)
+        scratch = SCRATCH.format(folder=self.folder)
+        config = CONFIG.format(user=user, folder=self.folder, port=self.port, locations=blocks, scratch=scratch)
         (self.folder / "nginx.conf").write_text(config)
         program = shutil.which("nginx")
         assert program

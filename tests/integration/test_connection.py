@@ -1,0 +1,132 @@
+"""One connection on real sockets: odd files, and peers that stall."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from emperor.serving.connection import Connection
+from emperor.wsgi.body import Disconnected
+from tests.integration.serving_world import PATIENCE
+
+UNKNOWN_TO_SENDFILE = "/proc/self/limits"
+
+
+@contextlib.contextmanager
+def pair(patience: float = PATIENCE) -> Iterator[tuple[Connection, socket.socket]]:
+    ours, peer = socket.socketpair()
+    ours.setblocking(False)
+    connection = Connection(ours.detach(), patience)
+    peer.settimeout(PATIENCE)
+    with peer:
+        try:
+            yield connection, peer
+        finally:
+            connection.close()
+
+
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[int]:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def drained(peer: socket.socket) -> bytes:
+    return b"".join(iter(lambda: peer.recv(65536), b""))
+
+
+def test_a_file_that_sendfile_does_not_know_is_read() -> None:
+    with pair() as (connection, peer), opened(UNKNOWN_TO_SENDFILE) as fd:
+        content = Path(UNKNOWN_TO_SENDFILE).read_bytes()
+        with pytest.raises(OSError):
+            os.sendfile(connection.fd, fd, 0, 100)
+        # More than it has, a part from the middle, and what lies behind its end.
+        assert connection.send_file(fd, 0, len(content) + 100) == len(content)
+        assert connection.send_file(fd, 4, 6) == 6
+        assert connection.send_file(fd, len(content), 9) == 0
+        connection.hang_up()
+        assert drained(peer) == content + content[4:10]
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS, errno.EOVERFLOW, errno.EIO])
+def test_sendfile_may_fail_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    content = os.urandom(1_000_000)
+    (tmp_path / "file").write_bytes(content)
+    real, calls = os.sendfile, []
+
+    def failing(out: int, fd: int, offset: int, count: int) -> int:
+        calls.append(offset)
+        if len(calls) > 1:
+            raise OSError(number, os.strerror(number))
+        return real(out, fd, offset, 1000)
+
+    monkeypatch.setattr(os, "sendfile", failing)
+    got: list[bytes] = []
+    with pair() as (connection, peer), opened(str(tmp_path / "file")) as fd:
+        reader = threading.Thread(target=lambda: got.append(drained(peer)))
+        reader.start()
+        assert connection.send_file(fd, 0, len(content) - 1) == len(content) - 1
+        connection.hang_up()
+        reader.join(PATIENCE)
+    assert got == [content[:-1]] and calls == [0, 1000]
+
+
+def test_a_peer_that_left_is_no_reason_to_read_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    with pair() as (connection, peer), opened(str(tmp_path / "file")) as fd:
+        peer.close()
+        with pytest.raises(Disconnected):
+            connection.send_file(fd, 0, 7)
+
+
+def test_a_file_that_cannot_be_read_is_not_the_peers_leaving(tmp_path: Path) -> None:
+    with pair() as (connection, _), opened(str(tmp_path)) as folder, pytest.raises(IsADirectoryError):
+        connection.send_file(folder, 0, 7)
+
+
+def test_nothing_follows_a_gap(tmp_path: Path) -> None:
+    """An app may catch what its write() raised, and go on: the bytes between are lost."""
+    with pair(patience=0.05) as (connection, peer):
+        with pytest.raises(Disconnected, match="takes nothing"):
+            connection.send(b"x" * 10_000_000)
+        while select.select([peer], [], [], 0)[0]:
+            if not peer.recv(1 << 20):
+                break
+        with pytest.raises(Disconnected):
+            connection.send(b"behind the gap")
+        assert drained(peer) == b""
+
+
+def test_a_peer_that_stalls_in_its_body_can_still_be_answered() -> None:
+    with pair(patience=0.05) as (connection, peer):
+        with pytest.raises(Disconnected, match="sends nothing"):
+            connection.receive()
+        connection.send(b"answer")
+        connection.hang_up()
+        assert drained(peer) == b"answer"
+
+
+def test_closing_twice_does_not_close_anothers_descriptor() -> None:
+    with pair() as (connection, _):
+        number = connection.fd
+        connection.close()
+        again = os.dup(1)
+        try:
+            if again != number:
+                os.dup2(again, number)
+            connection.close()
+            os.fstat(number)
+        finally:
+            for fd in {again, number}:
+                os.close(fd)
