@@ -29,10 +29,11 @@ from emperor.errors import EmperorError, LoadError
 from emperor.model import FASTCGI, VassalSpec
 from emperor.system.logs import open_for_append, stamp
 from emperor.system.scoreboard import Scoreboard
-from emperor.worker import finish, server_of, settle_in
+from emperor.worker import finish, keep_to_one_process, server_of, settle_in
 from emperor.wsgi.loading import load
 
 LISTENER = 0
+_DRAINING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 """FCGI_LISTENSOCK_FILENO."""
 
 WEB_SERVERS = "FCGI_WEB_SERVER_ADDRS"
@@ -208,8 +209,9 @@ def _serve(spec: VassalSpec, listener: socket.socket) -> None:
         server.drain(keep_idle=signum in (signal.SIGHUP, signal.SIGUSR1))
 
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+    for signum in _DRAINING:
         signal.signal(signum, drain)
+    keep_to_one_process(server, _DRAINING)
     if hasattr(gc, "freeze"):
         # What was imported is garbage to nobody.
         gc.collect()

@@ -59,12 +59,36 @@ def work(
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, drain)
     signal.signal(signal.SIGTERM, drain)
+    keep_to_one_process(server, (signal.SIGHUP, signal.SIGTERM))
     os.write(report, READY)
     os.close(report)
     server.run()
     sys.stdout.flush()
     sys.stderr.flush()
     return 0
+
+
+def keep_to_one_process(server: Any, signums: Sequence[int]) -> None:
+    """What the app forks is no worker: a TERM ends it, its parent is not woken by its signals, and it serves nobody."""
+
+    masks = threading.local()
+
+    def before() -> None:
+        # One that comes between the fork and our reset would be nobody's: it waits.
+        masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, signums)
+
+    def behind() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masks.before)
+
+    def in_child() -> None:
+        signal.set_wakeup_fd(-1)
+        for signum in signums:
+            signal.signal(signum, signal.SIG_DFL)
+        if isinstance(server, Server):
+            server.disown()
+        behind()
+
+    os.register_at_fork(before=before, after_in_parent=behind, after_in_child=in_child)
 
 
 def settle_in(spec: VassalSpec) -> None:

@@ -50,7 +50,7 @@ def _others(standing: str, *rows: tuple[str, v.Kind, str]) -> Iterator[Option]:
 
 # fmt: off
 _SERVED = (
-    _list("socket", v.ADDRESS, "NAME.sock beside the control socket: /run/emperor",
+    _list("socket", v.ADDRESS, "NAME.sock beside the control socket (/run/emperor), if the ini names no socket at all",
           "Where the web server connects: a path, @abstract, IP:PORT, or :PORT for every "
           "interface.", short="s"),
     _list("uwsgi-socket", v.ADDRESS, "",

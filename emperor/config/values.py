@@ -63,7 +63,8 @@ def whole(text: str, low: int, high: int) -> Kind:
 
     def parse(value: str) -> int:
         if not re.fullmatch(r"[0-9]{1,15}", value) or not low <= int(value) <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}")
+            unit = " of bytes, without a unit," if text == "bytes" else ""
+            raise ValueError(f"must be a whole number{unit} from {low} to {high}")
         return int(value)
 
     return Kind(text, parse)

@@ -66,7 +66,8 @@ _ENDS_ONE = records.encode_record(records.PARAMS, 1) + records.encode_record(rec
 
 
 class ServerMachine:
-    """``limit``: bytes of parameters; ``capacity``: connections at once, as GET_VALUES tells it.
+    """``limit``: bytes of parameters; ``capacity``: requests at once, ``connections``: as many at once, as GET_VALUES
+    tells them.
 
     ``request_id`` is 0 between requests; ``keep``: its connection is to stay open. ``begun`` differs between any two
     requests with a body. ``ignored`` counts bytes of records for no request since the last one; ``error`` is the fault
@@ -74,13 +75,14 @@ class ServerMachine:
     """
 
     __slots__ = (
-        "_capacity", "_events", "_limit", "_params", "_phase", "_rest", "_size",
+        "_capacity", "_connections", "_events", "_limit", "_params", "_phase", "_rest", "_size",
         "begun", "error", "ignored", "keep", "request_id",
     )  # fmt: skip
 
-    def __init__(self, limit: int = 65536, capacity: int = 1) -> None:
+    def __init__(self, limit: int = 65536, capacity: int = 1, connections: int = 1) -> None:
         self._limit = limit
         self._capacity = capacity
+        self._connections = connections
         self._rest = b""
         self._phase = _IDLE
         self.keep = False
@@ -233,7 +235,7 @@ class ServerMachine:
     def _get_values(self, request_id: int, content: bytes) -> None:
         # Section 4.1: only the names that were asked for and that we know.
         known = {
-            "FCGI_MAX_CONNS": str(self._capacity),
+            "FCGI_MAX_CONNS": str(self._connections),
             "FCGI_MAX_REQS": str(self._capacity),
             "FCGI_MPXS_CONNS": "0",
         }

@@ -33,16 +33,27 @@ _COPIED = 262144
 class Connection:
     """Owns its descriptor, which is non-blocking: a socket object around it would cost a quarter of the whole request.
 
-    ``patience``: seconds that the peer may neither send the body nor take the response. ``watched`` is the server's
-    note that its epoll knows the descriptor.
+    ``patience``: seconds that the peer may neither send the body nor take the response. ``watcher``: the epoll that
+    knows the descriptor. ``deadline`` (monotonic): when it is closed if what it waits for has not come.
     """
 
-    __slots__ = ("_patience", "fd", "watched")
+    __slots__ = ("_excused", "_patience", "deadline", "fd", "watcher")
 
     def __init__(self, fd: int, patience: float) -> None:
         self.fd = fd
         self._patience = patience
-        self.watched = False
+        self.deadline: Optional[float] = None
+        self.watcher: Optional[select.epoll] = None
+
+    @property
+    def excused(self) -> bool:
+        """Was its deadline prolonged already?"""
+        # Not set for every connection: nearly none is ever asked.
+        return getattr(self, "_excused", False)
+
+    @excused.setter
+    def excused(self, value: bool) -> None:
+        self._excused = value
 
     def receive_now(self, size: int = _HEAD) -> Optional[bytes]:
         """What is there, b"" at the end of the stream, None if nothing is there yet. Raises ``Disconnected``."""
@@ -73,6 +84,15 @@ class Connection:
             raise Disconnected() from None
         if sent != len(data):
             self._send_slowly(memoryview(data)[sent:])
+
+    def send_now(self, data: bytes) -> None:
+        """All of it at once. Raises ``Disconnected`` if the peer would have to be waited for."""
+        try:
+            sent = os.write(self.fd, data)
+        except OSError:
+            raise Disconnected() from None
+        if sent != len(data):
+            raise Disconnected()
 
     def send_parts(self, parts: Sequence[Union[bytes, memoryview]]) -> None:
         """The same for pieces that need not be copied together; at most IOV_MAX of them."""
@@ -152,5 +172,10 @@ class Connection:
     def close(self) -> None:
         """Twice is once: the number may be another connection's by then."""
         fd, self.fd = self.fd, -1
-        if fd >= 0:
-            os.close(fd)
+        if fd < 0:
+            return
+        if self.watcher is not None:
+            # If a process that the app forked still holds the descriptor, it would be reported for ever.
+            with contextlib.suppress(OSError, ValueError):
+                self.watcher.unregister(fd)
+        os.close(fd)

@@ -19,6 +19,7 @@ from emperor.protocol import records
 from emperor.protocol.params import Params
 from emperor.protocol.responder import Abort, BodyEnd, Reply, Request, ServerEvent, ServerMachine, Stdin
 from emperor.serving.connection import Connection
+from emperor.serving.limited import limited
 from emperor.serving.lingering import DRAIN_LIMIT, Lingering, part
 from emperor.serving.service import Service
 from emperor.serving.settings import report
@@ -27,7 +28,7 @@ from emperor.wsgi.body import EMPTY, Body, Disconnected
 from emperor.wsgi.environ import adopt, settle
 from emperor.wsgi.errors import ErrorStream
 from emperor.wsgi.gateway import Outcome
-from emperor.wsgi.response import error_page
+from emperor.wsgi.response import Send, error_page
 
 __all__ = ["LINE", "FastcgiPeer"]
 
@@ -38,6 +39,7 @@ EnvironOf = Callable[[dict[str, Any], Sequence[tuple[str, Any]], Mapping[str, An
 
 _CLOSE_ONE = records.encode_close(1)
 _LOST = Outcome(True, True, False)
+_HEED_SECONDS = 1.0
 _FILE_RECORD = 15 * 4096
 """Bytes of a file in one record: whole pages."""
 _IOV_MAX = 1024
@@ -45,21 +47,21 @@ _IOV_MAX = 1024
 
 
 class FastcgiPeer(Connection):
-    """``deadline`` (monotonic) is when a request that has begun must be whole; None: idle between requests."""
+    """``deadline`` is when a request that has begun must be whole; None: idle between requests."""
 
-    __slots__ = ("_closing", "_events", "_fresh", "_id", "_machine", "_service", "_stderr", "deadline")
+    __slots__ = ("_closing", "_events", "_fresh", "_heed_at", "_id", "_machine", "_service", "_stderr")
 
     def __init__(self, fd: int, service: Service) -> None:
         settings = service.settings
         super().__init__(fd, settings.patience)
         self._service = service
-        self._machine = ServerMachine(settings.buffer_size, settings.threads)
+        self._machine = ServerMachine(settings.buffer_size, settings.threads, settings.connections)
         self._events: deque[ServerEvent] = deque()
         self._id = 1
         self._closing = _CLOSE_ONE
         self._fresh = True
         self._stderr: Optional[StderrStream] = None
-        self.deadline: Optional[float] = None
+        self._heed_at = 0.0
 
     def advance(self, thread: int, draining: bool) -> Watched:
         """Read what is there; serve a request that is whole. What is returned is to be watched; None: closed."""
@@ -89,7 +91,8 @@ class FastcgiPeer(Connection):
                 if not self._answer(adopt, event.params, thread, draining):
                     return self._leave()
             elif isinstance(event, Reply):
-                self.send(event.data)
+                # Who makes no request holds up nobody, if he does not take his answers either.
+                self.send_now(event.data)
                 if event.close:
                     return part(self, None)
         return self._rest()
@@ -101,8 +104,11 @@ class FastcgiPeer(Connection):
             raise machine.error
         if machine.ignored > DRAIN_LIMIT:
             return part(self, None)
-        if self.deadline is None and (self._fresh or machine.partial):
+        if not (self._fresh or machine.partial):
+            self.deadline = None
+        elif self.deadline is None:
             self.deadline = time.monotonic() + self._service.settings.header_seconds
+            self.excused = False
         return self
 
     def _leave(self) -> Optional[Lingering]:
@@ -131,10 +137,12 @@ class FastcgiPeer(Connection):
         gateway, tally = service.gateway, service.tally
         # The last request's is closed; one that is refused has none.
         self._stderr = None
+        send: Send = self._send
         try:
             environ = environ_of(params[0], params[1], gateway.own)
             if self._events or self._machine.in_body or environ.get("CONTENT_LENGTH"):
                 environ["wsgi.input"] = self._body(environ)
+                send = limited(environ, send, LINE)
         except ProtocolError as error:
             report(f"{error} -- answered with {error.status}")
             # Whatever becomes of the answer, the thread is not busy with it for ever.
@@ -148,7 +156,7 @@ class FastcgiPeer(Connection):
         tally.begin(thread, f"{environ['REQUEST_METHOD']} {environ.get('REQUEST_URI') or environ['PATH_INFO']}")
         outcome = _LOST
         try:
-            outcome = gateway.respond(environ, self._send, self._send_file)
+            outcome = gateway.respond(environ, send, self._send_file)
         finally:
             tally.end(thread, outcome.failed)
         return outcome
@@ -203,6 +211,8 @@ class FastcgiPeer(Connection):
 
     def _send(self, data: bytes, last: bool) -> None:
         """Records of STDOUT; the end of stream and request leave with the last of them."""
+        if not last and data:
+            self._heed()
         size = len(data)
         if size > records.MAX_CONTENT:
             self._send_parts(data, last)
@@ -212,6 +222,23 @@ class FastcgiPeer(Connection):
             out += self._ending()
         if out:
             self.send(out)
+
+    def _heed(self) -> None:
+        """ABORT_REQUEST ends a response that would go on (FastCGI 1.0 section 5.4). Looked for once a second, behind
+        the body; raises ``Disconnected``.
+        """
+        now = time.monotonic()
+        if now < self._heed_at or self._machine.in_body:
+            return
+        self._heed_at = now + _HEED_SECONDS
+        data = self.receive_now()
+        if data:
+            try:
+                self._events.extend(self._machine.receive(data))
+            except ProtocolError as error:
+                raise Disconnected(str(error)) from None
+            if any(isinstance(event, Abort) for event in self._events):
+                raise Disconnected("the web server aborted the request")
 
     def _send_parts(self, data: bytes, last: bool) -> None:
         parts: list[Union[bytes, memoryview]] = []

@@ -22,6 +22,7 @@ from emperor.protocol.cgi import parse_head
 from emperor.protocol.http import ServerMachine, require
 from emperor.protocol.variables import Request, variables
 from emperor.serving.connection import Connection
+from emperor.serving.limited import limited
 from emperor.serving.lingering import Lingering, part
 from emperor.serving.service import Service
 from emperor.serving.settings import report
@@ -48,7 +49,7 @@ class HttpPeer(Connection):
 
     __slots__ = (
         "_addresses", "_closing", "_fault", "_machine", "_missed", "_number", "_service", "_started",
-        "deadline", "idle",
+        "idle",
     )  # fmt: skip
 
     def __init__(self, fd: int, service: Service) -> None:
@@ -59,7 +60,6 @@ class HttpPeer(Connection):
         self._closing = self._missed = self._started = False
         self._fault = self._number = 0
         self.idle = False
-        self.deadline: Optional[float] = None
 
     def advance(self, thread: int, draining: bool) -> Watched:
         """Read what is there; serve every request that is whole. What is returned is to be watched; None: closed."""
@@ -91,6 +91,7 @@ class HttpPeer(Connection):
         partial = self._machine.partial
         if served or self.deadline is None or (self.idle and partial):
             self.deadline = time.monotonic() + self._service.settings.header_seconds
+            self.excused = False
         self.idle = (served or self.idle) and not partial
         return self
 
@@ -121,7 +122,7 @@ class HttpPeer(Connection):
             report(f"{error} -- answered with {error.status}")
             self._send_page(error.status)
             return Outcome(False, False, True)
-        return self._service.gateway.respond(environ, self._send)
+        return self._service.gateway.respond(environ, limited(environ, self._send, LINE))
 
     # --- the request ---
 

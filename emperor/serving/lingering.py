@@ -36,14 +36,14 @@ def part(connection: Connection, unread: Optional[int]) -> Optional[Lingering]:
 class Lingering(Connection):
     """Takes a connection over, and behaves as a peer that never makes a request."""
 
-    __slots__ = ("_left", "deadline")
+    __slots__ = ("_left",)
 
     def __init__(self, connection: Connection, left: int) -> None:
         super().__init__(connection.fd, 0.0)
-        self.watched = connection.watched
+        self.watcher = connection.watcher
         connection.fd = -1
         self._left = left
-        self.deadline: Optional[float] = time.monotonic() + _SECONDS
+        self.deadline = time.monotonic() + _SECONDS
 
     def advance(self, thread: int, draining: bool) -> Optional[Lingering]:
         """Throw away what is there. Itself: to be watched again; None: closed."""

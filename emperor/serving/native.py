@@ -13,18 +13,20 @@ run the handlers of signals, and one that came just before it waited for the lea
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import socket
 import sys
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any, Optional
+from typing import Optional
 
 from emperor.serving.backlog import Backlog, Peer, kind_of
 from emperor.serving.bell import Bell
 from emperor.serving.service import Service
 from emperor.serving.settings import Settings, Tally, report
+from emperor.serving.waiting import Waiting
 from emperor.wsgi.gateway import Gateway, WSGIApplication
 
 __all__ = ["Server", "Settings", "Tally"]
@@ -52,7 +54,6 @@ class Server:
             gateway = Gateway(application, line, sys.stderr, settings.threads > 1, settings.multiprocess)
             services.append((listener, kind, Service(gateway, settings, tally)))
         self._backlog = Backlog(services)
-        self._peers: dict[int, Peer] = {}
         self._pending: list[tuple[int, int]] = []
         self._lead = threading.Lock()
         self._full = False
@@ -63,13 +64,12 @@ class Server:
         self._abandoned = False
         self._bell: Optional[Bell] = None
         self._main: Optional[Bell] = None
-        self._epoll: Any = None
-        # While a thread serves a connection, no other may hear of it; a lone thread cannot be in two places.
-        self._watch_mask = select.EPOLLIN | (select.EPOLLONESHOT if settings.threads > 1 else 0)
+        self._disowned = False
+        self._epoll = select.epoll()
+        self._waiting = Waiting(self._epoll, settings.threads > 1)
 
     def run(self) -> None:
         """Serve until drained. Only the main thread may call it, once."""
-        self._epoll = select.epoll()
         self._bell = Bell()
         self._epoll.register(self._bell.fd, select.EPOLLIN)
         self._listen(True)
@@ -96,11 +96,16 @@ class Server:
         if main is not None:
             main.ring()
 
+    def disown(self) -> None:
+        """In a process that the app forked: what the app's view comes back to is not served by a second server."""
+        self._disowned = True
+        self._bell = self._main = None
+
     # --- what each thread does ---
 
     def _alone(self) -> None:
         """A lone thread hands no lead on, and hides no connection from others while it serves it."""
-        peers = self._peers
+        peers = self._waiting.peers
         while self._drain_began is None or not self._is_done():
             self._wait()
             pending = self._pending
@@ -109,14 +114,11 @@ class Server:
                 peer = peers.get(fd) or self._take(fd)
                 if peer is None:
                     continue
-                try:
-                    watched = peer.advance(0, self._drain_began is not None)
-                except Exception as error:
-                    watched = _broken(peer, error)
+                watched = self._advance(peer, 0)
                 if watched is None:
                     # One that was never waited for, which is every uwsgi request's, is unknown.
                     peers.pop(fd, None)
-                elif watched is not peer or not peer.watched:
+                elif watched is not peer or peer.watcher is None:
                     self._watch(watched)
                 elif peer.deadline is not None:
                     self._hurried = True
@@ -165,34 +167,31 @@ class Server:
                 if self._pending:
                     fd, _ = self._pending.pop()
                     # While it is served it may be closed, and its number given to another connection.
-                    peer = self._peers.pop(fd, None) or self._take(fd)
+                    peer = self._waiting.peers.pop(fd, None) or self._take(fd)
             if peer is not None:
-                try:
-                    watched = peer.advance(thread, self._drain_began is not None)
-                except Exception as error:
-                    watched = _broken(peer, error)
+                watched = self._advance(peer, thread)
                 if watched is not None:
                     self._watch(watched)
         # The next leader may be asleep, and it is its turn to find that all is done.
         self._wake_leader()
 
+    def _advance(self, peer: Peer, thread: int) -> Optional[Peer]:
+        try:
+            return peer.advance(thread, self._drain_began is not None)
+        except Exception as error:
+            # A bug of ours: it costs this connection, not the worker.
+            report(f"connection: {type(error).__name__}: {error} -- connection closed")
+            with contextlib.suppress(OSError):
+                peer.close()
+            return None
+        finally:
+            if self._disowned:
+                os._exit(0)
+
     def _watch(self, peer: Peer) -> None:
-        # Known first, watched second: the leader may hear of it before this line's successor runs.
-        self._peers[peer.fd] = peer
         if peer.deadline is not None:
             self._hurried = True
-        try:
-            if not peer.watched:
-                peer.watched = True
-                self._epoll.register(peer.fd, self._watch_mask)
-            elif self._settings.threads > 1:
-                self._epoll.modify(peer.fd, self._watch_mask)
-        except OSError as error:
-            # epoll(7): a user's descriptors are counted, max_user_watches.
-            report(f"connection: cannot be watched: {error.strerror} -- connection closed")
-            self._peers.pop(peer.fd, None)
-            peer.close()
-            return
+        self._waiting.watch(peer)
         if self._settings.threads > 1 and peer.deadline is not None:
             # The leader may be waiting without a deadline.
             self._wake_leader()
@@ -210,7 +209,7 @@ class Server:
             self._listen(False)
             # Perhaps that was all: waiting for what cannot come any more would cost every stop a second.
             return
-        if self._full and len(self._peers) < self._settings.connections and self._drain_began is None:
+        if self._full and len(self._waiting.peers) < self._settings.connections and self._drain_began is None:
             self._full = False
             self._listen(True)
         self._pending = self._epoll.poll(self._patience(), _AT_ONCE)
@@ -230,9 +229,9 @@ class Server:
             report(f"accept: {error.strerror} -- no new connections for {_SWEEP_SECONDS:g} s")
             self._listen(False)
             return None
-        if len(self._peers) + 1 >= self._settings.connections:
-            self._full = True
-            self._listen(False)
+        if len(self._waiting.peers) + 1 >= self._settings.connections:
+            self._full = not self._waiting.make_room({fd for fd, _ in self._pending})
+            self._listen(not self._full)
         return peer
 
     def _listen(self, on: bool) -> None:
@@ -252,21 +251,14 @@ class Server:
             return
         self._sweep_at = now + _SWEEP_SECONDS
         draining = self._drain_began is not None
-        if not draining and not self._full:
+        if not draining and (not self._full or self._waiting.idle()):
+            self._full = False
             self._listen(True)
         patience = self._settings.patience_with_kept if self._keep_idle else 0.0
-        kept_too = draining and now >= (self._drain_began or 0.0) + patience
+        idle_too = draining and now >= (self._drain_began or 0.0) + patience
         self._hurried = False
-        speaking = {fd for fd, _ in self._pending}
-        for fd, peer in list(self._peers.items()):
-            if peer.deadline is None or (kept_too and getattr(peer, "idle", False)):
-                # A request that is here already is answered.
-                overdue = kept_too and fd not in speaking
-            else:
-                self._hurried = True
-                overdue = now >= peer.deadline
-            if overdue and self._peers.pop(fd, None) is not None:
-                peer.close()
+        if self._waiting.sweep(now, {fd for fd, _ in self._pending}, idle_too):
+            self._hurried = True
 
     # --- the way out ---
 
@@ -275,7 +267,7 @@ class Server:
             return False
         if self._time_left() <= 0:
             return True
-        return not (self._peers or self._pending or self._backlog.open)
+        return not (self._waiting.peers or self._pending or self._backlog.open)
 
     def _time_left(self) -> float:
         began = self._drain_began
@@ -290,17 +282,7 @@ class Server:
         if self._abandoned:
             return
         bell, self._bell = self._bell, None
-        for peer in self._peers.values():
-            peer.close()
-        self._peers.clear()
+        self._waiting.close()
         self._epoll.close()
         if bell is not None:
             bell.close()
-
-
-def _broken(peer: Peer, error: Exception) -> Optional[Peer]:
-    """A bug of ours: it costs this connection, not the worker."""
-    report(f"connection: {type(error).__name__}: {error} -- connection closed")
-    with contextlib.suppress(OSError):
-        peer.close()
-    return None

@@ -13,12 +13,13 @@ from typing import Any, Optional, Union
 from emperor.errors import ProtocolError
 from emperor.protocol.uwsgi import parse_request
 from emperor.serving.connection import Connection
+from emperor.serving.limited import limited
 from emperor.serving.lingering import Lingering, part
 from emperor.serving.service import Service
 from emperor.serving.settings import report
 from emperor.wsgi.body import Body, Disconnected
 from emperor.wsgi.environ import settle
-from emperor.wsgi.response import error_page
+from emperor.wsgi.response import Send, error_page
 
 __all__ = ["LINE", "UwsgiPeer"]
 
@@ -28,16 +29,16 @@ LINE = "HTTP/1.1 "
 class UwsgiPeer(Connection):
     """``deadline`` (monotonic) is when its packet must be whole; uwsgi has no idle connections."""
 
-    __slots__ = ("_ahead", "_service", "deadline")
+    __slots__ = ("_ahead", "_service")
 
     def __init__(self, fd: int, service: Service) -> None:
         # What Connection's would do: a call more at each request is dear.
         self.fd = fd
-        self.watched = False
+        self.watcher = None
+        self.deadline = None
         self._patience = service.settings.patience
         self._service = service
         self._ahead = b""
-        self.deadline: Optional[float] = None
 
     def advance(self, thread: int, draining: bool) -> Union[UwsgiPeer, Lingering, None]:
         """Read what is there; serve a request that is whole. What is returned is to be watched; None: closed."""
@@ -52,6 +53,7 @@ class UwsgiPeer(Connection):
         service = self._service
         own = service.gateway.own
         body: Optional[Body] = None
+        send: Send = self.send
         try:
             parsed = parse_request(data, service.settings.buffer_size, own.copy())
             if parsed is None:
@@ -61,13 +63,14 @@ class UwsgiPeer(Connection):
             if environ.get("CONTENT_LENGTH") or "HTTP_TRANSFER_ENCODING" in environ:
                 self._ahead = data[size:]
                 body = self._body(environ)
+                send = limited(environ, send, LINE)
         except ProtocolError as error:
             return self._refuse(error, thread)
         tally = service.tally
         tally.begin(thread, f"{environ['REQUEST_METHOD']} {environ.get('REQUEST_URI') or environ['PATH_INFO']}")
         failed = True
         try:
-            failed = service.gateway.respond(environ, self.send, self.send_file).failed
+            failed = service.gateway.respond(environ, send, self.send_file).failed
         finally:
             tally.end(thread, failed)
         if body is None:

@@ -26,22 +26,31 @@ class Body:
     """``more`` gives the next piece, b"" at the end of the stream. ``length``: what CONTENT_LENGTH says, None
     if nothing.
 
-    ``limit``: the most bytes of a body without a length, 0 for no limit.
+    ``limit``: the most bytes of a body without a length, 0 for no limit; ``too_long``: there were more.
     """
 
-    __slots__ = ("_ended", "_left", "_limit", "_more", "_piece", "_position")
+    __slots__ = ("_ended", "_left", "_limit", "_more", "_piece", "_position", "too_long")
 
     def __init__(self, more: Callable[[], bytes], length: Optional[int], limit: int = 0) -> None:
         self._more = more
         self._left = length
-        self._limit = limit
+        # One more is one too many; 0 stays 0.
+        self._limit = limit + 1 if limit else 0
         self._piece = b""
         self._position = 0
         self._ended = length == 0
+        self.too_long = False
+
+    @property
+    def may_be_too_long(self) -> bool:
+        """Will only reading tell whether it is longer than the limit?"""
+        return self._left is None and self._limit > 0
 
     @property
     def remaining(self) -> Optional[int]:
         """Bytes that were not asked of ``more`` yet; None: nobody knows."""
+        if self.too_long:
+            return None
         return 0 if self._ended else self._left
 
     def read(self, size: Optional[int] = -1) -> bytes:
@@ -130,7 +139,7 @@ class Body:
         elif self._limit:
             self._limit -= len(piece)
             if self._limit <= 0:
-                self._ended = True
+                self._ended = self.too_long = True
                 raise BodyTooLong("request body: longer than limit-post")
         self._piece = piece
         return True

@@ -83,7 +83,9 @@ def settle(environ: dict[str, Any], displaced: Sequence[tuple[str, Any]], own: M
         environ["SCRIPT_NAME"] = ""
     if not environ.keys() >= _REQUIRED:
         environ = {**DEFAULTS, **environ}
-    if not environ["PATH_INFO"] or environ["SCRIPT_NAME"] == "/":
+    named = environ["SERVER_NAME"] and environ["SERVER_PORT"] and environ["REQUEST_METHOD"]
+    if not (named and environ["PATH_INFO"]) or environ["SCRIPT_NAME"] == "/":
+        _fill(environ)
         _mend_path(environ, has_path)
     if environ.get("HTTPS") or environ.get("REQUEST_SCHEME", "http") != "http":
         environ["wsgi.url_scheme"] = _scheme(environ)
@@ -148,6 +150,12 @@ def _refuse_controls(environ: Mapping[str, Any]) -> None:
         allowed = name.startswith("SSL_") and "\0" not in value
         if not allowed and any(control in value for control in "\n\r\0"):
             raise ProtocolError("request: a parameter holds a line break or NUL")
+
+
+def _fill(environ: dict[str, Any]) -> None:
+    """PEP 3333: these are never empty. nginx without a server_name has none."""
+    for name in ("SERVER_NAME", "SERVER_PORT", "REQUEST_METHOD"):
+        environ[name] = environ[name] or DEFAULTS[name]
 
 
 def _mend_path(environ: dict[str, Any], has_path: bool) -> None:

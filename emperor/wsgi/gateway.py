@@ -13,7 +13,7 @@ import os
 import stat
 import traceback
 from collections.abc import Iterable, Iterator
-from typing import Any, Callable, NamedTuple, Optional, TextIO
+from typing import Any, Callable, NamedTuple, NoReturn, Optional, TextIO
 
 from emperor.wsgi import environ as environs
 from emperor.wsgi.body import EMPTY, BodyTooLong, Disconnected
@@ -82,6 +82,7 @@ class Gateway:
     ) -> None:
         self._application = application
         self._line = line
+        self._pid = os.getpid()
         self.errors = errors
         self._error_stream = ErrorStream(errors)
         self.own: dict[str, Any] = {
@@ -117,6 +118,8 @@ class Gateway:
                 response.finish()
             outcome = _FINE
         except BaseException as error:
+            if os.getpid() != self._pid:
+                _leave(errors, environ, error)
             outcome = _failed(errors, environ, response, error)
         if type(result) is not list:
             _close(result, errors, environ)
@@ -128,8 +131,7 @@ class Gateway:
 
 
 def _give(response: Response, result: Any, errors: ErrorStream, send_file: Optional[SendFile]) -> None:
-    # To iterate over bytes gives numbers; what is meant is plain, and uWSGI took it.
-    blocks: Iterable[bytes] = (result,) if isinstance(result, bytes) else result
+    blocks: Iterable[bytes] = _blocks(result) if isinstance(result, (bytes, str)) else result
     if send_file is not None and type(result) is FileWrapper:
         extent = result.extent()
         if extent is not None:
@@ -143,6 +145,13 @@ def _give(response: Response, result: Any, errors: ErrorStream, send_file: Optio
             response.write(block)
     if errors.pending:
         errors.settle()
+
+
+def _blocks(result: Any) -> Iterable[bytes]:
+    # To iterate over bytes gives numbers; what is meant is plain, and uWSGI took it.
+    if isinstance(result, bytes):
+        return (result,)
+    raise TypeError("response body: the app returned str, not an iterable of bytes")
 
 
 def _close(result: Any, errors: ErrorStream, environ: dict[str, Any]) -> None:
@@ -169,6 +178,17 @@ def _failed(errors: ErrorStream, environ: dict[str, Any], response: Response, er
     except Disconnected:
         return Outcome(not left, True, True)
     return Outcome(not left, False, True)
+
+
+def _leave(errors: ErrorStream, environ: dict[str, Any], error: BaseException) -> NoReturn:
+    """A process that the app forked ends here, as Python would end it: the request is its parent's to answer."""
+    code = error.code or 0 if isinstance(error, SystemExit) else 1
+    if not isinstance(error, SystemExit):
+        _trace(errors, environ, "a process that the app forked failed", error)
+    elif not isinstance(code, int):
+        _report(errors, environ, f"a process that the app forked ends: {code}")
+    errors.settle()
+    os._exit(code & 0xFF if isinstance(code, int) else 1)
 
 
 def _trace(errors: ErrorStream, environ: dict[str, Any], what: str, error: BaseException) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Callable, NamedTuple, Optional
@@ -151,6 +152,18 @@ def read_answer(peer: socket.socket, protocol: str) -> Answer:
     head = parse_head(out)
     assert head is not None, out
     return Answer(head, out[head.size :], whole)
+
+
+def serving_threads(count: int) -> list[str]:
+    """The names of the threads that serve, once there are ``count`` of them: the first may answer while the others are
+    being started. Or what there is when the time is over.
+    """
+    end = time.monotonic() + PATIENCE
+    while True:
+        names = sorted(one.name for one in threading.enumerate() if one.name.startswith("wsgi-"))
+        if len(names) == count or time.monotonic() > end:
+            return names
+        time.sleep(0.001)
 
 
 def listening(path: Path) -> socket.socket:

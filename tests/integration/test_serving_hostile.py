@@ -16,7 +16,7 @@ import pytest
 
 from emperor.protocol import fastcgi, records
 from emperor.serving.native import Settings
-from tests.integration.serving_world import PARAMS, PATIENCE, Running, encode, read_answer, serving
+from tests.integration.serving_world import PARAMS, PATIENCE, Running, encode, read_answer, serving, serving_threads
 
 Start = Callable[..., Any]
 
@@ -413,15 +413,14 @@ def test_a_connection_that_cannot_be_watched_is_closed_and_costs_no_thread(
 ) -> None:
     with serving(tmp_path, protocol, reading, Settings(threads=threads, drain_seconds=5.0)) as running:
         assert running.ask().status == 200
-        full = running.server._epoll = _NoRoom(running.server._epoll)
-        with running.connect() as peer:
-            # It may be closed before a byte has come.
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                peer.sendall(encode(protocol, PARAMS, b"")[:20])
-                assert rest(peer) == b""
+        full = running.server._waiting._epoll = _NoRoom(running.server._waiting._epoll)
+        # It may be closed before a byte has come.
+        with running.connect() as peer, contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            peer.sendall(encode(protocol, PARAMS, b"")[:20])
+            assert rest(peer) == b""
         assert full.refused == 1
         for _ in range(threads + 1):
             assert running.ask().status == 200
-        names = [one.name for one in threading.enumerate() if one.name.startswith("wsgi-")]
-        assert len(names) == (threads if threads > 1 else 0)
+        expected = threads if threads > 1 else 0
+        assert len(serving_threads(expected)) == expected
     assert "cannot be watched: No space left on device -- connection closed" in capsys.readouterr().err

@@ -79,6 +79,14 @@ def test_the_limit_holds_for_a_body_that_does_not_tell_its_length() -> None:
     assert body.read(50) == b"x" * 50
     with pytest.raises(BodyTooLong):
         body.read(10)
+    assert body.too_long
+
+
+def test_a_body_as_long_as_the_limit_is_not_too_long() -> None:
+    body = Body(pieces(b"x" * 100, 10), None, limit=100)
+    assert body.may_be_too_long
+    assert body.read() == b"x" * 100
+    assert not body.too_long
 
 
 def test_a_line_costs_what_it_holds() -> None:

@@ -31,7 +31,7 @@ def test_a_connection_serves_one_request_after_another() -> None:
 
 def test_capacity_is_answered_truthfully() -> None:
     asked = b"\x0e\0FCGI_MAX_CONNS\x0d\0FCGI_MAX_REQS\x0d\0FCGI_MAX_REQS"
-    (reply,) = ServerMachine(capacity=8).receive(b"\x01\x09\0\0\0\x2e\0\0" + asked)
+    (reply,) = ServerMachine(capacity=8, connections=1000).receive(b"\x01\x09\0\0\0\x2e\0\0" + asked)
     assert isinstance(reply, Reply)
     answer = pairs(records.decode_pairs(reply.data[8:]))
-    assert by_name(answer) == (("FCGI_MAX_CONNS", "8"), ("FCGI_MAX_REQS", "8"))
+    assert by_name(answer) == (("FCGI_MAX_CONNS", "1000"), ("FCGI_MAX_REQS", "8"))

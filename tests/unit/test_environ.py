@@ -48,6 +48,8 @@ def test_what_pep_3333_requires_is_always_there() -> None:
         ([("HTTPS", "")], {"HTTPS": ""}),
         ([("HTTP_X_FORWARDED_PROTO", "https")], {"HTTP_X_FORWARDED_PROTO": "https"}),
         ([("SCRIPT_NAME", "/")], {}),
+        # PEP 3333: "can never be empty strings"; nginx without a server_name sends one
+        ([("SERVER_NAME", ""), ("SERVER_PORT", ""), ("REQUEST_METHOD", "")], {}),
         # Repeats
         ([("HTTP_X", "a")] * 3, {"HTTP_X": "a, a, a"}),
         ([("HTTP_COOKIE", "a=1"), ("HTTP_X", "1"), ("HTTP_COOKIE", "b=2"), ("HTTP_X", "2")],

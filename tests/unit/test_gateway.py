@@ -530,6 +530,18 @@ def test_a_log_that_cannot_be_written_costs_no_request() -> None:
     assert wire.bytes == PAGE_500
 
 
+@pytest.mark.parametrize("result", ["", "text"])
+def test_text_for_a_body_is_a_500_even_when_it_is_empty(result: str) -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        start_response("200 OK", [])
+        return result
+
+    wire, log = Wire(), io.StringIO()
+    gateway = Gateway(app, "", log, False, False)
+    assert gateway.respond(gateway.environ([], []), wire).failed
+    assert "the app returned str" in log.getvalue()
+
+
 def test_every_name_of_wsgi_is_ours() -> None:
     assert Gateway(lambda environ, start_response: [], "", io.StringIO(), False, False).own.keys() == OURS
 
