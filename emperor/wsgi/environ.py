@@ -79,14 +79,14 @@ def settle(environ: dict[str, Any], displaced: Sequence[tuple[str, Any]], own: M
     if not environ.keys() <= _KNOWN:
         environ = {name: value for name, value in environ.items() if name in own or _is_for_apps(name)}
     has_path = "PATH_INFO" in environ
-    if "SCRIPT_NAME" not in environ:
+    if environ.setdefault("SCRIPT_NAME", "") == "/":
         environ["SCRIPT_NAME"] = ""
     if not environ.keys() >= _REQUIRED:
         environ = {**DEFAULTS, **environ}
-    named = environ["SERVER_NAME"] and environ["SERVER_PORT"] and environ["REQUEST_METHOD"]
-    if not (named and environ["PATH_INFO"]) or environ["SCRIPT_NAME"] == "/":
-        _fill(environ)
-        _mend_path(environ, has_path)
+    # Empty where nginx has no server_name.
+    environ["SERVER_NAME"] = environ["SERVER_NAME"] or DEFAULTS["SERVER_NAME"]
+    if not (environ["PATH_INFO"] and environ["SERVER_PORT"] and environ["REQUEST_METHOD"]):
+        _fill(environ, has_path)
     if environ.get("HTTPS") or environ.get("REQUEST_SCHEME", "http") != "http":
         environ["wsgi.url_scheme"] = _scheme(environ)
     return environ
@@ -152,15 +152,10 @@ def _refuse_controls(environ: Mapping[str, Any]) -> None:
             raise ProtocolError("request: a parameter holds a line break or NUL")
 
 
-def _fill(environ: dict[str, Any]) -> None:
-    """PEP 3333: these are never empty. nginx without a server_name has none."""
-    for name in ("SERVER_NAME", "SERVER_PORT", "REQUEST_METHOD"):
+def _fill(environ: dict[str, Any], has_path: bool) -> None:
+    """PEP 3333: these are never empty, but for the path where SCRIPT_NAME is the whole of it."""
+    for name in ("SERVER_PORT", "REQUEST_METHOD"):
         environ[name] = environ[name] or DEFAULTS[name]
-
-
-def _mend_path(environ: dict[str, Any], has_path: bool) -> None:
-    if environ["SCRIPT_NAME"] == "/":
-        environ["SCRIPT_NAME"] = ""
     # nginx's stock fastcgi_params and Apache's mod_proxy_fcgi ("proxy:fcgi://…") send the whole path as SCRIPT_NAME
     # and no PATH_INFO at all. Others that send none mean that there is nothing behind the script's name.
     if not has_path and (
