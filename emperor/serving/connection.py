@@ -96,16 +96,19 @@ class Connection:
 
     def send_parts(self, parts: Sequence[Union[bytes, memoryview]]) -> None:
         """The same for pieces that need not be copied together; at most IOV_MAX of them."""
-        try:
-            sent = os.writev(self.fd, parts)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            raise Disconnected() from None
-        for part in parts:
-            if sent < len(part):
-                self._send_slowly(memoryview(part)[sent:])
-            sent = max(0, sent - len(part))
+        left = list(parts)
+        while left:
+            try:
+                sent = os.writev(self.fd, left)
+            except BlockingIOError:
+                self._until(select.POLLOUT)
+                continue
+            except OSError:
+                raise Disconnected() from None
+            while left and sent >= len(left[0]):
+                sent -= len(left.pop(0))
+            if sent:
+                left[0] = memoryview(left[0])[sent:]
 
     def send_file(self, fd: int, offset: int, count: int) -> int:
         """``count`` bytes of a file without a copy through us; how many it had. Raises ``Disconnected``, and

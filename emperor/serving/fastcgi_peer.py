@@ -242,8 +242,10 @@ class FastcgiPeer(Connection):
 
     def _send_parts(self, data: bytes, last: bool) -> None:
         parts: list[Union[bytes, memoryview]] = []
-        for start in range(0, len(data), records.MAX_CONTENT):
-            piece = memoryview(data)[start : start + records.MAX_CONTENT]
+        # Of one size: the usual block of 64 KiB would else be a record of all but one byte, and one of that.
+        step = -(-len(data) // -(-len(data) // records.MAX_CONTENT))
+        for start in range(0, len(data), step):
+            piece = memoryview(data)[start : start + step]
             parts += (records.HEADER.pack(records.VERSION, records.STDOUT, self._id, len(piece), 0), piece)
             if len(parts) == _IOV_MAX:
                 self.send_parts(parts)

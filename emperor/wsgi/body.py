@@ -62,7 +62,8 @@ class Body:
         missing = size - len(taken)
         if not missing:
             return taken
-        parts = [taken]
+        # To join one piece is to hand it on; an empty one beside it would make it a copy.
+        parts = [taken] if taken else []
         while missing and self._next():
             taken = self._piece[:missing]
             self._position = len(taken)
@@ -113,7 +114,8 @@ class Body:
         return line
 
     def _rest(self) -> bytes:
-        parts = [self._piece[self._position :]]
+        taken = self._piece[self._position :]
+        parts = [taken] if taken else []
         self._position = len(self._piece)
         while self._next():
             parts.append(self._piece)
