@@ -15,12 +15,7 @@ from typing import Any, Optional
 from emperor.errors import ProtocolError
 from emperor.protocol.params import MAX_PAIRS, Params, refuse
 
-__all__ = ["RECEIVE", "encode_request", "parse_request"]
-
-RECEIVE = 65536
-"""Bytes to ask of a socket at once: more than the largest packet that a web server sends, so one call usually
-has it all.
-"""
+__all__ = ["encode_request", "parse_request"]
 
 _HEAD = struct.Struct("<BHB")
 _SIZE = struct.Struct("<H")

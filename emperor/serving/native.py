@@ -231,7 +231,8 @@ class Server:
             return None
         if len(self._waiting.peers) + 1 >= self._settings.connections:
             self._full = not self._waiting.make_room({fd for fd, _ in self._pending})
-            self._listen(not self._full)
+            if self._full:
+                self._listen(False)
         return peer
 
     def _listen(self, on: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from emperor.protocol import records
-from emperor.serving.native import Settings
+from emperor.serving.native import Server, Settings
 from tests.integration.serving_world import (
     PARAMS,
     PATIENCE,
@@ -115,6 +116,28 @@ def test_idle_kept_connections_make_room_for_a_new_one(tmp_path: Path, threads: 
         assert any(_alive(peer) for peer in kept)
         for peer in kept:
             peer.close()
+
+
+def test_room_made_for_a_late_comer_does_not_open_a_draining_server_again(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as listener, contextlib.ExitStack() as clients:
+        listener.bind(path)
+        listener.listen(8)
+        listener.setblocking(False)
+        server = Server([(listener, "fastcgi")], echo, Settings(connections=2), Tally())
+        taken = []
+        for draining in (False, True):
+            if draining:
+                server.drain()
+            clients.enter_context(socket.socket(socket.AF_UNIX)).connect(path)
+            peer = server._take(listener.fileno())
+            assert peer is not None
+            # Idle, as between two requests.
+            server._waiting.watch(peer)
+            taken.append(peer)
+        assert taken[0].fd == -1, "it made room"
+        assert not server._backlog.open
+        server._close()
 
 
 def _alive(peer: socket.socket) -> bool:
