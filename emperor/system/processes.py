@@ -39,17 +39,16 @@ NOT_EXECUTABLE, NOT_FOUND = 126, 127
 
 @dataclass
 class Child:
-    """A process of ours. ``channel``: our end, non-blocking; ``output``: the read end of its stdout and stderr."""
+    """A process of ours. ``channel``: our end, non-blocking; ``output``: the read end of its stdout and stderr.
 
-    popen: subprocess.Popen[bytes]
+    It is no Popen: after an upgrade in place it is the child of a program that did not start it.
+    """
+
+    pid: int
     pidfd: int
     channel: socket.socket | None
     output: int
     born: float
-
-    @property
-    def pid(self) -> int:
-        return self.popen.pid
 
 
 def environment(identity: Identity, own: Mapping[str, str]) -> dict[str, str]:
@@ -107,7 +106,7 @@ def spawn(commission: Commission, launcher: str) -> Child:
         ours.pop_all()
     channel.setblocking(False)
     os.set_blocking(output, False)
-    return Child(popen, pidfd, channel, output, time.monotonic())
+    return Child(_let_go(popen), pidfd, channel, output, time.monotonic())
 
 
 def run(command: Sequence[str], identity: Identity) -> Child:
@@ -126,7 +125,13 @@ def run(command: Sequence[str], identity: Identity) -> Child:
             raise SpawnError(f"spawn as {identity.user}: {error.strerror}") from None
         undo.pop_all()
     os.set_blocking(output, False)
-    return Child(popen, pidfd, None, output, time.monotonic())
+    return Child(_let_go(popen), pidfd, None, output, time.monotonic())
+
+
+def _let_go(popen: subprocess.Popen[bytes]) -> int:
+    """The pid alone: Popen would wait for the child some day, and before we have swept its group."""
+    popen.returncode = 0
+    return popen.pid
 
 
 def start(
@@ -204,8 +209,6 @@ def reap(child: Child) -> bool:
             return False
     except ChildProcessError:
         pass
-    # Popen would wait for it once more.
-    child.popen.returncode = 0
     os.close(child.pidfd)
     return True
 
@@ -213,7 +216,8 @@ def reap(child: Child) -> bool:
 def bury(child: Child) -> None:
     """For programs that may wait: sweep its group, reap it, close what was ours of it."""
     kill_group(child)
-    child.popen.wait()
+    with contextlib.suppress(ChildProcessError):
+        os.waitid(os.P_PIDFD, child.pidfd, os.WEXITED)
     os.close(child.pidfd)
     os.close(child.output)
     if child.channel is not None:

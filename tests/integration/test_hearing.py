@@ -7,12 +7,11 @@ import fcntl
 import os
 import socket
 import struct
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Optional, cast
+from typing import Optional
 
 import pytest
 
@@ -46,9 +45,8 @@ class Talker:
         self.lines: list[str] = []
         self.lost = 0
         self.complaints: list[str] = []
-        nobody = cast("subprocess.Popen[bytes]", None)
         listener = Listener(self._message, self._lines, self.complaints.append)
-        self.hearing = Hearing(Child(nobody, -1, ours, output, loop.now()), loop, closer, listener)
+        self.hearing = Hearing(Child(0, -1, ours, output, loop.now()), loop, closer, listener)
         self.hearing.start()
         self._stopped = False
 
