@@ -5,12 +5,14 @@
 #   OPTIONS  more options for the daemon of `make run`
 #   T        more arguments for pytest, as in: make test T='-k reload -x'
 #   BENCH    more arguments for `make bench`, as in: make bench BENCH='--quick --only flask'; BENCH=--help tells all
+#   CAMPAIGN more arguments for `make campaign`, as in: make campaign CAMPAIGN='--quick --only reload'
 
 PYTHON ?= python3
 HTTP ?= 127.0.0.1:8000
 OPTIONS ?=
 T ?=
 BENCH ?=
+CAMPAIGN ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,7 +21,7 @@ VENV_PYPY := .venv-bench-pypy
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PIP_BENCH := $(VENV_BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-cache-dir
 
-.PHONY: help run test check lint format readme bench clean
+.PHONY: help run test check lint format readme bench campaign clean
 .DEFAULT_GOAL := help
 
 help:  ## print these lines
@@ -49,6 +51,9 @@ readme: $(VENV)/.ready-test  ## write README.md's generated table anew
 # The driver runs outside of .venv-bench: a file that it shares with our server makes that look smaller.
 bench: $(VENV_BENCH)/.ready $(VENV_PYPY)  ## compare with uWSGI, gunicorn and flup, in a quarter of an hour (BENCH=--help)
 	$(PYTHON) -m benchmarks --venv $(VENV_BENCH) --pypy $(VENV_PYPY) $(BENCH)
+
+campaign: $(VENV_BENCH)/.ready  ## count what reloads, kills and upgrades cost under load (CAMPAIGN=--help)
+	$(PYTHON) -m campaigns --venv $(VENV_BENCH) $(CAMPAIGN)
 
 clean:  ## remove .venv and everything else that was made
 	rm -rf $(VENV) $(VENV_BENCH) $(VENV_PYPY) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

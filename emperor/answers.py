@@ -5,6 +5,7 @@ It promises: nobody sees or orders what the verb's row does not permit; an order
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -47,6 +48,10 @@ class Realm(Protocol):
         """Carry it out; "" or why it cannot be (an invalid ini)."""
         ...
 
+    def upgrade(self, reply: Reply) -> None:
+        """Replace this program by the one that is installed now; answered by whichever of them then runs."""
+        ...
+
 
 @dataclass
 class Pending:
@@ -59,12 +64,59 @@ class Pending:
     exit: int = OK
 
 
+@dataclass(frozen=True)
+class PendingState:
+    """An order that is handed over. ``caller``: the client's descriptor; ``results``: each as JSON."""
+
+    caller: int
+    tickets: dict[str, Ticket]
+    begun: float
+    results: tuple[str, ...]
+    exit: int
+
+
+@dataclass(frozen=True)
+class FollowerState:
+    """Who follows logs. ``seen``: name → the number of the last line that was sent."""
+
+    caller: int
+    seen: dict[str, int]
+
+
+@dataclass(frozen=True)
+class AnswersState:
+    pending: tuple[PendingState, ...]
+    followers: tuple[FollowerState, ...]
+
+
 class Answers:
     """A ``control.server.Handler``."""
 
     def __init__(self, realm: Realm, policy: Policy, loop: Loop) -> None:
         self._realm, self._policy, self._loop = realm, policy, loop
         self._pending: list[Pending] = []
+        self._followers: list[tuple[Reply, dict[str, int]]] = []
+
+    def export(self) -> AnswersState:
+        pending = tuple(
+            PendingState(one.reply.fd, one.tickets, one.begun, tuple(map(json.dumps, one.results)), one.exit)
+            for one in self._pending
+            if not one.reply.gone
+        )
+        followers = tuple(FollowerState(reply.fd, seen) for reply, seen in self._followers if not reply.gone)
+        return AnswersState(pending, followers)
+
+    def adopt(self, state: AnswersState, reply_to: Callable[[int], Reply | None]) -> None:
+        """Go on with what an older program of ours was asked for."""
+        for one in state.pending:
+            reply = reply_to(one.caller)
+            if reply is not None:
+                results = [json.loads(result) for result in one.results]
+                self._pending.append(Pending(reply, dict(one.tickets), one.begun, results, one.exit))
+        for follower in state.followers:
+            reply = reply_to(follower.caller)
+            if reply is not None:
+                self._begin_to_follow(reply, dict(follower.seen))
 
     def __call__(self, request: Request, peer: Peer, reply: Reply) -> None:
         _VERBS[request.verb](self, request, peer, reply)
@@ -121,12 +173,17 @@ class Answers:
             reply.send({"ok": True, "data": {"name": name, "lines": lines}})
             seen[name] = ring.count
         if request.options.get("follow"):
-            self._follow(reply, seen)
+            self._begin_to_follow(reply, seen)
         else:
             reply.finish(answer(None))
 
+    def _begin_to_follow(self, reply: Reply, seen: dict[str, int]) -> None:
+        self._followers.append((reply, seen))
+        self._follow(reply, seen)
+
     def _follow(self, reply: Reply, seen: dict[str, int]) -> None:
         if reply.gone:
+            self._followers.remove((reply, seen))
             return
         for name in list(seen):
             performer = self._realm.performers.get(name)
@@ -137,6 +194,7 @@ class Answers:
                 seen[name] = performer.ring.count
                 reply.send({"ok": True, "data": data})
         if not seen:
+            self._followers.remove((reply, seen))
             reply.finish(answer(None))
             return
         self._loop.call_at(self._loop.now() + FOLLOW_EVERY, lambda: self._follow(reply, seen))
@@ -165,6 +223,12 @@ class Answers:
         self._pending.append(pending)
         self._settle(pending)
 
+    def upgrade(self, request: Request, peer: Peer, reply: Reply) -> None:
+        if not self._policy.administers(peer):
+            reply.finish(messages.refusal("upgrade: not permitted", DENIED))
+            return
+        self._realm.upgrade(reply)
+
     def _settle(self, pending: Pending) -> None:
         now = self._loop.now()
         for name, ticket in list(pending.tickets.items()):
@@ -186,6 +250,7 @@ class Answers:
 _VERBS: dict[str, Callable[[Answers, Request, Peer, Reply], None]] = {
     "status": Answers.status,
     "version": Answers.version,
+    "upgrade": Answers.upgrade,
     "logs": Answers.logs,
     "start": Answers.order,
     "stop": Answers.order,

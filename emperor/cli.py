@@ -5,21 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from emperor import __version__, frontkeeper, single
-from emperor.control.messages import Policy, parse_verbs
-from emperor.daemon import Emperor
+from emperor import __version__, handover, single
 from emperor.errors import EmperorError
-from emperor.frontkeeper import FrontKeeper
-from emperor.inis import listing
-from emperor.journal import Journal
-from emperor.model import Identity
-from emperor.reading import Reader, Settings
-from emperor.startup import FAILED, OK, run
-from emperor.system import limits, pidfile, places, privilege
-from emperor.system.accounts import SystemAccounts
-from emperor.system.logs import open_for_append
+from emperor.reign import reign
+from emperor.startgate import usual_places
+from emperor.startup import FAILED
+from emperor.system import limits, reexec
+from emperor.system.reexec import Program
 
 CONFIG = "/etc/emperor/emperor.ini"
 
@@ -32,7 +26,8 @@ examples:
   emperor run blog.ini                      one app in the foreground
   emperor run -s /tmp/app.sock --wsgi-file app.py --callable app
 
-signals: TERM, INT stop gracefully, a second one at once; HUP reloads every vassal; USR1 reopens logs
+signals: TERM, INT stop gracefully, a second one at once; HUP reloads every vassal; USR1 reopens logs;
+         USR2 replaces this program by the installed one, in place (emperorctl upgrade)
 exit: 0, 1 failure, 2 usage
 
 Whoever serves asks `emperorctl status`; every option of an ini is told by `emperorctl options`.
@@ -65,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     add("--tyrant", action="store_true", help="each vassal runs as the owner of its ini, whatever that says")
     add("--uid", metavar="USER", help="the emperor itself becomes this user, for good")
     add("--gid", metavar="GROUP", help="with this group")
+    add("--max-starting", metavar="N", type=_positive, default=usual_places(), help="vassals that start at once")
     add("--logto", metavar="FILE", help="the emperor's own log (default: standard error)")
     add("--log-format", choices=("text", "json"), default="text")
     add("--pidfile", metavar="FILE")
@@ -75,14 +71,21 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _positive(word: str) -> int:
+    if not word.isascii() or not word.isdigit() or not 0 < int(word) < 10**6:
+        raise argparse.ArgumentTypeError("a number, at least 1")
+    return int(word)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
-    limits.shed_inheritance()
+    program = Program.running()
+    limits.shed_inheritance(reexec.HEEDED if handover.VARIABLE in os.environ else ())
     limits.raise_nofile()
     try:
         if words[:1] == ["run"]:
             return single.main(words[1:])
-        return _daemon(_options(words))
+        return reign(_options(words), program, handover.received(os.environ))
     except EmperorError as error:
         print(f"emperor: {error}", file=sys.stderr)
         return FAILED
@@ -123,103 +126,6 @@ def _config_words(path: str) -> list[str]:
         elif row.value.lower() in ("true", "yes", "on", "1", ""):
             words.append(option)
     return words
-
-
-def _daemon(args: argparse.Namespace) -> int:
-    where = [os.path.abspath(place) for place in (*args.emperor, *args.places)]
-    _become(args.uid, args.gid)
-    where = where or [places.vassals_folder(os.geteuid(), os.environ)]
-    control = os.path.abspath(args.control_socket or places.control_socket(os.geteuid(), os.environ))
-    settings = Settings(
-        runtime=os.path.dirname(control),
-        web_user=args.web_user,
-        web_group=args.web_group,
-        allow_root=args.allow_root,
-        tyrant=args.tyrant,
-        defaults=os.path.abspath(args.vassals_defaults) if args.vassals_defaults else "",
-    )
-    reader = Reader(settings)
-    if args.check:
-        return _check(reader, where)
-    policy = Policy(os.geteuid(), _control_gid(args.control_group), parse_verbs(args.control_public))
-    listener = frontkeeper.listen(args.http) if args.http else None
-    journal = Journal(args.log_format, _log_opener(args.logto))
-    if journal.error:
-        raise EmperorError(f"--logto {args.logto}: {journal.error}")
-    pid_path = os.path.abspath(args.pidfile) if args.pidfile else ""
-
-    def prepare(emperor: Emperor) -> None:
-        if pid_path:
-            pidfile.write(pid_path)
-        emperor.rule(where)
-        if listener is not None:
-            emperor.front = FrontKeeper(emperor.loop, journal, listener, reader.own, _door(reader))
-            emperor.front.start()
-            journal.info("front", f"http://{args.http}/ lists the vassals")
-
-    try:
-        return run(reader, journal, control, policy, prepare)
-    finally:
-        if pid_path:
-            pidfile.remove(pid_path)
-
-
-def _become(user: str | None, group: str | None) -> None:
-    if user is None and group is None:
-        return
-    identity = SystemAccounts().identity(user or str(os.geteuid()), group)
-    if identity is None:
-        raise EmperorError(f"--uid {user} --gid {group}: no such user or group")
-    if os.geteuid() != 0:
-        if identity.uid != os.geteuid():
-            raise EmperorError(f"--uid {user}: only root can become somebody else")
-        return
-    privilege.become(identity)
-    # Places are computed from these, and the user would find root's.
-    os.environ.update(HOME=identity.home, USER=identity.user, LOGNAME=identity.user)
-    for name in ("XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"):
-        os.environ.pop(name, None)
-
-
-def _control_gid(name: str | None) -> int | None:
-    if name is None:
-        return None
-    gid = SystemAccounts().group(name)
-    if gid is None:
-        raise EmperorError(f"--control-group {name}: no such group")
-    return gid
-
-
-def _log_opener(path: str | None) -> Callable[[], int] | None:
-    if path is None:
-        return None
-    absolute = os.path.abspath(path)
-    return lambda: open_for_append(absolute)
-
-
-def _door(reader: Reader) -> Identity | None:
-    """Whom the front door becomes: the web user, who may connect to every socket; nobody, if there is none."""
-    if os.geteuid() != 0:
-        return None
-    return reader.web or Identity(65534, 65534, (65534,), "nobody", "/")
-
-
-def _check(reader: Reader, where: Sequence[str]) -> int:
-    """CONTRACT ``--check``: every problem of every ini."""
-    code = OK
-    for place in where:
-        found = listing(place)
-        if found.missing:
-            print(f"{place}: cannot be read: {found.missing}")
-            code = FAILED
-        for name, path in found.names.items():
-            checked = reader.read(name, path).checked
-            code = FAILED if checked.spec is None else code
-            for problem in checked.problems:
-                print(f"{'' if problem.fatal else 'warning: '}{problem}")
-            if checked.spec is not None:
-                print(f"{path}: OK")
-    return code
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A vassal's workers: forked, counted, replaced. The mechanism around ``supervision.generation``.
 
-It promises: a worker that dies is replaced at once if it had answered a request, and after a growing pause if it had
-not; each worker's output is read line by line under its own number.
+It promises: a worker that dies is replaced at once if it had answered a request, or if it served and few before it
+died like that; otherwise after a growing pause. Each worker's output is read line by line under its own number.
 
 This module runs in vassals: standard library, Python 3.9.
 """
@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from typing import Callable, NoReturn, Optional
 
 from emperor.model import VassalSpec
-from emperor.supervision import backoff
 from emperor.supervision import generation as gen
 from emperor.supervision.channel import WorkerReport
 from emperor.supervision.generation import Action, Event, Generation, Patience, Phase
+from emperor.supervision.seat import Past, died, forked, refused, word
 from emperor.system.eventloop import Loop, Timer
 from emperor.system.logs import LineCutter
 from emperor.system.scoreboard import Scoreboard
@@ -40,7 +40,10 @@ Serve = Callable[[int, int], int]
 
 @dataclass
 class Seat:
-    """One place in the crew, and who sits there. ``output``, ``report``: read ends, -1 when closed."""
+    """One place in the crew, and who sits there. ``output``, ``report``: read ends, -1 when closed.
+
+    ``retry``: when the next one is forked; ``overdue``: when this one's time to start is over.
+    """
 
     index: int
     generation: Optional[Generation] = None
@@ -48,9 +51,10 @@ class Seat:
     output: int = -1
     report: int = -1
     cutter: LineCutter = field(default_factory=LineCutter)
-    failures: int = 0
+    past: Past = field(default_factory=Past)
     spawned: int = 0
-    timer: Optional[Timer] = None
+    retry: Optional[Timer] = None
+    overdue: Optional[Timer] = None
 
 
 @dataclass(frozen=True)
@@ -86,8 +90,7 @@ class Crew:
         """
         self._draining = True
         for seat in self._seats:
-            if seat.timer is not None:
-                seat.timer.cancel()
+            self._forget_pause(seat)
             self._step(seat, how)
         deadline = self._loop.now() + seconds
         if self.drain_deadline is None or deadline < self.drain_deadline:
@@ -107,6 +110,7 @@ class Crew:
         return tuple(self._report(seat) for seat in self._seats)
 
     def _fork(self, seat: Seat) -> None:
+        self._forget_pause(seat)
         self._board.clear(seat.index)
         sys.stdout.flush()
         sys.stderr.flush()
@@ -118,8 +122,7 @@ class Crew:
         except OSError as error:
             for fd in pipes:
                 os.close(fd)
-            self._ears.lines(seat.index, [f"worker {seat.index + 1}: fork: {error.strerror} -- trying again"])
-            self._later(seat)
+            self._cannot_fork(seat, f"fork: {error.strerror}")
             return
         output_read, output_write, report_read, report_write = pipes
         if pid == 0:
@@ -131,14 +134,13 @@ class Crew:
         os.set_blocking(output_read, False)
         os.set_blocking(report_read, False)
         seat.pid, seat.output, seat.report, seat.cutter = pid, output_read, report_read, LineCutter()
-        seat.spawned += 1
+        seat.spawned, seat.past = seat.spawned + 1, forked(seat.past)
         patience = Patience(self._spec.start_timeout, self._spec.reload_mercy)
         seat.generation = gen.born(seat.spawned, patience, self._loop.now())
         self._loop.watch(output_read, lambda: self._hear(seat))
         self._loop.watch(report_read, lambda: self._word(seat))
-        number = seat.spawned
         assert seat.generation.deadline is not None
-        self._loop.call_at(seat.generation.deadline, lambda: self._overdue(seat, number))
+        seat.overdue = self._loop.call_at(seat.generation.deadline, lambda: self._step(seat, Event.DEADLINE))
 
     def _become_worker(self, seat: Seat, output: int, report: int) -> NoReturn:
         """In the fork. Never returns into the vassal's code, whatever happens."""
@@ -190,18 +192,22 @@ class Crew:
                 self._hear(seat)
             self._ears.failed(reason, text)
 
-    def _overdue(self, seat: Seat, number: int) -> None:
-        if seat.generation is not None and seat.generation.number == number:
-            self._step(seat, Event.DEADLINE)
-
     def _step(self, seat: Seat, event: Event) -> None:
         if seat.generation is None:
             return
         seat.generation, actions = gen.step(seat.generation, event, self._loop.now())
+        if seat.generation.phase is not Phase.STARTING:
+            self._in_time(seat)
         for action in actions:
             # Its pid is ours until we reap it.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(seat.pid, SIGNALS[action])
+
+    def _in_time(self, seat: Seat) -> None:
+        # A thousand deaths would leave a thousand timers waiting for their hour.
+        if seat.overdue is not None:
+            seat.overdue.cancel()
+            seat.overdue = None
 
     def _kill_all(self) -> None:
         for seat in self._seats:
@@ -213,22 +219,33 @@ class Crew:
         self._drain_output(seat)
         count = self._board.read(seat.index)
         seat.pid, seat.generation = 0, None
+        self._in_time(seat)
         if self._draining:
             self._perhaps_empty()
             return
-        self._ears.lines(seat.index, [f"worker {seat.index + 1}: {ending(status)} -- starting another"])
-        lived = self._loop.now() - before.born
-        if count.requests or (before.had_served and lived >= backoff.STABLE):
-            seat.failures = 0
-        seat.failures += 1
-        pause = backoff.delay(seat.failures, before.had_served, random.random())
+        how, now = ending(status), self._loop.now()
+        seat.past, pause = died(seat.past, before, how, count.requests > 0, now, random.random())
+        self._say(seat, f"{how} -- starting another{_when(pause)}")
         if pause:
             self._later(seat, pause)
         else:
             self._fork(seat)
 
-    def _later(self, seat: Seat, pause: float = backoff.FIRST) -> None:
-        seat.timer = self._loop.call_at(self._loop.now() + pause, lambda: self._fork(seat))
+    def _cannot_fork(self, seat: Seat, reason: str) -> None:
+        seat.past, pause = refused(seat.past, reason, self._loop.now(), random.random())
+        self._say(seat, f"{reason} -- trying again{_when(pause)}")
+        self._later(seat, pause)
+
+    def _say(self, seat: Seat, text: str) -> None:
+        self._ears.lines(seat.index, [f"worker {seat.index + 1}: {text}"])
+
+    def _later(self, seat: Seat, pause: float) -> None:
+        seat.retry = self._loop.call_at(self._loop.now() + pause, lambda: self._fork(seat))
+
+    def _forget_pause(self, seat: Seat) -> None:
+        if seat.retry is not None:
+            seat.retry.cancel()
+            seat.retry = None
 
     def _drain_output(self, seat: Seat) -> None:
         """Its last words, then let go, even if a process of the app's still holds the other end."""
@@ -262,8 +279,21 @@ class Crew:
     def _report(self, seat: Seat) -> WorkerReport:
         count = self._board.read(seat.index)
         return WorkerReport(
-            seat.index + 1, seat.pid, _state(seat, count.busy), count.requests, count.exceptions, _rss(seat.pid)
+            id=seat.index + 1,
+            pid=seat.pid,
+            state=word(seat.generation, count.busy),
+            requests=count.requests,
+            exceptions=count.exceptions,
+            rss=_rss(seat.pid),
+            exits=seat.past.exits,
+            last_exit=seat.past.last_exit,
+            died_at=seat.past.died_at,
+            retry_at=seat.retry.when if seat.retry is not None else None,
         )
+
+
+def _when(pause: float) -> str:
+    return f" in {pause:.1f} s" if pause else ""
 
 
 def _deaf_fork() -> int:
@@ -276,14 +306,6 @@ def _deaf_fork() -> int:
         if pid != 0:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, DRAINING)
     return pid
-
-
-def _state(seat: Seat, busy: int) -> str:
-    if seat.generation is None:
-        return "backoff"
-    if seat.generation.phase is Phase.READY:
-        return "busy" if busy else "idle"
-    return str(seat.generation.phase.value)
 
 
 def _rss(pid: int) -> int:

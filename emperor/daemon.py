@@ -11,22 +11,27 @@ import signal
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from emperor import snapshot
+from emperor import __version__, handover, herald, snapshot
 from emperor.answers import Answers
+from emperor.config.claims import Claims, precedence
+from emperor.control.connection import Reply
 from emperor.control.messages import Policy
 from emperor.control.server import ControlServer
 from emperor.errands import Errands
 from emperor.errors import EmperorError
 from emperor.frontkeeper import FrontKeeper, route
+from emperor.handover import State, VassalState
+from emperor.herald import Herald
 from emperor.holdings import Estate, Holdings
-from emperor.inis import Inis
+from emperor.inis import Inis, occupy
 from emperor.journal import Journal
-from emperor.model import Problem
+from emperor.model import Address, Problem, VassalSpec
 from emperor.performer import Performer
 from emperor.reading import Reader, Reading
+from emperor.startgate import StartGate
 from emperor.supervision import vassal as lifecycle
 from emperor.supervision import wording
 from emperor.supervision.record import (
@@ -47,9 +52,16 @@ from emperor.supervision.record import (
 from emperor.system import library
 from emperor.system.closer import Closer
 from emperor.system.eventloop import Loop, Timer
+from emperor.system.fdstore import Received
+from emperor.system.folderlock import FolderLocks
 from emperor.system.notify import Notifier
 from emperor.system.placebook import PlaceBook
+from emperor.system.reexec import Program
+from emperor.upgrade import Upgrade, tell_askers
 from emperor.vassallog import VassalLog
+
+LOOK_EVERY = 5.0
+"""Seconds between two looks at socket files, and the least between two reloads for what a vassal says of its own."""
 
 
 @dataclass
@@ -64,7 +76,14 @@ class Emperor:
     policy: Policy
     single: str = ""
     """The only vassal of ``emperor run``: the failure of its first generation is the program's."""
+    program: Program | None = None
+    """What an upgrade in place executes; None: there is no such upgrade."""
+    before: State | None = None
+    """What an older program of this very process hands over."""
+    received: Sequence[Received] = ()
+    """What systemd gave us."""
 
+    folders: FolderLocks = field(default_factory=FolderLocks)
     vassals: dict[str, Vassal] = field(default_factory=dict)
     performers: dict[str, Performer] = field(default_factory=dict)
     stopping: bool = False
@@ -72,32 +91,48 @@ class Emperor:
     failed: bool = False
 
     def __post_init__(self) -> None:
-        runtime = self.reader.settings.runtime_folder
+        runtime, before = self.reader.settings.runtime_folder, self.before
         # First of all: whoever else is there is told by it, before anything of theirs is touched.
         self.answers = Answers(self, self.policy, self.loop)
-        self.control = ControlServer(self.loop, self.control_path, self.answers, self.policy)
+        self.control = ControlServer(
+            self.loop, self.control_path, self.answers, self.policy, before.control if before is not None else None
+        )
         try:
             self.launcher = library.install(runtime)
-            book = PlaceBook(runtime, self.single)
+            book = PlaceBook(runtime, self.single, before.book if before is not None else -1)
         except (EmperorError, OSError):
             self.control.close()
             raise
         self.closer = Closer()
+        self.gate = StartGate(self.loop)
         self.errands = Errands(self.loop, self.journal, book)
-        self.estate = Estate(runtime, book, self.errands, self.journal, self.closer, {})
+        if before is not None:
+            self.folders = FolderLocks(before.folders)
+        self.estate = Estate(
+            runtime, book, self.errands, self.journal, self.closer, {}, self.notifier, tuple(self.received)
+        )
+        self.claims = Claims(runtime, self._holder)
+        self.herald = Herald(self.loop, self.notifier, self.vassals.values)
+        self.upgrading = Upgrade(self.program, self, self.loop, self.journal, self.herald.reexecuting)
         self.front: FrontKeeper | None = None
         self.inis: Inis | None = None
         self._paths: dict[str, str] = {}
         self._read: dict[str, Reading] = {}
+        self._arriving: list[tuple[str, Reading]] | None = None
         self._events: deque[tuple[str, VassalEvent]] = deque()
         self._timers: dict[str, Timer] = {}
         self._draining = False
+        self.loop.call_at(self.loop.now() + LOOK_EVERY, self._look_at_sockets)
 
     # Beginning ------------------------------------------------------------------------------------------------
 
     def rule(self, places: Sequence[str]) -> None:
-        """Watch these folders, from the next turn of the loop on."""
-        self.inis = Inis(places, self.loop, self.journal, self._changed, self._removed)
+        """Watch these folders, from the next turn of the loop on. EmperorError: another emperor serves one of them."""
+        occupy(places, self.folders)
+        self.inis = Inis(places, self.loop, self.journal, self._changed, self._removed, self.folders)
+        if self.before is not None:
+            self.inis.adopt({one.record.name: one.mark for one in self.before.vassals})
+            self.take_over()
         self.loop.call_soon(self._open_for_business)
 
     def heed_signals(self) -> None:
@@ -105,15 +140,47 @@ class Emperor:
             self.loop.on_signal(signum, self.stop)
         self.loop.on_signal(signal.SIGHUP, self._reload_all)
         self.loop.on_signal(signal.SIGUSR1, self._reopen_logs)
+        self.loop.on_signal(signal.SIGUSR2, self.upgrading.ask)
 
     def _open_for_business(self) -> None:
         assert self.inis is not None
         if self.stopping:
             return
-        self.inis.first_look()
-        count = len(self.vassals)
-        self.journal.info("emperor", f"ready, {count} vassal{'' if count == 1 else 's'}")
-        self.notifier.ready(wording.summary(self.vassals.values()))
+        if self.vassals:
+            self.inis.look()
+        else:
+            self._first_look(self.inis)
+        self._settle_estate()
+        self.herald.begin(lambda: self.journal.info("emperor", f"ready, {wording.summary(self.vassals.values())}"))
+
+    def _settle_estate(self) -> None:
+        """What systemd has kept for vassals that are no more is let go of."""
+        specs = [one.spec for one in self.vassals.values() if one.spec is not None]
+        self.estate.settle(wanted.address for spec in specs for wanted in spec.sockets)
+
+    def _look_at_sockets(self) -> None:
+        """One whose socket file is gone serves nobody: its next generation binds it again."""
+        if self.stopping:
+            return
+        for name in list(self.vassals):
+            record, losses = self.vassals[name], self.performers[name].holdings.look()
+            if not losses or record.spec is None or not record.running or record.incoming is not None:
+                continue
+            for loss in losses:
+                self.journal.warning(name, loss)
+            self.tell(name, Configured(record.spec, record.problems, reload=True))
+        self.loop.call_at(self.loop.now() + LOOK_EVERY, self._look_at_sockets)
+
+    def _first_look(self, inis: Inis) -> None:
+        """Read all, then begin with administrators' inis: of two that name one address theirs is the first."""
+        self._arriving = []
+        inis.first_look()
+        arrived, self._arriving = self._arriving, None
+        for name, reading in sorted(arrived, key=lambda one: precedence(one[0], one[1].checked)):
+            try:
+                self.take(name, reading, reload=True)
+            except Exception as error:
+                self.journal.bug(error)
 
     # News of inis ---------------------------------------------------------------------------------------------
 
@@ -121,10 +188,14 @@ class Emperor:
         """The ini is new, was written or touched; or (not ``written``) only its owner or mode has changed."""
         self._paths[name] = path
         before, reading = self._read.get(name), self.reader.read(name, path)
-        self.take(name, reading, reload=written or before is None or reading != before)
+        if self._arriving is not None:
+            self._arriving.append((name, reading))
+        else:
+            self.take(name, reading, reload=written or before is None or reading != before)
 
     def _removed(self, name: str) -> None:
         self._read.pop(name, None)
+        self.claims.withdraw(name)
         if name in self.vassals:
             self.performers[name].holdings.leaving = True
             self.tell(name, Order("remove"))
@@ -134,6 +205,8 @@ class Emperor:
         if self.stopping:
             return
         self._ensure(name)
+        ousted = self.claims.ousted(name)
+        reading = replace(reading, checked=self.claims.judge(name, reading.checked))
         performer, checked = self.performers[name], reading.checked
         performer.holdings.leaving = False
         before = self._read.get(name)
@@ -144,9 +217,25 @@ class Emperor:
         if before is None or before.checked.problems != checked.problems:
             self._publish(name, checked.problems)
         if checked.spec is None:
-            self.tell(name, Misconfigured(checked.problems))
+            self.tell(name, Misconfigured(checked.problems, ousted))
         else:
             self.tell(name, Configured(checked.spec, checked.problems, reload))
+
+    def _holder(self, address: Address, spec: VassalSpec) -> str:
+        """``claims.Holder``: one that is leaving hands over what another ini of its user names."""
+        holdings = self.estate.holders.get(address)
+        if holdings is None:
+            return ""
+        record = self.vassals.get(holdings.name)
+        theirs = (record.proven or record.spec) if record is not None else None
+        given = holdings.leaving and theirs is not None and theirs.identity == spec.identity
+        return "" if given else holdings.name
+
+    def _settle_claims(self) -> None:
+        """An address is free, or is another's now: whoever waited for it comes up."""
+        for name, checked in self.claims.unsettled():
+            if name in self._read:
+                self.take(name, replace(self._read[name], checked=checked), reload=True)
 
     def _publish(self, name: str, problems: tuple[Problem, ...]) -> None:
         for problem in problems:
@@ -164,6 +253,7 @@ class Emperor:
             Holdings(name, self.estate),
             VassalLog(name, self.journal),
             self.closer,
+            self.gate,
             lambda event: self.tell(name, event),
             lambda: self._forget(name),
         )
@@ -182,7 +272,9 @@ class Emperor:
         finally:
             self._draining = False
         self.answers.look_again()
+        self.herald.look()
         self._tell_front()
+        self._settle_claims()
 
     def _step(self, name: str, event: VassalEvent) -> None:
         before = self.vassals.get(name)
@@ -218,7 +310,6 @@ class Emperor:
         line = wording.change(before, after)
         if line:
             self.journal.info(after.name, line)
-            self.notifier.status(wording.summary(self.vassals.values()))
         elif after.error and after.error != before.error:
             self.journal.warning(after.name, after.error)
         if self.single and state(after) == "BACKOFF" and after.proven is None:
@@ -232,6 +323,8 @@ class Emperor:
         timer = self._timers.pop(name, None)
         if timer is not None:
             timer.cancel()
+        if self.inis is not None and not self.stopping:
+            self._settle_estate()
         self._perhaps_end()
 
     # Orders (answers.Realm) -----------------------------------------------------------------------------------
@@ -261,20 +354,93 @@ class Emperor:
                 # Not there at this moment: the next look at the folder knows more.
                 return "\n".join(map(str, reading.checked.problems))
             self.take(name, reading, reload=verb == "reload")
-            if reading.checked.spec is None and (verb != "start" or self.vassals[name].spec is None):
-                return "\n".join(str(one) for one in reading.checked.problems if one.fatal)
+            checked = self._read[name].checked
+            if checked.spec is None and (verb != "start" or self.vassals[name].spec is None):
+                return "\n".join(str(one) for one in checked.problems if one.fatal)
         if verb != "reload":
             self.tell(name, Order(verb))
         return ""
 
     def _reload_all(self) -> None:
+        self.herald.reloading()
         for name in list(self.vassals):
             self.order(name, "reload")
+        self.herald.look()
 
     def _reopen_logs(self) -> None:
         self.journal.reopen()
         for performer in self.performers.values():
             performer.reopen_logs()
+
+    # An upgrade in place (upgrade.Realm) ----------------------------------------------------------------------
+
+    def upgrade(self, reply: Reply) -> None:
+        if self.stopping:
+            raise EmperorError("the emperor is stopping")
+        self.upgrading.ask(reply)
+
+    def sound(self) -> list[str]:
+        return [self._paths[name] for name, one in self._read.items() if one.checked.spec and name in self._paths]
+
+    def at_rest(self) -> bool:
+        return self.errands.idle and self.closer.idle
+
+    def export(self) -> State:
+        marks = self.inis.export() if self.inis is not None else {}
+        return State(
+            format=handover.FORMAT,
+            version=__version__,
+            begun=self.loop.now(),
+            vassals=tuple(
+                VassalState(
+                    one,
+                    self._paths.get(name, ""),
+                    marks.get(name, ()),
+                    self.performers[name].export(),
+                    self.performers[name].holdings.export(),
+                )
+                for name, one in self.vassals.items()
+            ),
+            control=self.control.export(),
+            answers=self.answers.export(),
+            askers=(),
+            book=self.estate.book.lock,
+            folders=self.folders.export(),
+            heirlooms=self.estate.heirlooms.export(),
+            front=self.front.export() if self.front is not None else None,
+        )
+
+    def take_over(self) -> None:
+        """Go on where an older program of this process was."""
+        assert self.before is not None
+        self.estate.heirlooms.adopt(self.before.heirlooms)
+        for one in self.before.vassals:
+            name = one.record.name
+            self._ensure(name)
+            self.vassals[name], self._paths[name] = one.record, one.config
+            performer = self.performers[name]
+            performer.holdings.adopt(one.held)
+            performer.adopt(one.performer)
+            self._resume(name)
+        self.answers.adopt(self.before.answers, self.control.reply_to)
+        self.journal.info("emperor", tell_askers(self.before, self.control.reply_to, self.loop.now()))
+        self.before = None
+
+    def _resume(self, name: str) -> None:
+        """Begin what was asked for; what this version makes of the ini is no reason to reload."""
+        record = self.vassals[name]
+        incoming, spec = record.incoming, record.incoming_spec
+        if incoming is not None and spec is not None and not self.performers[name].pid(incoming.number):
+            self._perform(name, Spawn(incoming.number, spec))
+        self._set_timer(name)
+        reading = self.reader.read(name, self._paths[name])
+        if reading.authority is None:
+            # Not there at this moment: the next look at the folder knows more.
+            return
+        self._read[name] = reading
+        checked = reading.checked
+        if checked.problems != record.problems or checked.spec not in (None, record.spec):
+            self.take(name, reading, reload=False)
 
     # The front door -------------------------------------------------------------------------------------------
 
@@ -297,7 +463,9 @@ class Emperor:
         if self.inis is not None:
             # Nobody begins any more, whatever is written now.
             self.inis.close()
-        self.notifier.stopping()
+        self.upgrading.abandon()
+        self.herald.stopping()
+        self.estate.leave_behind = self.notifier.speaks and herald.comes_back(herald.own_unit())
         self.journal.info("emperor", "stopping: requests in flight finish")
         if self.front is not None:
             self.front.stop(self._perhaps_end)

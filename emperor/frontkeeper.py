@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from emperor.errors import EmperorError, SpawnError
@@ -24,6 +25,7 @@ from emperor.supervision.record import Vassal, state
 from emperor.system import processes
 from emperor.system.eventloop import Loop, Timer
 from emperor.system.logs import LineCutter
+from emperor.system.processes import Child
 
 SUBJECT = "front"
 MERCY = 5.0
@@ -42,6 +44,24 @@ def listen(where: str) -> socket.socket:
         return socket.create_server((host, int(port)), family=family, backlog=128)
     except OSError as error:
         raise EmperorError(f"--http {where}: bind: {error.strerror}") from None
+
+
+@dataclass(frozen=True)
+class FrontState:
+    """What is handed over of a door: its listener; ``pid``, ``pidfd``: who stands there, 0 and -1 if nobody does."""
+
+    listener: int
+    pid: int
+    pidfd: int
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        return self.listener, self.pidfd
+
+
+def adopt_listener(state: FrontState) -> socket.socket:
+    os.set_inheritable(state.listener, False)
+    return socket.socket(fileno=state.listener)
 
 
 class FrontKeeper:
@@ -65,6 +85,28 @@ class FrontKeeper:
     @property
     def running(self) -> bool:
         return self._popen is not None
+
+    def export(self) -> FrontState:
+        pid = self._popen.pid if self._popen is not None else 0
+        return FrontState(self._listener.fileno(), pid, self._pidfd if pid else -1)
+
+    def dismiss(self, state: FrontState) -> None:
+        """Who stood at the door before us finishes and goes."""
+        if state.pidfd < 0:
+            return
+        os.set_inheritable(state.pidfd, False)
+        old = Child(state.pid, state.pidfd, None, -1, self._loop.now())
+        processes.drain(old, retire=False)
+        killing = self._loop.call_at(self._loop.now() + MERCY, lambda: processes.kill_group(old))
+
+        def ended() -> None:
+            self._loop.unwatch(old.pidfd)
+            if processes.reap(old):
+                killing.cancel()
+            else:
+                self._loop.call_at(self._loop.now() + REAP_AGAIN, ended)
+
+        self._loop.watch(old.pidfd, ended)
 
     def start(self) -> None:
         ours, theirs = socket.socketpair()

@@ -38,16 +38,37 @@ class Listener:
     complain: Callable[[str], None]
 
 
+@dataclass(frozen=True)
+class Heard:
+    """What is to be remembered of one that somebody else goes on listening to.
+
+    ``rest``: the beginning of a line, each byte a character. ``deaf``: its channel is not listened to. ``printed_all``:
+    its output has ended.
+    """
+
+    rest: str = ""
+    deaf: bool = False
+    printed_all: bool = False
+
+
+NOTHING_YET = Heard()
+
+
 class Hearing:
     """From ``start`` until ``stop``, which takes the channel and the output from the child."""
 
-    def __init__(self, child: Child, loop: Loop, closer: Closer, listener: Listener) -> None:
+    def __init__(
+        self, child: Child, loop: Loop, closer: Closer, listener: Listener, heard: Heard = NOTHING_YET
+    ) -> None:
         assert child.channel is not None
         self._channel, self._output = child.channel, child.output
         self._loop, self._closer, self._listener = loop, closer, listener
-        self._cutter = LineCutter()
+        self._cutter = LineCutter(heard.rest.encode("latin-1"))
         self._ration = Ration()
-        self._deaf = self._printed_all = self._stopped = False
+        self._deaf, self._printed_all, self._stopped = heard.deaf, heard.printed_all, False
+
+    def export(self) -> Heard:
+        return Heard(self._cutter.rest.decode("latin-1"), self._deaf, self._printed_all)
 
     def start(self) -> None:
         if self._stopped:

@@ -1,7 +1,9 @@
 """The listening sockets of one vassal, held open over every generation: clients wait, they are not refused.
 
 Who binds is ``config.placement``'s table; how, is ``system.listeners``. What a vassal hands up is kept only if the
-kernel says that it is the listener of an address in that vassal's spec, and nobody else holds that address.
+kernel says that it is the listener of an address in that vassal's spec, and nobody else holds that address. A
+generation that may not share its predecessor's listener (``fresh.changed``) gets one of its own, and the older one
+beside it, so that those who wait there are served.
 """
 
 from __future__ import annotations
@@ -10,46 +12,22 @@ import contextlib
 import os
 import socket
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
-from emperor.config.placement import EMPEROR, VASSAL, binder
-from emperor.errands import Errands
+from emperor import fresh as fresh_ones
+from emperor.config.placement import EMPEROR, SYSTEMD, VASSAL, binder
 from emperor.errors import ListenError
-from emperor.journal import Journal
+from emperor.estate import Estate
+from emperor.fresh import Fresh
+from emperor.held import Held, HeldState, access_of, checked, held_of, shown, state_of
+from emperor.missing import Missing
 from emperor.model import ADMIN, UNIX, Address, SocketSpec, VassalSpec
-from emperor.supervision.channel import Listening
+from emperor.supervision.channel import Listening, Lost
 from emperor.system import listeners, trust
-from emperor.system.closer import Closer
-from emperor.system.listeners import Access, Place
-from emperor.system.placebook import PlaceBook
+from emperor.system.listeners import Place
 
-UMASK = 0o022
-
-
-@dataclass
-class Held:
-    """One open listener. ``binder``: EMPEROR or VASSAL, who made the file and will remove it. ``word``: a vassal's."""
-
-    sock: socket.socket
-    spec: SocketSpec
-    binder: str
-    place: Place | None
-    access: Access | None
-    owner: VassalSpec
-    word: Listening | None = None
-
-
-@dataclass
-class Estate:
-    """What all holdings share."""
-
-    runtime: str
-    book: PlaceBook
-    errands: Errands
-    journal: Journal
-    closer: Closer
-    holders: dict[Address, Holdings]
+__all__ = ["Estate", "Held", "HeldState", "Holdings"]
 
 
 class Holdings:
@@ -59,19 +37,40 @@ class Holdings:
         self.name, self._estate = name, estate
         self.leaving = False
         self._held: dict[Address, Held] = {}
+        self._fresh: dict[Address, Fresh] = {}
+        self._missing = Missing()
 
-    def provide(self, spec: VassalSpec) -> dict[int, int]:
-        """Before a generation starts: index → descriptor of every socket that is already open. Raises ListenError."""
-        for wanted in spec.sockets:
-            self._claim(wanted, spec)
-            self._notice_loss(wanted.address)
-            if wanted.address not in self._held and self._binder(wanted.address, spec) == EMPEROR:
-                self._bind(wanted, spec)
+    def provide(self, spec: VassalSpec, number: int = 0) -> dict[int, int]:
+        """Before generation ``number`` starts: index → descriptor of every socket that is already open.
+
+        Raises ListenError. Until ``keep`` or ``give_up`` its listeners may be others than its predecessor's.
+        """
+        self._drop_fresh()
+        try:
+            for wanted in spec.sockets:
+                self._claim(wanted, spec)
+                self._open(wanted, spec, number)
+        except ListenError:
+            self._drop_fresh()
+            raise
+        ready = {**self._held, **{address: one.held for address, one in self._fresh.items()}}
         return {
-            index: self._held[wanted.address].sock.fileno()
+            index: ready[wanted.address].sock.fileno()
             for index, wanted in enumerate(spec.sockets)
-            if wanted.address in self._held
+            if wanted.address in ready
         }
+
+    def leftovers(self, spec: VassalSpec) -> tuple[tuple[int, str], ...]:
+        """Older listeners, and their protocols, whose waiting clients the generation just provided for is to serve."""
+        old = [self._held[address] for address in self._fresh if address in self._held]
+        # flup speaks one protocol in all its process.
+        spoken = [held for held in old if spec.fastcgi_engine != "flup" or held.spec.protocol == "fastcgi"]
+        return tuple((held.sock.fileno(), held.spec.protocol) for held in spoken)
+
+    def give_up(self, number: int) -> None:
+        """Generation ``number`` has ended; if it never served, nobody needs what was bound for it."""
+        if any(one.number == number for one in self._fresh.values()):
+            self._drop_fresh()
 
     def being_removed(self, spec: VassalSpec) -> bool:
         """Is an errand about to remove one of these files?"""
@@ -85,7 +84,7 @@ class Holdings:
         found = {}
         for index, wanted in enumerate(spec.sockets):
             held = self._held.get(wanted.address)
-            if wanted.address.family != UNIX or (held is not None and held.binder == EMPEROR):
+            if wanted.address.family != UNIX or (held is not None and held.binder != VASSAL):
                 continue
             place = self._estate.book.find(wanted.address.path, spec.identity.uid)
             if place is not None:
@@ -96,13 +95,14 @@ class Holdings:
         """Keep a listener that a vassal hands up. Raises ListenError; the descriptor is ours in any case."""
         try:
             wanted = self._expected(spec, message)
-            sock = _listener(fd, wanted)
+            sock = checked(fd, wanted)
         except ListenError:
             self._estate.closer.close(fd)
             raise
         before = self._held.pop(wanted.address, None)
         if before is not None:
             # Its file was removed under it, and it was bound anew.
+            self._estate.unstore(before)
             self._estate.closer.close(before.sock.detach())
         if wanted.address.family != UNIX:
             self._hold(Held(sock, wanted, VASSAL, None, None, spec))
@@ -113,6 +113,15 @@ class Holdings:
 
     def keep(self, spec: VassalSpec) -> None:
         """This spec's generation serves: give its sockets the access that it names, let go of all others."""
+        for address, one in list(self._fresh.items()):
+            before = self._held.pop(address, None)
+            if before is None:
+                # Another ini of the same user has taken it over meanwhile.
+                fresh_ones.drop(self._estate, one)
+                continue
+            fresh_ones.publish(self._estate, self.name, one, before)
+            self._hold(one.held)
+        self._fresh.clear()
         named = {wanted.address for wanted in spec.sockets}
         self._let_go([held for address, held in self._held.items() if address not in named])
         for wanted in spec.sockets:
@@ -120,12 +129,53 @@ class Holdings:
                 self._adjust(wanted, spec)
 
     def release(self) -> None:
-        """Let go of all of them."""
-        self._let_go(list(self._held.values()))
+        """Let go of all of them; of their files too, unless the next emperor is to find them."""
+        self._drop_fresh()
+        self._let_go(list(self._held.values()), leave=self._estate.leave_behind and not self.leaving)
+
+    def hear_word(self, spec: VassalSpec, message: Listening) -> None:
+        """A vassal tells what it sees of its file by now: it is shown, and means nothing else."""
+        held = self._held.get(spec.sockets[message.index].address) if message.index < len(spec.sockets) else None
+        if held is not None and held.binder == VASSAL:
+            held.word = message
+
+    def hear_lost(self, spec: VassalSpec, message: Lost) -> None:
+        """A vassal misses the file of a socket that it bound. Its word alone: it costs it no more than a reload."""
+        if message.index < len(spec.sockets):
+            held = self._held.get(spec.sockets[message.index].address)
+            if held is not None and held.binder == VASSAL:
+                self._missing.hear(held.spec.address)
+
+    def look(self) -> list[str]:
+        """To be called every few seconds: what is wrong with a file, so that the vassal must be reloaded; [] usually.
+
+        What stays wrong is said again at growing distances. Nothing is looked at that a user could have changed.
+        """
+        return self._missing.look(self._held, self._fresh)
+
+    def export(self) -> tuple[HeldState, ...]:
+        """In plain values, for the program that inherits the descriptors."""
+        fresh = (state_of(one.held, one.draft, one.number) for one in self._fresh.values())
+        return (*(state_of(held) for held in self._held.values()), *fresh)
+
+    def adopt(self, states: Iterable[HeldState]) -> None:
+        """Go on with what an older program of this process held; the estate has adopted its own before."""
+        for state in states:
+            lent = self._estate.heirlooms.lent_as(state.fd) if state.binder == SYSTEMD else None
+            sock = lent.sock if lent is not None else socket.socket(fileno=state.fd)
+            sock.setblocking(False)
+            os.set_inheritable(state.fd, False)
+            held = held_of(state, sock)
+            if state.draft is None:
+                self._hold(held)
+                continue
+            self._fresh[state.spec.address] = Fresh(held, state.draft, state.number)
+            if state.draft:
+                self._estate.drafts.add(state.draft)
 
     def shown(self) -> list[dict[str, Any]]:
         """``sockets`` of the status; of a file in a user's folder only what its vassal said of it."""
-        return [_shown(held) for held in self._held.values()]
+        return [shown(held) for held in self._held.values()]
 
     def _binder(self, address: Address, spec: VassalSpec) -> str:
         default = os.path.join(self._estate.runtime, f"{self.name}.sock")
@@ -134,6 +184,10 @@ class Holdings:
     def _in_our_folder(self, address: Address) -> bool:
         """Can nobody but root and we make a file there?"""
         return address.family == UNIX and trust.only_ours(os.path.dirname(address.path), os.geteuid()).ours
+
+    def _can_bind(self, address: Address, spec: VassalSpec) -> bool:
+        """Can this user's processes have bound it in the mount namespace that everybody sees?"""
+        return not self._in_our_folder(address) or spec.identity.uid in (0, os.geteuid())
 
     def _expected(self, spec: VassalSpec, message: Listening) -> SocketSpec:
         if message.index >= len(spec.sockets):
@@ -144,7 +198,7 @@ class Holdings:
             raise ListenError(f"{wanted.address}: handed up, but it is vassal {holder.name}'s -- closed")
         if self._binder(wanted.address, spec) != VASSAL or (held is not None and held.binder != VASSAL):
             raise ListenError(f"{wanted.address}: handed up, but it is not the vassal's to bind -- closed")
-        if self._in_our_folder(wanted.address) and spec.identity.uid not in (0, os.geteuid()):
+        if not self._can_bind(wanted.address, spec):
             # In a mount namespace of their own anybody can bind any path, and getsockname(2) says the same of it.
             raise ListenError(f"{wanted.address}: handed up, but {spec.identity.user} cannot bind there -- closed")
         return wanted
@@ -155,18 +209,46 @@ class Holdings:
         if other is None or other is self:
             return
         held = other._held[wanted.address]
-        same = held.owner.identity == spec.identity and held.binder == self._binder(wanted.address, spec)
+        lent = held.binder == SYSTEMD and spec.authority.kind == ADMIN
+        who = SYSTEMD if lent else self._binder(wanted.address, spec)
+        same = held.owner.identity == spec.identity and held.binder == who
         if not (other.leaving and same):
             raise ListenError(f"{wanted.address}: bind: it is vassal {other.name}'s already")
         self._hold(other._held.pop(wanted.address))
 
-    def _notice_loss(self, address: Address) -> None:
-        """A socket file of ours that somebody removed: nobody can connect any more, so bind anew."""
-        held = self._held.get(address)
-        if held is None or held.binder != EMPEROR or held.place is None:
-            return
-        if listeners.place_of(address.path) != held.place:
-            self._let_go([held])
+    def _open(self, wanted: SocketSpec, spec: VassalSpec, number: int) -> None:
+        """Have a listener for it: the one that is held, one of systemd's, or a new one; unless the vassal binds it."""
+        held = self._held.get(wanted.address)
+        binder = self._binder(wanted.address, spec)
+        if held is None:
+            if not self._inherit(wanted, spec, binder) and binder == EMPEROR:
+                self._bind(wanted, spec)
+        elif binder == EMPEROR and fresh_ones.changed(held, wanted, spec):
+            access = access_of(wanted, spec)
+            self._fresh[wanted.address] = fresh_ones.bind(self._estate, held, wanted, spec, access, number)
+
+    def _inherit(self, wanted: SocketSpec, spec: VassalSpec, binder: str) -> bool:
+        """Take what systemd kept for us, or lends."""
+        address, user = wanted.address, spec.identity
+        lent = self._estate.heirlooms.lent(address)
+        if lent is not None:
+            if spec.authority.kind != ADMIN:
+                raise ListenError(f"{address}: bind: it is systemd's ({lent.name}), and only root's inis may have it")
+            self._hold(Held(lent.sock, wanted, SYSTEMD, None, None, spec))
+            return True
+        if binder == VASSAL and not self._can_bind(address, spec):
+            return False
+        kept = self._estate.heirlooms.claim(address, self.name, binder, user.uid)
+        if kept is None or kept.label is None:
+            return False
+        place = kept.label.place
+        access = access_of(wanted, spec) if binder == EMPEROR else None
+        # Unknown is what it was given: so that is given again.
+        before = replace(access, mode=-1) if access is not None else None
+        self._hold(Held(kept.sock, wanted, binder, place, before, spec, stored=kept.name))
+        if place is not None:
+            self._estate.book.note(address.path, place, os.geteuid() if binder == EMPEROR else user.uid)
+        return True
 
     def _bind(self, wanted: SocketSpec, spec: VassalSpec) -> None:
         own = os.geteuid()
@@ -174,7 +256,7 @@ class Holdings:
         if wanted.address.family == UNIX:
             self._make_folder(os.path.dirname(wanted.address.path), spec)
             ours = self._estate.book.find(wanted.address.path, own)
-        access = _access(wanted, spec)
+        access = access_of(wanted, spec)
         bound = listeners.bind(wanted, access, ours)
         if bound.warning:
             self._estate.journal.warning(self.name, bound.warning)
@@ -185,14 +267,19 @@ class Holdings:
     def _adjust(self, wanted: SocketSpec, spec: VassalSpec) -> None:
         """A reload may change who may connect; a vassal does that to its own files itself."""
         held = self._held[wanted.address]
-        access = _access(wanted, spec)
+        access = access_of(wanted, spec)
         if held.binder == EMPEROR and held.place is not None and access != held.access:
             try:
                 listeners.adjust(wanted.address.path, held.place, access, held.access)
             except ListenError as error:
                 self._estate.journal.warning(self.name, str(error))
             held.access = access
+        before, now = held.owner.identity, spec.identity
         held.spec, held.owner = wanted, spec
+        if (before.uid, before.gid) != (now.uid, now.gid):
+            # Its name says for whom it is kept.
+            self._estate.unstore(held)
+            self._estate.store(self.name, held)
 
     def _make_folder(self, folder: str, spec: VassalSpec) -> None:
         """Only below /run, where nothing survives a boot, and only for an administrator's ini."""
@@ -203,62 +290,18 @@ class Holdings:
     def _hold(self, held: Held) -> None:
         self._held[held.spec.address] = held
         self._estate.holders[held.spec.address] = self
+        self._estate.store(self.name, held)
 
-    def _let_go(self, doomed: Iterable[Held]) -> None:
+    def _drop_fresh(self) -> None:
+        for one in self._fresh.values():
+            fresh_ones.drop(self._estate, one)
+        self._fresh.clear()
+
+    def _let_go(self, doomed: Iterable[Held], leave: bool = False) -> None:
+        """``leave``: close our copy, and no more than that."""
         for held in list(doomed):
             address = held.spec.address
             del self._held[address]
             if self._estate.holders.get(address) is self:
                 del self._estate.holders[address]
-            if held.binder == EMPEROR:
-                held.sock.close()
-                self._unlink(held)
-            else:
-                self._estate.closer.close(held.sock.detach())
-                self._unlink_as_user(held)
-
-    def _unlink(self, held: Held) -> None:
-        if held.place is not None:
-            listeners.unlink(held.spec.address.path, held.place)
-            self._estate.book.strike(held.spec.address.path)
-
-    def _unlink_as_user(self, held: Held) -> None:
-        if held.place is not None:
-            places = {held.spec.address.path: held.place}
-            self._estate.errands.unlink(self.name, held.owner.identity, places)
-
-
-def _listener(fd: int, wanted: SocketSpec) -> socket.socket:
-    """What was handed up, as a socket, if the kernel says that it is the listener of that address."""
-    try:
-        sock = socket.socket(fileno=fd)
-    except OSError:
-        raise ListenError(f"{wanted.address}: handed up something that is no socket -- closed") from None
-    try:
-        listeners.check(sock, wanted.address)
-    except ListenError:
-        sock.detach()
-        raise
-    return sock
-
-
-def _access(wanted: SocketSpec, spec: VassalSpec) -> Access:
-    umask = UMASK if spec.umask is None else spec.umask
-    return listeners.access(wanted, spec.identity, spec.web_gid, umask, can_chown=os.geteuid() == 0)
-
-
-def _shown(held: Held) -> dict[str, Any]:
-    mode = owner = group = None
-    if held.word is not None:
-        mode, owner, group = f"{held.word.mode:04o}", held.word.uid, held.word.gid
-    elif held.spec.address.family == UNIX:
-        with contextlib.suppress(OSError):
-            found = os.lstat(held.spec.address.path)
-            mode, owner, group = f"{found.st_mode & 0o7777:04o}", found.st_uid, found.st_gid
-    return {
-        "protocol": held.spec.protocol,
-        "address": str(held.spec.address),
-        "mode": mode,
-        "owner": owner,
-        "group": group,
-    }
+            self._estate.dismiss(self.name, held, leave)

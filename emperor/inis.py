@@ -7,18 +7,21 @@ It opens no ini: a signature comes from lstat and stat alone.
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import glob
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from emperor.control.messages import ALL
+from emperor.errors import EmperorError
 from emperor.journal import Journal
 from emperor.model import VASSAL_NAME
 from emperor.supervision import quiet
-from emperor.supervision.quiet import Look, Signature
+from emperor.supervision.quiet import AT_ONCE, Kind, Look, Mark, Rest, Signature
 from emperor.system.eventloop import Loop, Timer
+from emperor.system.folderlock import FolderLocks
 from emperor.system.watch import Watch
 
 RESCAN = 5.0
@@ -67,6 +70,25 @@ def listing(place: str) -> Listing:
     return Listing(names, odd=tuple(odd))
 
 
+def folder_of(place: str) -> str:
+    """The folder that is locked for a place: of a glob the one before its first magic."""
+    if os.path.isdir(place):
+        return place
+    while glob.has_magic(place):
+        place = os.path.dirname(place) or "."
+    return place
+
+
+def occupy(places: Sequence[str], locks: FolderLocks) -> None:
+    """Before anything is started: EmperorError if another emperor serves one of them. What is missing may come yet."""
+    for place in places:
+        folder = folder_of(place)
+        with contextlib.suppress(OSError):
+            holder = locks.take(folder).holder
+            if holder is not None:
+                raise EmperorError(f"{folder}: {holder} holds it -- this emperor does not start")
+
+
 def content(mark: Signature) -> Signature:
     """The part of a signature that only writing or touching changes."""
     return mark[:-1] if isinstance(mark, tuple) else mark
@@ -83,7 +105,7 @@ def signature(path: str) -> Signature:
     except OSError as error:
         # A dangling link is a file that is there and wrong, not one that is gone.
         return (link.st_ino, link.st_mtime_ns, error.errno)
-    return (link.st_ino, link.st_mtime_ns, end.st_dev, end.st_ino, end.st_size, end.st_mtime_ns, end.st_ctime_ns)
+    return Mark(link.st_ino, link.st_mtime_ns, end.st_dev, end.st_ino, end.st_size, end.st_mtime_ns, end.st_ctime_ns)
 
 
 class Inis:
@@ -99,7 +121,9 @@ class Inis:
         journal: Journal,
         changed: Callable[[str, str, bool], None],
         removed: Callable[[str], None],
+        locks: FolderLocks,
     ) -> None:
+        self._locks = locks
         self._places, self._loop, self._journal = tuple(places), loop, journal
         self._changed, self._removed = changed, removed
         self._watch = Watch(loop, self.look, lambda message: journal.warning("emperor", message))
@@ -108,6 +132,7 @@ class Inis:
         self._origin: dict[str, str] = {}
         self._told: set[str] = set()
         self._missing: dict[str, str] = {}
+        self._unlocked: dict[str, str] = {}
         self._again: Timer | None = None
         self._rescan()
 
@@ -123,14 +148,23 @@ class Inis:
         mark = signature(self._paths[name]) if name in self._paths else None
         if mark is not None and name in self._look.known:
             moving = {one: since for one, since in self._look.moving.items() if one != name}
-            self._look = Look({**self._look.known, name: mark}, moving)
+            self._look = replace(self._look, known={**self._look.known, name: mark}, moving=moving)
 
     def first_look(self) -> None:
         """At the start everything counts as quiet."""
-        self._examine(quiet_for=0.0)
+        self._examine(AT_ONCE)
 
     def look(self) -> None:
-        self._examine(quiet.QUIET)
+        self._examine(quiet.RESTS)
+
+    def export(self) -> dict[str, tuple[int, ...]]:
+        """Name → the signature that is known, as far as there is one."""
+        return {name: mark for name, mark in self._look.known.items() if isinstance(mark, tuple)}
+
+    def adopt(self, known: Mapping[str, tuple[int, ...]]) -> None:
+        """What was known to an older program: only what differs from it is news."""
+        marks = {name: Mark(*mark) if len(mark) == len(Mark._fields) else mark for name, mark in known.items() if mark}
+        self._look = replace(self._look, known=marks)
 
     def close(self) -> None:
         self._watch.close()
@@ -140,9 +174,11 @@ class Inis:
         if self._look.known or self._paths or self._missing:
             self.look()
 
-    def _examine(self, quiet_for: float) -> None:
+    def _examine(self, rests: Mapping[Kind, Rest]) -> None:
+        arrived = self._watch.arrivals()
         seen, before = self._see(), self._look.known
-        self._look, ripe = quiet.look(self._look, seen, self._loop.now(), quiet_for)
+        whole = {name for name in seen if os.path.basename(self._paths[name]) in arrived}
+        self._look, ripe = quiet.look(self._look, seen, self._loop.now(), rests, whole)
         self._watch.follow(self._folders())
         for name in ripe:
             try:
@@ -168,9 +204,10 @@ class Inis:
         told, self._told = self._told, set()
         for place in self._places:
             found = listing(place)
-            self._tell_missing(place, found.missing)
+            trouble = f"cannot be read: {found.missing}" if found.missing else self._taken(place)
+            self._tell_trouble(place, trouble)
             names = found.names
-            if found.missing:
+            if trouble:
                 # Nothing is known of it, so nothing has changed.
                 names = {name: path for name, path in self._paths.items() if self._origin[name] == place}
             for path in found.odd:
@@ -180,17 +217,30 @@ class Inis:
                     self._once(path, f"{name} is already {paths[name]} -- ignored", told)
                     continue
                 paths[name], self._origin[name] = path, place
-                seen[name] = self._look.known.get(name) if found.missing else signature(path)
+                seen[name] = self._look.known.get(name) if trouble else signature(path)
         self._paths = {**{n: p for n, p in self._paths.items() if n in self._look.known}, **paths}
         return seen
 
-    def _tell_missing(self, place: str, reason: str) -> None:
-        if reason and self._missing.get(place) != reason:
-            self._journal.warning(place, f"cannot be read: {reason} -- its vassals stay as they are")
-        elif not reason and place in self._missing:
-            self._journal.info(place, "can be read again")
-        if reason:
-            self._missing[place] = reason
+    def _taken(self, place: str) -> str:
+        """Why its inis are not for us: another emperor has them. A folder that has come or was replaced is locked."""
+        folder = folder_of(place)
+        try:
+            verdict = self._locks.take(folder)
+        except OSError as error:
+            return f"cannot be read: {error.strerror}"
+        if verdict.warning and self._unlocked.get(folder) != verdict.warning:
+            self._journal.warning(folder, f"cannot be locked: {verdict.warning}")
+        self._unlocked[folder] = verdict.warning
+        return f"{verdict.holder} holds it" if verdict.holder is not None else ""
+
+    def _tell_trouble(self, place: str, trouble: str) -> None:
+        if trouble and self._missing.get(place) != trouble:
+            self._journal.warning(place, f"{trouble} -- its vassals stay as they are")
+        elif not trouble and place in self._missing:
+            unreadable = self._missing[place].startswith("cannot")
+            self._journal.info(place, "can be read again" if unreadable else "is free now: this emperor serves it")
+        if trouble:
+            self._missing[place] = trouble
         else:
             self._missing.pop(place, None)
 

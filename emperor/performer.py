@@ -10,22 +10,33 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
-from emperor.errors import ChannelError, EmperorError, SpawnError
-from emperor.hearing import Hearing, Listener
+from emperor.crib import (
+    Crib,
+    CribState,
+    GraveState,
+    adopt_child,
+    export_child,
+    export_crib,
+)
+from emperor.errors import EmperorError, SpawnError
+from emperor.hearing import NOTHING_YET, Heard, Hearing, Listener
 from emperor.holdings import Holdings
 from emperor.journal import Journal
-from emperor.model import VassalSpec
-from emperor.supervision.channel import Failed, Listening, Message, Serving, WorkerReport, Workers
+from emperor.startgate import StartGate
+from emperor.supervision.channel import Failed, Listening, Lost, Message, Serving, WorkerReport, Workers
 from emperor.supervision.commission import SERVE, Commission
 from emperor.supervision.generation import Action
 from emperor.supervision.record import (
+    Begun,
     BootFailed,
     Doing,
     Exit,
     Exited,
     Forget,
     Keep,
+    Queued,
     Ready,
     Release,
     Signal,
@@ -46,16 +57,14 @@ MAX_WAKE = 30.0
 REAP_AGAIN = 1.0
 
 
-@dataclass
-class Crib:
-    """One living child and what we know of it."""
+@dataclass(frozen=True)
+class PerformerState:
+    """What is handed over; ``lines`` and ``count`` are the ring's."""
 
-    number: int
-    spec: VassalSpec
-    child: Child
-    hearing: Hearing | None = None
-    workers: tuple[WorkerReport, ...] = ()
-    serving: bool = False
+    cribs: tuple[CribState, ...]
+    unburied: tuple[GraveState, ...]
+    lines: tuple[str, ...]
+    count: int
 
 
 class Performer:
@@ -70,14 +79,16 @@ class Performer:
         holdings: Holdings,
         log: VassalLog,
         closer: Closer,
+        gate: StartGate,
         tell: Callable[[VassalEvent], None],
         forget: Callable[[], None],
     ) -> None:
         self.name, self.holdings, self.log = name, holdings, log
         self._loop, self._journal, self._launcher = loop, journal, launcher
-        self._closer, self._tell, self._forget = closer, tell, forget
+        self._closer, self._gate, self._tell, self._forget = closer, gate, tell, forget
         self._cribs: dict[int, Crib] = {}
-        self._unburied: list[Child] = []
+        # Of each that is dead and not reaped: when its group is swept.
+        self._unburied: dict[int, tuple[Child, float]] = {}
         self._postponed: Spawn | None = None
 
     @property
@@ -109,33 +120,54 @@ class Performer:
                 processes.ask_to_reopen(crib.child)
 
     def spawn(self, order: Spawn) -> None:
-        spec = order.spec
-        if self.holdings.being_removed(spec):
-            self._postponed = order
-            self.holdings.when_removed(self._spawn_postponed)
+        self._postponed = order
+        self._ask_to_begin()
+        if self._postponed is order:
+            self._tell(Queued(order.number))
+
+    def _ask_to_begin(self) -> None:
+        """Not while its socket files are being removed, and not with too many others."""
+        order = self._postponed
+        if order is None:
             return
+        if self.holdings.being_removed(order.spec):
+            self.holdings.when_removed(self._ask_to_begin)
+            return
+        nobody_serves = not any(crib.serving for crib in self._cribs.values())
+        self._gate.enter((self.name, order.number), nobody_serves, lambda: self._begin(order))
+
+    def _begin(self, order: Spawn) -> None:
+        """Called on behalf of anybody: a bug here is no other vassal's, and leaves no generation without a process."""
+        if self.holdings.being_removed(order.spec):
+            self._gate.leave((self.name, order.number))
+            self._ask_to_begin()
+            return
+        self._postponed = None
+        try:
+            self._start(order)
+        except Exception as error:
+            self._journal.bug(error)
+            self._failed_to_start(order.number, f"not started: {error}")
+
+    def _start(self, order: Spawn) -> None:
+        spec = order.spec
         try:
             self.log.follow(spec)
-            listeners = self.holdings.provide(spec)
-            commission = Commission(
-                SERVE, spec, listeners, self.holdings.places(spec), self.log.kept_by_vassal, os.getpid()
-            )
+            listeners = self.holdings.provide(spec, order.number)
+            places, leftovers = self.holdings.places(spec), self.holdings.leftovers(spec)
+            commission = Commission(SERVE, spec, listeners, places, self.log.kept_by_vassal, os.getpid(), leftovers)
             child = processes.spawn(commission, self._launcher)
         except EmperorError as error:
             self._failed_to_start(order.number, str(error))
             return
-        self._attend(Crib(order.number, spec, child))
+        self._attend(Crib(order.number, spec, child, self._launcher))
+        self._tell(Begun(order.number))
         if os.geteuid() == 0:
             try:
                 privilege.verify(child.pid, spec.identity)
             except SpawnError as error:
                 self._journal.warning(self.name, str(error))
                 processes.kill_group(child)
-
-    def _spawn_postponed(self) -> None:
-        order, self._postponed = self._postponed, None
-        if order is not None:
-            self.spawn(order)
 
     def signal(self, order: Signal) -> None:
         if self._postponed is not None and self._postponed.number == order.number:
@@ -153,8 +185,8 @@ class Performer:
         self.holdings.keep(order.spec)
 
     def release(self, order: Release) -> None:
-        for child in list(self._unburied):
-            self._bury(child)
+        for pid in list(self._unburied):
+            self._bury(pid)
         self.holdings.release()
 
     def forget(self, order: Forget) -> None:
@@ -162,35 +194,64 @@ class Performer:
         self._forget()
 
     def _failed_to_start(self, number: int, reason: str) -> None:
+        self._gate.leave((self.name, number))
+        self.holdings.give_up(number)
         self.log.say(reason)
         self._tell(Exited(number, Exit(None, None, reason, time.time()), random.random()))
 
-    def _attend(self, crib: Crib) -> None:
+    def export(self) -> PerformerState:
+        cribs = tuple(export_crib(crib) for crib in self._cribs.values())
+        graves = tuple(GraveState(export_child(child, dead=True), due) for child, due in self._unburied.values())
+        return PerformerState(cribs, graves, tuple(self.ring.last(self.ring.count)), self.ring.count)
+
+    def adopt(self, state: PerformerState) -> None:
+        """Go on where an older program of ours was, in this very process."""
+        self.ring.refill(state.lines, state.count)
+        for grave in state.unburied:
+            self._lay_out(adopt_child(grave.child), grave.due)
+        for one in state.cribs:
+            self.log.follow(one.spec)
+            crib = Crib(one.number, one.spec, adopt_child(one.child), one.launcher)
+            crib.workers, crib.serving = one.workers, one.serving
+            self._attend(crib, one.heard)
+
+    def _attend(self, crib: Crib, heard: Heard = NOTHING_YET) -> None:
         self._cribs[crib.number] = crib
         listener = Listener(
             lambda message, fd: self._hear(crib, message, fd),
             self.log.hear,
             lambda complaint: self._journal.warning(self.name, complaint),
         )
-        crib.hearing = Hearing(crib.child, self._loop, self._closer, listener)
+        crib.hearing = Hearing(crib.child, self._loop, self._closer, listener, heard)
         crib.hearing.start()
         self._loop.watch(crib.child.pidfd, lambda: self._ended(crib))
 
     def _hear(self, crib: Crib, message: Message, fd: int | None) -> None:
-        if isinstance(message, Listening):
-            if fd is None:
-                raise ChannelError("channel: a listener without its descriptor")
+        if isinstance(message, Listening) and fd is not None:
             self.holdings.take(crib.spec, message, fd)
             return
         if fd is not None:
             self._closer.close(fd)
-        if isinstance(message, Serving):
-            crib.serving = True
-            self._tell(Ready(crib.number))
-        elif isinstance(message, Failed):
-            self._tell(BootFailed(crib.number, message.reason, message.traceback))
-        elif isinstance(message, Workers):
-            crib.workers = message.workers
+        if isinstance(message, (Serving, Failed)):
+            self._gate.leave((self.name, crib.number))
+        _HEAR[type(message)](self, crib, message)
+
+    def _hear_serving(self, crib: Crib, message: Serving) -> None:
+        crib.serving = True
+        self._tell(Ready(crib.number))
+
+    def _hear_failed(self, crib: Crib, message: Failed) -> None:
+        self._tell(BootFailed(crib.number, message.reason, message.traceback))
+
+    def _hear_workers(self, crib: Crib, message: Workers) -> None:
+        crib.workers = message.workers
+
+    def _hear_word(self, crib: Crib, message: Listening) -> None:
+        self.holdings.hear_word(crib.spec, message)
+
+    def _hear_lost(self, crib: Crib, message: Lost) -> None:
+        if crib.number == max(self._cribs):
+            self.holdings.hear_lost(crib.spec, message)
 
     def _ended(self, crib: Crib) -> None:
         """Its last words first, then its end. Its group is swept later if it may still have requests in flight."""
@@ -198,29 +259,31 @@ class Performer:
         assert crib.hearing is not None
         crib.hearing.stop()
         self._cribs.pop(crib.number, None)
+        self._gate.leave((self.name, crib.number))
+        self.holdings.give_up(crib.number)
         ended = _in_words(crib, processes.how_it_ended(crib.child))
-        self._unburied.append(crib.child)
-        if ended.signal is None:
-            self._bury(crib.child)
-        else:
-            # Killed: its workers are finishing what they have. The zombie keeps their group's number ours.
-            wake = min(crib.spec.reload_mercy, MAX_WAKE)
-            self._loop.call_at(self._loop.now() + wake, lambda: self._bury(crib.child))
-        if len(self._unburied) > MAX_UNBURIED:
-            self._bury(self._unburied[0])
+        # Killed: its workers are finishing what they have. The zombie keeps their group's number ours.
+        wake = 0.0 if ended.signal is None else min(crib.spec.reload_mercy, MAX_WAKE)
+        self._lay_out(crib.child, self._loop.now() + wake)
+        waiting = [pid for pid, (_, due) in self._unburied.items() if due > self._loop.now()]
+        if len(waiting) > MAX_UNBURIED:
+            self._bury(waiting[0])
         self._tell(Exited(crib.number, ended, random.random()))
 
-    def _bury(self, child: Child) -> None:
-        if child not in self._unburied:
-            return
-        self._unburied.remove(child)
-        if not processes.reap(child):
-            # Somebody traces it. It is dead and swept; only its number is not free yet.
-            self._loop.call_at(self._loop.now() + REAP_AGAIN, lambda: self._reap_again(child))
+    def _lay_out(self, child: Child, due: float) -> None:
+        self._unburied[child.pid] = (child, due)
+        if due <= self._loop.now():
+            self._bury(child.pid)
+        else:
+            self._loop.call_at(due, lambda: self._bury(child.pid))
 
-    def _reap_again(self, child: Child) -> None:
-        if not processes.reap(child):
-            self._loop.call_at(self._loop.now() + REAP_AGAIN, lambda: self._reap_again(child))
+    def _bury(self, pid: int) -> None:
+        child, due = self._unburied.pop(pid, (None, 0.0))
+        if child is None or processes.reap(child):
+            return
+        # Somebody traces it. It is dead and swept; only its number is not free yet.
+        self._unburied[pid] = (child, due)
+        self._loop.call_at(self._loop.now() + REAP_AGAIN, lambda: self._bury(pid))
 
 
 def _in_words(crib: Crib, ended: Exit) -> Exit:
@@ -231,6 +294,15 @@ def _in_words(crib: Crib, ended: Exit) -> Exit:
     who = crib.spec.identity.user
     return replace(ended, reason=f"exec {crib.spec.python} as {who}: {words[ended.code]}")
 
+
+# Any, for each takes exactly the type that it is filed under.
+_HEAR: dict[type, Callable[[Performer, Crib, Any], None]] = {
+    Listening: Performer._hear_word,
+    Lost: Performer._hear_lost,
+    Serving: Performer._hear_serving,
+    Failed: Performer._hear_failed,
+    Workers: Performer._hear_workers,
+}
 
 _DO = {
     Spawn: Performer.spawn,

@@ -120,7 +120,7 @@ class Reader:
         fatal = any(problem.fatal for problem in problems)
         if fatal or built.spec is None:
             return Checked(None, tuple(problems))
-        return Checked(replace(built.spec, authority=authority), tuple(problems))
+        return Checked(replace(built.spec, authority=authority), tuple(problems), built.rows)
 
     def expand(
         self, rows: Sequence[Row], path: str, authority: Authority

@@ -7,7 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from emperor.performer import Performer
+from emperor.supervision.channel import WorkerReport
 from emperor.supervision.record import Vassal, state
+from emperor.supervision.trouble import Trouble, since, trouble, wait
 
 
 def snapshot(vassal: Vassal, performer: Performer, config: str, now: float, lines: int = 0) -> dict[str, Any]:
@@ -16,6 +18,7 @@ def snapshot(vassal: Vassal, performer: Performer, config: str, now: float, line
     spec = vassal.proven if vassal.serving is not None else vassal.spec
     workers = performer.workers(shown.number) if shown is not None else ()
     born = performer.born(shown.number) if shown is not None else None
+    ill = trouble(workers, now)
     facts: dict[str, Any] = {
         "name": vassal.name,
         "state": state(vassal),
@@ -31,7 +34,10 @@ def snapshot(vassal: Vassal, performer: Performer, config: str, now: float, line
         "python": (spec.python or sys.executable) if spec is not None else None,
         "folder": (spec.chdir or spec.folder) if spec is not None else None,
         "sockets": performer.holdings.shown(),
-        "workers": [asdict(one) for one in workers],
+        "workers": [_worker(one, now) for one in workers],
+        "worker_exits": sum(one.exits for one in workers),
+        "serves": vassal.serving is not None and ill.serves,
+        "warnings": _warnings(vassal, ill, performer.log.warning),
         "last_exit": asdict(vassal.last_exit) if vassal.last_exit is not None else None,
         "next_retry_in": round(max(0.0, vassal.retry_at - now), 3) if vassal.retry_at is not None else None,
         "requests": sum(one.requests for one in workers),
@@ -41,3 +47,20 @@ def snapshot(vassal: Vassal, performer: Performer, config: str, now: float, line
         facts["traceback"] = vassal.traceback or None
         facts["problems"] = [asdict(one) for one in vassal.problems]
     return facts
+
+
+def _worker(report: WorkerReport, now: float) -> dict[str, Any]:
+    """Moments become spans: nobody outside knows our clock."""
+    raw = asdict(report)
+    del raw["died_at"], raw["retry_at"]
+    ago, left = since(report, now), wait(report, now)
+    raw["last_exit"] = report.last_exit or None
+    raw["last_exit_ago"] = round(ago, 3) if ago is not None else None
+    raw["retry_in"] = round(left, 3) if left is not None else None
+    return raw
+
+
+def _warnings(vassal: Vassal, ill: Trouble, log: str) -> list[str]:
+    """What does not keep the app from serving, the most urgent first."""
+    first = [text for text in (ill.text, log) if text]
+    return first + [str(one) for one in vassal.problems if not one.fatal]

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable
 
 from emperor.control.messages import Policy
 from emperor.daemon import Emperor
+from emperor.handover import State
 from emperor.journal import Journal
 from emperor.reading import Reader
-from emperor.system import prctl, runtime
+from emperor.system import fdstore, prctl, reexec, runtime
 from emperor.system.eventloop import Loop
+from emperor.system.fdstore import Received
 from emperor.system.notify import Notifier
+from emperor.system.reexec import Program
 
 OK, FAILED, USAGE = 0, 1, 2
+
+
+def _received(notifier: Notifier, journal: Journal) -> list[Received]:
+    """The listeners that systemd has kept for us, or made; what is none of ours to serve it need not keep."""
+
+    def refuse(name: str, reason: str) -> None:
+        journal.warning("emperor", f"LISTEN_FDS: {name}: {reason} -- closed")
+        notifier.unstore(name)
+
+    return fdstore.received(os.environ, refuse)
 
 
 def run(
@@ -24,21 +36,29 @@ def run(
     policy: Policy,
     prepare: Callable[[Emperor], None],
     only: str = "",
+    program: Program | None = None,
+    before: State | None = None,
 ) -> int:
-    """An emperor from its first step to its last; the exit code. ``control``: the path of its control socket."""
+    """An emperor from its first step to its last; the exit code. ``control``: the path of its control socket.
+
+    ``program``: what an upgrade in place executes; ``before``: what the program hands over that this one replaces.
+    """
     prctl.no_new_privs()
     os.umask(0o022)
     # Before anything is opened or made in it.
     runtime.prepare(reader.settings.runtime_folder, os.geteuid())
     notifier = Notifier(os.environ)
     loop = Loop(journal.bug)
-    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+    for signum in reexec.HEEDED:
         # From here on it waits for the loop, and is heeded by what the emperor will have made of it by then.
         loop.on_signal(signum, lambda: None)
-    emperor = Emperor(reader, loop, journal, notifier, control, policy, single=only)
+    received = _received(notifier, journal)
+    emperor = Emperor(reader, loop, journal, notifier, control, policy, only, program, before, received)
     # Relative paths were resolved; from here on no folder of ours stands in anybody's way.
     os.chdir("/")
     emperor.heed_signals()
+    # Those that came while one program replaced the other have waited for this.
+    reexec.release_signals()
     try:
         prepare(emperor)
     except BaseException:

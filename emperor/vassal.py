@@ -15,19 +15,18 @@ import socket
 import sys
 import traceback
 from functools import partial
-from typing import Any, Callable, NoReturn, Optional
+from typing import Any, NoReturn, Optional
 
 from emperor.crew import Crew, Ears
 from emperor.errors import EmperorError, ListenError, LoadError
-from emperor.model import UNIX, Address
-from emperor.supervision.channel import Failed, Listening, Serving, WorkerReport, Workers
+from emperor.supervision.channel import Failed, Serving, WorkerReport, Workers
 from emperor.supervision.commission import CHECK, Commission
 from emperor.supervision.generation import Event
-from emperor.system import listeners as sockets
 from emperor.system import prctl
 from emperor.system.eventloop import Loop
-from emperor.system.listeners import Place
+from emperor.system.hanging import before_the_end_of, looked_at
 from emperor.system.logs import LogFile, append, open_for_append, stamp
+from emperor.system.openings import Openings
 from emperor.system.scoreboard import Scoreboard
 from emperor.system.uplink import Uplink
 from emperor.worker import settle_in, work
@@ -40,12 +39,15 @@ ORPHAN_MERCY = 1.5
 
 REPORT_EVERY = 1.0
 
+LOOK_EVERY = 2.0
+"""Seconds between two looks at the socket files that this user's vassals bound."""
+
 
 def main(argv: list[str]) -> None:
     """``launch.py NAME CHANNEL PAPER``: two inherited descriptors."""
     channel, paper = int(argv[2]), int(argv[3])
     commission = _read(paper)
-    for fd in (channel, *commission.listeners.values()):
+    for fd in (channel, *commission.descriptors):
         os.set_inheritable(fd, False)
     if not prctl.die_with_parent(signal.SIGKILL, commission.parent):
         sys.exit(0)
@@ -88,58 +90,25 @@ def _serve(commission: Commission, uplink: Uplink) -> None:
     from emperor.wsgi.loading import load
 
     settle_in(commission.spec)
-    listeners, adjustments = _listeners(commission, uplink)
+    openings = Openings(commission, uplink)
     log = _open_log(commission)
     application: Optional[Any] = None
     try:
         if not commission.spec.lazy_apps:
-            application = load(commission.spec)
+            with looked_at(before_the_end_of(commission.spec.start_timeout), partial(_hangs, uplink)):
+                application = load(commission.spec)
     except LoadError as error:
         if log is not None:
             for line in error.traceback.splitlines():
                 log.write(f"{stamp()} {line}")
         raise
-    _Vassal(commission, uplink, listeners, application, log, adjustments).run()
+    _Vassal(commission, uplink, openings, application, log).run()
 
 
-Adjustment = Callable[[], None]
-"""Gives a socket file that an older generation bound the access that this one's ini names."""
-
-
-def _listeners(commission: Commission, uplink: Uplink) -> tuple[list[tuple[socket.socket, str]], list[Adjustment]]:
-    """Inherited where the emperor had one, else bound here and handed up."""
-    spec = commission.spec
-    bound: list[tuple[socket.socket, str]] = []
-    adjustments: list[Adjustment] = []
-    mask = os.umask(0o022)
-    os.umask(mask)
-    for index, wanted in enumerate(spec.sockets):
-        access = sockets.access(wanted, spec.identity, spec.web_gid, mask, can_chown=False)
-        place = Place(*commission.places[index]) if index in commission.places else None
-        inherited = commission.listeners.get(index)
-        lost = place is not None and sockets.place_of(wanted.address.path) != place
-        if inherited is not None and not lost:
-            listener = socket.socket(fileno=inherited)
-            if place is not None:
-                adjustments.append(partial(sockets.adjust, wanted.address.path, place, access))
-        else:
-            if inherited is not None:
-                os.close(inherited)
-            fresh = sockets.bind(wanted, access, place)
-            listener = fresh.sock
-            if fresh.warning:
-                sys.stderr.write(fresh.warning + "\n")
-            uplink.say(_listening(index, wanted.address), [listener.fileno()])
-        listener.setblocking(False)
-        bound.append((listener, wanted.protocol))
-    return bound, adjustments
-
-
-def _listening(index: int, address: Address) -> Listening:
-    if address.family != UNIX:
-        return Listening(index)
-    seen = os.lstat(address.path)
-    return Listening(index, seen.st_dev, seen.st_ino, seen.st_mode & 0o7777, seen.st_uid, seen.st_gid)
+def _hangs(uplink: Uplink, where: str, stack: str) -> None:
+    """A last word, should it be the last: the import goes on, and may yet come to its end in time."""
+    append(2, f"start-timeout is nearly over: {where}\n{stack}")
+    uplink.mention(Failed(where, stack))
 
 
 def _open_log(commission: Commission) -> Optional[LogFile]:
@@ -159,15 +128,13 @@ class _Vassal:
         self,
         commission: Commission,
         uplink: Uplink,
-        listeners: list[tuple[socket.socket, str]],
+        openings: Openings,
         application: Optional[Any],
         log: Optional[LogFile],
-        adjustments: list[Adjustment],
     ) -> None:
-        self._adjustments = adjustments
         self._spec = commission.spec
         self._commission, self._uplink, self._log = commission, uplink, log
-        self._listeners, self._application = listeners, application
+        self._openings, self._application = openings, application
         self._announced, self._pid = False, os.getpid()
         self._reported: tuple[WorkerReport, ...] = ()
         self._loop = Loop(_bug)
@@ -198,7 +165,7 @@ class _Vassal:
 
     def _work(self, index: int, report: int) -> int:
         tally = self._board.tally(index)
-        return work(self._spec, self._listeners, self._application, tally, report, self._pid)
+        return work(self._spec, self._openings.listeners, self._application, tally, report, self._pid)
 
     def _close_ours(self) -> None:
         self._uplink.close()
@@ -214,17 +181,15 @@ class _Vassal:
     def _serving(self) -> None:
         if not self._announced:
             self._announced = True
-            self._adjust()
+            # Only now: as long as this generation might fail, the sockets are the older one's.
+            self._openings.adjust()
             self._uplink.say(Serving())
+            self._loop.call_at(self._loop.now() + LOOK_EVERY, self._look_at_files)
         self._tell_workers(again=False)
 
-    def _adjust(self) -> None:
-        """Only now: as long as this generation might fail, the sockets are the older one's."""
-        for adjustment in self._adjustments:
-            try:
-                adjustment()
-            except ListenError as error:
-                sys.stderr.write(f"{error}\n")
+    def _look_at_files(self) -> None:
+        self._openings.look()
+        self._loop.call_at(self._loop.now() + LOOK_EVERY, self._look_at_files)
 
     def _failed(self, reason: str, text: str) -> None:
         """A worker could not import the app: the whole generation has failed, unless it served already."""

@@ -27,25 +27,42 @@ class VassalLog:
         self._path = ""
         self._authority = Authority(NOBODY)
         self._file: LogFile | None = None
+        self._lost = 0
 
     def follow(self, spec: VassalSpec) -> None:
         """Before a generation starts: write where its spec says."""
         if (spec.logto, spec.authority) == (self._path, self._authority):
+            if self._file is not None and self._file.error:
+                # What was in the way may be gone by now.
+                self.reopen()
             return
         self.close()
         self._path, self._authority = spec.logto, spec.authority
         self.kept_by_vassal = bool(spec.logto) and not self._may_open(spec.logto)
         if spec.logto and not self.kept_by_vassal:
             self._file = LogFile(self._open)
-            if self._file.error:
-                self._journal.warning(self.name, f"logto {spec.logto}: {self._file.error} -- its lines stay here")
+            self._complain()
+
+    @property
+    def warning(self) -> str:
+        """What is wrong with the file, while it is; "": nothing, or there is none."""
+        if self._file is None:
+            return ""
+        if self._file.error:
+            return f"logto {self._path}: {self._file.error} -- its lines are in the emperor's log"
+        if self._lost:
+            return f"logto {self._path}: {self._lost} lines could not be written -- is the disk full?"
+        return ""
 
     def say(self, line: str) -> None:
         """A line that came raw: from its standard error, or from us about it."""
         line = printable(line)
         self.ring.add(f"{stamp()} {line}")
         if self._file is not None and not self._file.error:
+            before = self._file.dropped
             self._file.write(f"{stamp()} {line}")
+            # One that can be written again is well again.
+            self._lost = self._lost + 1 if self._file.dropped > before else 0
         elif not self.kept_by_vassal:
             self._journal.line(self.name, line)
 
@@ -59,11 +76,16 @@ class VassalLog:
     def reopen(self) -> None:
         if self._file is not None:
             self._file.reopen()
+            self._complain()
 
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
-        self._file, self._path = None, ""
+        self._file, self._path, self._lost = None, "", 0
+
+    def _complain(self) -> None:
+        if self._file is not None and self._file.error:
+            self._journal.warning(self.name, f"logto {self._path}: {self._file.error} -- its lines stay here")
 
     def _may_open(self, path: str) -> bool:
         ours = trust.only_ours(os.path.dirname(path), os.geteuid())

@@ -23,6 +23,7 @@ from emperor.errors import EmperorError, LoadError
 from emperor.model import HTTP, VassalSpec
 from emperor.serving.native import Server, Settings
 from emperor.system import prctl
+from emperor.system.hanging import before_the_end_of, looked_at
 from emperor.system.scoreboard import Tally
 from emperor.wsgi.loading import load
 
@@ -44,7 +45,7 @@ def work(
     if not prctl.die_with_parent(signal.SIGTERM, parent):
         return 0
     try:
-        server = server_of(spec, listeners, load(spec) if application is None else application, tally)
+        server = server_of(spec, listeners, _load(spec, report) if application is None else application, tally)
     except EmperorError as error:
         text = error.traceback if isinstance(error, LoadError) else ""
         os.write(report, json.dumps([str(error)[:1024], text[-4096:]]).encode("ascii"))
@@ -66,6 +67,17 @@ def work(
     sys.stdout.flush()
     sys.stderr.flush()
     return 0
+
+
+def _load(spec: VassalSpec, report: int) -> Any:
+    """Here, for lazy-apps. One that hangs is a failure: nobody but its vassal would hear where."""
+
+    def hangs(where: str, stack: str) -> None:
+        reason = f"start-timeout: not ready after {spec.start_timeout:g} s: {where}"
+        os.write(report, json.dumps([reason[:1024], stack[-4096:]]).encode("ascii"))
+
+    with looked_at(before_the_end_of(spec.start_timeout), hangs):
+        return load(spec)
 
 
 def keep_to_one_process(server: Any, signums: Sequence[int]) -> None:

@@ -7,6 +7,7 @@ import posixpath
 from dataclasses import dataclass
 from typing import Protocol
 
+from emperor.config.inifile import Row
 from emperor.model import ADMIN, Authority, Identity, Problem, VassalSpec
 
 
@@ -58,7 +59,11 @@ class Context:
 
 @dataclass(frozen=True)
 class Checked:
-    """``spec`` is None exactly when a problem is fatal; the others are warnings."""
+    """``spec`` is None exactly when a problem is fatal; the others are warnings.
+
+    ``rows``: who named each of the spec's sockets; None: the socket that an ini has which names none.
+    """
 
     spec: VassalSpec | None
     problems: tuple[Problem, ...]
+    rows: tuple[Row | None, ...] = ()

@@ -10,6 +10,9 @@ from emperor.model import ABSTRACT, ADMIN, NOBODY, TCP, Address, Authority
 
 EMPEROR, VASSAL = "emperor", "vassal"
 
+SYSTEMD = "systemd"
+"""Bound by a ``.socket`` unit and handed to the emperor: it is never bound, changed or removed here."""
+
 #     the folder is ours   the administrator wrote the ini
 WHO = {
     (True, True): EMPEROR,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from emperor.config.context import Context
+from emperor.config.inifile import Row
 from emperor.config.settings import Findings, Setting, Settings, resolve
 from emperor.config.values import check_unix_path
 from emperor.model import ADMIN, FASTCGI, HTTP, TCP, UNIX, UWSGI, Address, Identity, SocketSpec
@@ -27,8 +28,11 @@ Found = tuple[Setting | None, str, Address]
 
 def listeners(
     settings: Settings, context: Context, base: str, identity: Identity | None, findings: Findings
-) -> tuple[SocketSpec, ...]:
-    """One per socket; none named: the vassal's own in the runtime folder. ``base``: where paths begin."""
+) -> tuple[tuple[SocketSpec, Row | None], ...]:
+    """One per socket, with the row that names it; none named: the vassal's own in the runtime folder.
+
+    ``base``: where paths begin.
+    """
     protocol = settings.last("protocol")
     usual = protocol.value if protocol else UWSGI
     found: list[Found] = [
@@ -44,7 +48,10 @@ def listeners(
         found = [(protocol, usual, _default(context, findings))]
     _spoken_by_flup(settings, found, findings)
     like = _common(settings, context, identity, findings)
-    return tuple(replace(like, protocol=spoken, address=address) for _, spoken, address in found)
+    return tuple(
+        (replace(like, protocol=spoken, address=address), setting.row if setting else None)
+        for setting, spoken, address in found
+    )
 
 
 def _default(context: Context, findings: Findings) -> Address:

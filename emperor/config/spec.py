@@ -57,7 +57,7 @@ def build(rows: Sequence[Row], context: Context) -> Checked:
         config=context.config,
         folder=context.folder,
         identity=who,
-        sockets=listening,
+        sockets=tuple(one for one, _ in listening),
         targets=loaded,
         chdir=chdir,
         logto=logto,
@@ -68,7 +68,7 @@ def build(rows: Sequence[Row], context: Context) -> Checked:
         python=_interpreter(settings, base),
         **_plain(settings),
     )
-    return Checked(spec, problems)
+    return Checked(spec, problems, tuple(row for _, row in listening))
 
 
 def _path(settings: Settings, name: str, base: str) -> str:

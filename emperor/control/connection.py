@@ -9,6 +9,7 @@ from __future__ import annotations
 import select
 import socket
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Optional
 
 from emperor.control import messages
@@ -26,6 +27,18 @@ ANSWER_LIMIT = 4 * 1024 * 1024
 """Bytes that wait for a client; more, and a follower is too slow, or an answer too large."""
 
 _TOO_LARGE = f"answer: larger than {ANSWER_LIMIT} bytes -- name fewer vassals, or ask for fewer lines"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A client that is handed over to the program that replaces us. ``inbox``, ``outbox``: each byte a character."""
+
+    fd: int
+    peer: Peer
+    inbox: str
+    outbox: str
+    asked: bool
+    finished: bool
 
 
 class Connection:
@@ -51,6 +64,24 @@ class Connection:
         self._finished = False
         self._deadline: Optional[Timer] = loop.call_at(loop.now() + ASKING_SECONDS, self._too_late)
         loop.watch(sock.fileno(), self._readable)
+
+    @property
+    def fd(self) -> int:
+        return self._sock.fileno()
+
+    def export(self) -> Caller:
+        inbox, outbox = self._inbox.decode("latin-1"), self._outbox.decode("latin-1")
+        return Caller(self.fd, self.peer, inbox, outbox, self._asked, self._finished)
+
+    def resume(self, caller: Caller) -> None:
+        """Be as the connection was that ``caller`` was made of."""
+        self._inbox += caller.inbox.encode("latin-1")
+        self._outbox += caller.outbox.encode("latin-1")
+        self._asked, self._finished = caller.asked, caller.finished
+        if self._asked:
+            self._set_deadline(None)
+        if self._outbox:
+            self._flush()
 
     def send(self, reply: Mapping[str, Any]) -> None:
         if self.closed or self._finished:
@@ -175,6 +206,11 @@ class Reply:
     def gone(self) -> bool:
         """The client left, or has its last word already: nobody listens any more."""
         return self._connection.closed
+
+    @property
+    def fd(self) -> int:
+        """Which client it is, as long as it is not gone."""
+        return self._connection.fd
 
     def send(self, reply: Mapping[str, Any]) -> None:
         self._connection.send(reply)

@@ -66,6 +66,7 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
         "restart": _ORDER,
         "reload": _ORDER,
         "logs": Verb(OWN, (1, MOST_NAMES), False, MappingProxyType({"lines": _LINES, "follow": None})),
+        "upgrade": Verb(ADMIN, (0, 0), mutates=True),
         "version": Verb(OWN, (0, 0), False),
     }
 )

@@ -6,11 +6,14 @@ cannot take the places that are kept for administrators. What a request means is
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Optional
 
 from emperor.control import binding, messages
-from emperor.control.connection import Connection, Reply
+from emperor.control.connection import Caller, Connection, Reply
 from emperor.control.messages import Peer, Policy, Request
 from emperor.errors import EmperorError
 from emperor.system.eventloop import Loop, Timer
@@ -31,17 +34,54 @@ _BREATHER_SECONDS = 1.0
 _FULL = "control socket: too many clients -- try again"
 
 
-class ControlServer:
-    """Listens from its making until ``close``."""
+@dataclass(frozen=True)
+class ControlState:
+    """A control socket that is handed over, its lock held: descriptors, and who is connected."""
 
-    def __init__(self, loop: Loop, path: str, handler: Handler, policy: Policy) -> None:
+    path: str
+    fd: int
+    inode: tuple[int, int]
+    lock: int
+    callers: tuple[Caller, ...]
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        return (self.fd, self.lock, *(caller.fd for caller in self.callers))
+
+
+class ControlServer:
+    """Listens from its making until ``close``. ``state``: what an older program of ours hands over in its stead."""
+
+    def __init__(
+        self, loop: Loop, path: str, handler: Handler, policy: Policy, state: Optional[ControlState] = None
+    ) -> None:
         self._loop = loop
         self._handler = handler
         self._policy = policy
         self._clients: set[Connection] = set()
         self._breather: Optional[Timer] = None
-        self._bound: Optional[binding.Bound] = binding.bind(path)
+        self._bound: Optional[binding.Bound] = binding.bind(path) if state is None else _adopt(state)
+        self._replies = {caller.fd: self._resume(caller) for caller in (state.callers if state is not None else ())}
         self._listen()
+
+    def export(self) -> ControlState:
+        assert self._bound is not None
+        callers = tuple(client.export() for client in self._clients)
+        bound = self._bound
+        return ControlState(bound.path, bound.sock.fileno(), bound.inode, bound.lock, callers)
+
+    def reply_to(self, fd: int) -> Optional[Reply]:
+        """How to answer the caller who was handed over under this number; None: it has left."""
+        return self._replies.pop(fd, None)
+
+    def _resume(self, caller: Caller) -> Reply:
+        os.set_inheritable(caller.fd, False)
+        client = Connection(
+            self._loop, socket.socket(fileno=caller.fd), caller.peer, self._dispatch, self._clients.discard
+        )
+        self._clients.add(client)
+        client.resume(caller)
+        return Reply(client)
 
     def close(self) -> None:
         """Hang up on everybody and remove the path, if it is still ours. A second time: nothing."""
@@ -106,3 +146,11 @@ class ControlServer:
     def _conceivable(self, request: Request, peer: Peer) -> bool:
         """May this caller use the verb on anything at all? The handler still asks for each vassal."""
         return self._policy.permits(request.verb, peer, vassal_uid=peer.uid)
+
+
+def _adopt(state: ControlState) -> binding.Bound:
+    for fd in (state.fd, state.lock):
+        os.set_inheritable(fd, False)
+    sock = socket.socket(fileno=state.fd)
+    sock.setblocking(False)
+    return binding.Bound(state.path, sock, state.inode, state.lock)

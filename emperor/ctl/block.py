@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from emperor.ctl.overview import STATE_COLOURS, describe
+from emperor.ctl.overview import colour, describe_state
 from emperor.ctl.wording import (
+    duration,
     endpoint,
     exit_reason,
     group_name,
@@ -28,8 +29,8 @@ _LABEL_WIDTH = 12
 def render(snapshot: Snapshot, paint: Paint) -> str:
     """The block, without a newline at its end."""
     state = printable(str(snapshot.get("state", "")))
-    title = f"{printable(str(snapshot.get('name', '')))} - {paint(state, STATE_COLOURS.get(state, ''))}"
-    doing = describe(snapshot)
+    title = f"{printable(str(snapshot.get('name', '')))} - {paint(state, colour(snapshot))}"
+    doing = describe_state(snapshot)
     lines = [f"{title}: {doing}" if doing else title]
     for label, values in _facts(snapshot):
         for number, value in enumerate(values):
@@ -51,6 +52,7 @@ def _facts(snapshot: Snapshot) -> Iterator[tuple[str, list[str]]]:
     yield "Workers", [_worker(one) for one in snapshot.get("workers") or ()]
     yield "Requests", _given(snapshot.get("requests"))
     yield "Restarts", _given(snapshot.get("restarts"))
+    yield "Warnings", _warnings(snapshot)
     yield "Last exit", _last_exit(snapshot.get("last_exit") or {})
 
 
@@ -80,14 +82,35 @@ def _socket(one: Mapping[str, Any]) -> str:
     return "  ".join(part for part in parts if part)
 
 
+def _warnings(snapshot: Snapshot) -> list[str]:
+    """Those of the ini stand among its problems."""
+    known = {problem_text({**one, "fatal": True}) for one in snapshot.get("problems") or () if isinstance(one, Mapping)}
+    return [text for text in (printable(str(one)) for one in snapshot.get("warnings") or ()) if text not in known]
+
+
 def _worker(one: Mapping[str, Any]) -> str:
-    parts = [f"{one.get('id', '?')}: pid {one.get('pid', '?')}", printable(str(one.get("state") or ""))]
+    process = "no process" if one.get("pid") == 0 else f"pid {one.get('pid', '?')}"
+    parts = [f"{one.get('id', '?')}: {process}", printable(str(one.get("state") or ""))]
     for key, noun in (("requests", "request"), ("exceptions", "exception")):
         if isinstance(one.get(key), int):
             parts.append(plural(one[key], noun))
     if isinstance(one.get("rss"), (int, float)):
         parts.append(mebibytes(one["rss"]))
+    parts.append(_deaths(one))
     return ", ".join(part for part in parts if part)
+
+
+def _deaths(worker: Mapping[str, Any]) -> str:
+    """``3 exits: killed by SIGSEGV 5 s ago, starts again in 2 s``"""
+    last, exits = printable(str(worker.get("last_exit") or "")), worker.get("exits")
+    if not last:
+        return ""
+    count = f"{plural(exits, 'exit')}: " if isinstance(exits, int) and exits else ""
+    ago, left = worker.get("last_exit_ago"), worker.get("retry_in")
+    when = f" {duration(ago)} ago" if isinstance(ago, (int, float)) else ""
+    # Rounded up: "in 0 s" reads as if it did not happen.
+    again = f", starts again in {max(1, -int(-left // 1))} s" if isinstance(left, (int, float)) else ""
+    return f"{count}{last}{when}{again}"
 
 
 def _last_exit(last_exit: Mapping[str, Any]) -> list[str]:

@@ -7,6 +7,8 @@ import os
 from dataclasses import asdict
 from typing import Any
 
+from emperor.config.claims import judge_all
+from emperor.config.spec import Checked
 from emperor.control.messages import FAILED, OK
 from emperor.ctl.console import Console
 from emperor.errors import EmperorError
@@ -33,7 +35,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
         files = _inis(folder)
         if not files:
             console.error(f"{folder}: no inis")
-    results = [_check(path, args.load) for path in files]
+    found = [(os.path.basename(path).removesuffix(".ini"), check_file(path, Settings())) for path in files]
+    judged = judge_all(found, Settings().runtime_folder)
+    results = [_check(path, checked, args.load) for path, checked in zip(files, judged, strict=True)]
     if console.json:
         console.print_json(results)
     else:
@@ -54,8 +58,7 @@ def _inis(folder: str) -> list[str]:
     ]
 
 
-def _check(path: str, load: bool) -> dict[str, Any]:
-    checked = check_file(path, Settings())
+def _check(path: str, checked: Checked, load: bool) -> dict[str, Any]:
     sound, traceback = checked.spec is not None, ""
     if load and checked.spec is not None:
         from emperor.trial import import_check  # what starts processes is not needed to read inis

@@ -42,6 +42,7 @@ VERBS: dict[str, Entry] = {
     "restart": Entry("orders", "read the ini again, stop, start"),
     "reload": Entry("orders", "read the ini again; the old one serves until the new one is ready"),
     "logs": Entry("logs", "last lines of vassals; -f follows"),
+    "upgrade": Entry("upgrade", "the emperor becomes the installed program, in place; nothing is lost"),
     "check": Entry("check", "every mistake in inis, without an emperor"),
     "options": Entry("options", "every option that an ini may have"),
     "version": Entry("version", "of this program and of the running emperor"),

@@ -39,10 +39,10 @@ def exit_code(snapshots: Sequence[Snapshot]) -> int:
 
 
 def well(snapshot: Snapshot) -> bool:
-    """Up, or asleep, stopped or leaving by intent; a running vassal whose new ini is bad is not."""
+    """Up, or asleep, stopped or leaving by intent; not a running one whose new ini is bad or whose workers all died."""
     if snapshot.get("wanted") in ("down", "gone"):
         return True
-    return snapshot.get("state") in UP and not snapshot.get("error")
+    return snapshot.get("state") in UP and not snapshot.get("error") and not _nobody_serves(snapshot)
 
 
 def name_width(snapshots: Sequence[Snapshot]) -> int:
@@ -50,7 +50,12 @@ def name_width(snapshots: Sequence[Snapshot]) -> int:
 
 
 def describe(snapshot: Snapshot) -> str:
-    """What stands right of the state: nothing is cut, for the end of an error is where its reason is."""
+    """What stands right of the state in the list."""
+    return ", ".join(text for text in (describe_state(snapshot), _warning(snapshot)) if text)
+
+
+def describe_state(snapshot: Snapshot) -> str:
+    """The same without warnings: nothing is cut, for the end of an error is where its reason is."""
     state = str(snapshot.get("state", ""))
     parts = PARTS.get(state, (_reason,))
     shown = [text for text in (part(snapshot) for part in parts) if text]
@@ -58,6 +63,30 @@ def describe(snapshot: Snapshot) -> str:
     if error and _reason not in parts:
         shown.append(f"error: {printable(str(error))}")
     return ", ".join(shown)
+
+
+def colour(snapshot: Snapshot) -> str:
+    """That of its state; what is up and not well is not green."""
+    plain = STATE_COLOURS.get(str(snapshot.get("state", "")), "")
+    if plain != "green":
+        return plain
+    if not well(snapshot):
+        return "red"
+    return "yellow" if snapshot.get("warnings") else plain
+
+
+def _nobody_serves(snapshot: Snapshot) -> bool:
+    """An emperor that says nothing of it is an older one."""
+    return snapshot.get("state") in ("RUNNING", "RELOADING") and snapshot.get("serves") is False
+
+
+def _warning(snapshot: Snapshot) -> str:
+    """The first, which is the most urgent; ``status NAME`` has the others."""
+    warnings = snapshot.get("warnings") or ()
+    if not warnings:
+        return ""
+    more = f" (and {len(warnings) - 1} more)" if len(warnings) > 1 else ""
+    return f"warning: {printable(str(warnings[0]))}{more}"
 
 
 def _pid(snapshot: Snapshot) -> str:

@@ -71,6 +71,6 @@ def _list(snapshots: list[dict[str, Any]], console: Console, failure: str) -> No
     for one in snapshots:
         state = printable(str(one.get("state", "")))
         # Padded before it is painted: escape sequences have no width on screen, but they have in a format.
-        coloured = console.paint(f"{state:<{overview.STATE_WIDTH}}", overview.STATE_COLOURS.get(state, ""))
+        coloured = console.paint(f"{state:<{overview.STATE_WIDTH}}", overview.colour(one))
         line = f"{printable(str(one.get('name', ''))):<{width}}{coloured}{overview.describe(one)}"
         console.print(line.rstrip())

@@ -23,3 +23,8 @@ def delay(failures: int, had_served: bool, luck: float) -> float:
         return 0.0
     doublings = min(failures - 1, 16)
     return float(min(CAP, FIRST * 2**doublings) * (1 + JITTER * luck))
+
+
+def worth_repeating(count: int) -> bool:
+    """Is what was seen for the ``count``-th time in a row to be said, or tried, once more?"""
+    return count in (1, 2, 4, 8) or count % 12 == 0

@@ -9,8 +9,9 @@ This module runs in vassals too: standard library, Python 3.9.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 from emperor.errors import ChannelError
 from emperor.text import clip, printable
@@ -19,7 +20,8 @@ MAX_DATAGRAM = 32768
 MAX_TEXT = 16384
 MAX_LINE = 4096
 MAX_LINES = 256
-MAX_WORKERS = 256
+MAX_WORKERS = 1024
+MAX_EXIT = 64
 MAX_NUMBER = 2**63
 
 
@@ -36,6 +38,13 @@ class Listening:
     mode: int = 0
     uid: int = 0
     gid: int = 0
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The file of the ``index``-th socket, which the vassal bound, is gone: nobody can come to it any more."""
+
+    index: int
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,12 @@ class Lines:
 
 @dataclass(frozen=True)
 class WorkerReport:
-    """``rss`` in bytes; ``state``: starting, idle, busy, draining or backoff."""
+    """``rss`` in bytes; ``state``: starting, idle, busy, draining or backoff.
+
+    ``exits``: how many have died in this seat, in this generation, without being told to. ``last_exit``: how the last
+    of them ended, ``died_at``: when. ``retry_at``: when the next one starts, if it waits. Both in monotonic seconds,
+    which are the same for every process: a report that only the clock had changed would be sent each time.
+    """
 
     id: int
     pid: int
@@ -69,17 +83,24 @@ class WorkerReport:
     requests: int
     exceptions: int
     rss: int
+    exits: int = 0
+    last_exit: str = ""
+    died_at: Optional[float] = None
+    retry_at: Optional[float] = None
 
 
 @dataclass(frozen=True)
 class Workers:
+    """As many as a datagram holds: ``encode`` leaves out those who have least to tell."""
+
     workers: tuple[WorkerReport, ...]
 
 
-Message = Union[Listening, Serving, Failed, Lines, Workers]
+Message = Union[Listening, Lost, Serving, Failed, Lines, Workers]
 
 _KINDS: dict[str, type] = {
     "listening": Listening,
+    "lost": Lost,
     "serving": Serving,
     "failed": Failed,
     "lines": Lines,
@@ -97,14 +118,39 @@ def encode(message: Message) -> bytes:
         message = Failed(clip(message.reason, MAX_LINE), clip(message.traceback, MAX_TEXT))
     elif isinstance(message, Lines):
         message = Lines(tuple(clip(line, MAX_LINE) for line in message.lines), message.dropped)
-    # ASCII would spend twelve bytes on each character beyond U+FFFF.
-    text = json.dumps([_NAMES[type(message)], asdict(message)], ensure_ascii=False)
-    data = text.encode("utf-8", "surrogatepass")
+    raw = {"workers": _fitting(message.workers)} if isinstance(message, Workers) else asdict(message)
+    data = _json([_NAMES[type(message)], raw])
     if len(data) > MAX_DATAGRAM:
         if isinstance(message, Failed):
             return encode(Failed(clip(message.reason, 512), clip(message.traceback, MAX_TEXT // 4)))
         raise ChannelError(f"channel: message of {len(data)} bytes: over {MAX_DATAGRAM}")
     return data
+
+
+def _json(raw: Any) -> bytes:
+    # ASCII would spend twelve bytes on each character beyond U+FFFF.
+    return json.dumps(raw, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+
+
+_OPTIONAL = {"exits": 0, "last_exit": "", "died_at": None, "retry_at": None}
+"""What is not said of a worker is so."""
+
+
+def _fitting(workers: Sequence[WorkerReport]) -> list[dict[str, Any]]:
+    """In their order; those who died come before those who did not, when not all of them fit."""
+    rows = {index: _row(one) for index, one in enumerate(workers)}
+    room, kept = MAX_DATAGRAM - 64, []
+    for index in sorted(rows, key=lambda index: (not workers[index].exits, index))[:MAX_WORKERS]:
+        room -= len(_json(rows[index])) + 1
+        if room < 0:
+            break
+        kept.append(index)
+    return [rows[index] for index in sorted(kept)]
+
+
+def _row(worker: WorkerReport) -> dict[str, Any]:
+    raw = {**asdict(worker), "last_exit": clip(worker.last_exit, MAX_EXIT)}
+    return {key: value for key, value in raw.items() if key not in _OPTIONAL or value != _OPTIONAL[key]}
 
 
 def decode(data: bytes) -> Message:
@@ -136,8 +182,24 @@ def _text(raw: Any, limit: int) -> str:
     return printable(raw, keep_newlines=True)
 
 
+def _word(raw: Any, limit: int) -> str:
+    """One line; an escape that would make it longer is cut."""
+    return printable(_text(raw, limit))[:limit]
+
+
+def _moment(raw: Any) -> Optional[float]:
+    # Not a number (NaN) is not between any two.
+    if raw is not None and (type(raw) not in (int, float) or not 0 <= raw < MAX_NUMBER):
+        raise ChannelError("channel: a moment is out of its range")
+    return None if raw is None else float(raw)
+
+
 def _listening(raw: Any) -> Message:
     return Listening(*(_number(raw[name]) for name in ("index", "device", "inode", "mode", "uid", "gid")))
+
+
+def _lost(raw: Any) -> Message:
+    return Lost(_number(raw["index"]))
 
 
 def _serving(raw: Any) -> Message:
@@ -166,15 +228,21 @@ def _worker(raw: Any) -> WorkerReport:
     return WorkerReport(
         _number(raw["id"]),
         _number(raw["pid"]),
-        printable(_text(raw["state"], 16)),
+        _word(raw["state"], 16),
         _number(raw["requests"]),
         _number(raw["exceptions"]),
         _number(raw["rss"]),
+        # A vassal that an older emperor started says nothing of these.
+        _number(raw.get("exits", 0)),
+        _word(raw.get("last_exit", ""), MAX_EXIT),
+        _moment(raw.get("died_at")),
+        _moment(raw.get("retry_at")),
     )
 
 
 _BUILD = {
     "listening": _listening,
+    "lost": _lost,
     "serving": _serving,
     "failed": _failed,
     "lines": _lines,

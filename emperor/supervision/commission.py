@@ -21,6 +21,7 @@ class Commission:
     ``listeners``: socket index → inherited descriptor. ``places``: socket index → (device, inode) of a socket file that
     this user's vassals bound before, and may remove. ``keeps_log``: the vassal opens ``logto`` itself.
     ``parent``: the emperor's pid; a vassal whose parent is another one by now must not start to serve.
+    ``leftovers``: (descriptor, protocol) of listeners that others have replaced: who waits there is to be served.
     """
 
     role: str
@@ -29,6 +30,12 @@ class Commission:
     places: dict[int, tuple[int, int]] = field(default_factory=dict)
     keeps_log: bool = False
     parent: int = 0
+    leftovers: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """Those of all listeners that it hands down."""
+        return (*self.listeners.values(), *(descriptor for descriptor, _ in self.leftovers))
 
     def to_bytes(self) -> bytes:
         return json.dumps(
@@ -39,6 +46,7 @@ class Commission:
                 "places": self.places,
                 "keeps_log": self.keeps_log,
                 "parent": self.parent,
+                "leftovers": self.leftovers,
             }
         ).encode("ascii")
 
@@ -53,4 +61,5 @@ class Commission:
             {int(index): (place[0], place[1]) for index, place in raw["places"].items()},
             raw["keeps_log"],
             raw["parent"],
+            tuple((fd, protocol) for fd, protocol in raw["leftovers"]),
         )

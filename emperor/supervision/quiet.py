@@ -1,51 +1,155 @@
 """When has a changing file come to rest? A file is read once its signature has stayed the same for a while.
 
 So an editor's three writes are one change, a file that is deleted and made again is a change and no removal, and a
-half-written file is not read. Pure: signatures and the time come in as arguments.
+half-written file is not read. How long the while is depends on the change: whoever touches a file or puts a whole one
+in its place is through with it. Pure: signatures and the time come in as arguments.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Optional
+from enum import Enum
+from typing import NamedTuple, Optional
 
 QUIET = 0.25
-"""Seconds without a change."""
+"""Seconds without a change, after one that may be followed by more."""
+
+BRIEF = 0.05
+"""Seconds without a change, after one that was whole. Not none: a script copies, then touches."""
+
+CALM = 1.0
+"""Seconds for which a file that was told of has to wait as if more were to come: whoever goes on and on gets few."""
+
+LONGEST = 2.0
+"""Seconds after which a file that is touched without end is told of all the same: at each moment it is whole."""
 
 Signature = Optional[Hashable]
 """None: the file is not there."""
 
 
+class Mark(NamedTuple):
+    """The signature of a file as lstat(2) of its name and stat(2) of its end give it; times in nanoseconds."""
+
+    link: int
+    link_mtime: int
+    device: int
+    inode: int
+    size: int
+    mtime: int
+    ctime: int
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        return self.link, self.device, self.inode
+
+
+class Kind(Enum):
+    TOUCHED = "touched"
+    """The same file of the same size: only its times, its owner or its mode are others."""
+    REPLACED = "replaced"
+    """A file that was whole when it got the name."""
+    WRITTEN = "written"
+    """Everything else: it may be half of what is to come."""
+
+
+class Rest(NamedTuple):
+    """Seconds without a change: of one that was calm before, of one that was not; and at the latest so many after
+    the first change.
+    """
+
+    calm: float
+    busy: float
+    longest: float
+
+
+RESTS: Mapping[Kind, Rest] = {
+    Kind.TOUCHED: Rest(BRIEF, QUIET, LONGEST),
+    Kind.REPLACED: Rest(BRIEF, QUIET, LONGEST),
+    Kind.WRITTEN: Rest(QUIET, QUIET, math.inf),
+}
+
+AT_ONCE: Mapping[Kind, Rest] = dict.fromkeys(Kind, Rest(0.0, 0.0, 0.0))
+
+
+class Moving(NamedTuple):
+    """``since``: of its last change. ``first``: of the first one that was not told of. ``due``: at rest by then."""
+
+    signature: Signature
+    kind: Kind
+    first: float
+    since: float
+    due: float
+
+
 @dataclass(frozen=True)
 class Look:
-    """What was known, and what differs from it since when."""
+    """What was known, what differs from it, and who was told of within the last ``CALM`` seconds, and when."""
 
     known: Mapping[str, Signature] = field(default_factory=dict)
-    moving: Mapping[str, tuple[Signature, float]] = field(default_factory=dict)
+    moving: Mapping[str, Moving] = field(default_factory=dict)
+    told: Mapping[str, float] = field(default_factory=dict)
 
 
-def look(before: Look, seen: Mapping[str, Signature], now: float, quiet: float = QUIET) -> tuple[Look, tuple[str, ...]]:
+def kind(before: Signature, after: Signature, arrived: bool = False) -> Kind:
+    """What was done to it. ``arrived``: somebody heard that it was renamed to its name."""
+    if not isinstance(after, Mark):
+        return Kind.WRITTEN
+    if isinstance(before, Mark) and before.place == after.place:
+        return Kind.TOUCHED if before.size == after.size else Kind.WRITTEN
+    # A rename or a chmod sets ctime alone (inode(7)), and both come after the last write.
+    return Kind.REPLACED if arrived or (after.size > 0 and after.ctime > after.mtime) else Kind.WRITTEN
+
+
+def look(
+    before: Look,
+    seen: Mapping[str, Signature],
+    now: float,
+    rests: Optional[Mapping[Kind, Rest]] = None,
+    arrived: AbstractSet[str] = frozenset(),
+) -> tuple[Look, tuple[str, ...]]:
     """The next state and the names that have come to rest with a new signature, in order; removed ones first."""
     known, moving, ripe = dict(before.known), {}, []
+    told = {name: when for name, when in before.told.items() if now < when + CALM}
     for name in sorted({*before.known, *seen}):
         signature = seen.get(name)
         if signature == before.known.get(name):
             continue
-        last, since = before.moving.get(name, (object(), now))
-        since = since if signature == last else now
-        # The sum that next_look told: a difference may be rounded to just below.
-        if now >= since + quiet:
-            known[name] = signature
+        one = _moved(before, name, signature, now, rests or RESTS, name in arrived)
+        if now >= one.due:
+            known[name], told[name] = signature, now
             ripe.append(name)
         else:
-            moving[name] = (signature, since)
+            moving[name] = one
     gone = [name for name in ripe if seen.get(name) is None]
     for name in gone:
         del known[name]
-    return Look(known, moving), tuple(gone + [name for name in ripe if name not in gone])
+    return Look(known, moving, told), tuple(gone + [name for name in ripe if name not in gone])
 
 
-def next_look(state: Look, quiet: float = QUIET) -> Optional[float]:
+def _moved(
+    before: Look, name: str, signature: Signature, now: float, rests: Mapping[Kind, Rest], arrived: bool
+) -> Moving:
+    known, last = before.known.get(name), before.moving.get(name)
+    first, since = now, now
+    if last is None:
+        change = kind(known, signature, arrived)
+    elif signature == last.signature:
+        # That it was renamed may be heard later than it is seen.
+        change = Kind.REPLACED if kind(known, signature, arrived) is Kind.REPLACED else last.kind
+        first, since = last.first, last.since
+    else:
+        change = kind(last.signature, signature, arrived)
+        # To touch what is half written does not make it whole.
+        change = last.kind if change is Kind.TOUCHED else change
+        first = last.first
+    rest, told = rests[change], before.told.get(name)
+    pause = rest.calm if told is None or now >= told + CALM else rest.busy
+    return Moving(signature, change, first, since, min(since + pause, first + rest.longest))
+
+
+def next_look(state: Look) -> Optional[float]:
     """When to look again although nobody hinted at anything."""
-    return min((since + quiet for _, since in state.moving.values()), default=None)
+    return min((one.due for one in state.moving.values()), default=None)

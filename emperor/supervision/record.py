@@ -6,12 +6,13 @@ Frozen values alone; how one becomes the next stands in ``supervision.vassal``. 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Optional, Union
 
 from emperor.model import Problem, VassalSpec
-from emperor.supervision.generation import Action, Generation
+from emperor.supervision.generation import Action, Generation, Phase
 
 
 class Wanted(Enum):
@@ -38,6 +39,7 @@ class Vassal:
 
     ``last_word``: why the generation that starts is about to exit, as it says itself.
     ``rejected``: why ``spec`` failed to start beside a serving generation; "": it did not.
+    ``cut_short``: how many starts in a row were ended because a newer one was wanted.
     ``retry_at``: monotonic seconds.
     """
 
@@ -55,6 +57,7 @@ class Vassal:
     incoming_spec: Optional[VassalSpec] = None
     reload_wanted: bool = False
     restart_wanted: bool = False
+    cut_short: int = 0
     rejected: str = ""
     exhausted: bool = False
     holds: bool = False
@@ -88,7 +91,10 @@ class Configured:
 
 @dataclass(frozen=True)
 class Misconfigured:
+    """``void``: what its ini said before may not run any more either, for its addresses are another's."""
+
     problems: tuple[Problem, ...]
+    void: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,20 @@ class Order:
     """``verb``: start, stop, restart, remove or kill."""
 
     verb: str
+
+
+@dataclass(frozen=True)
+class Queued:
+    """Its process is not started yet, for others start: until then no deadline runs."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Begun:
+    """Its process is started now: from now on its start may take as long as its ini says."""
+
+    number: int
 
 
 @dataclass(frozen=True)
@@ -126,7 +146,7 @@ class Tick:
     """A deadline may have passed."""
 
 
-VassalEvent = Union[Configured, Misconfigured, Order, Ready, BootFailed, Exited, Tick]
+VassalEvent = Union[Configured, Misconfigured, Order, Queued, Begun, Ready, BootFailed, Exited, Tick]
 
 
 # What the performer has to do -------------------------------------------------------------------------------------
@@ -197,4 +217,34 @@ def next_deadline(vassal: Vassal) -> Optional[float]:
     times = [one.deadline for one in vassal.alive if one.deadline is not None]
     if vassal.retry_at is not None and vassal.wanted is Wanted.UP:
         times.append(vassal.retry_at)
+    if vassal.reload_wanted and vassal.wanted is Wanted.UP and not vassal.restart_wanted:
+        times.extend(_turns(vassal))
     return min(times, default=None)
+
+
+def _turns(vassal: Vassal) -> Iterator[float]:
+    """When a reload that waits may go on although nobody has ended."""
+    if vassal.incoming is not None and vassal.incoming.phase is Phase.STARTING:
+        yield vassal.incoming.born + undisturbed(vassal.cut_short)
+    elif vassal.serving is not None and vassal.outgoing is not None and vassal.outgoing.phase is Phase.RETIRING:
+        yield hurried_at(vassal.outgoing)
+
+
+def undisturbed(cut_short: int) -> float:
+    """Seconds that a start has before a newer one may end it: none at first, then more and more.
+
+    So a reload at any moment takes effect soon, and reloads without end cannot keep every start from its end.
+    """
+    return 2.0 * 4 ** (min(cut_short, 16) - 1) if cut_short else 0.0
+
+
+HURRY = 0.5
+"""Seconds that a retiring generation has although a newer one waits for its end: a kept connection that is closed as a
+request arrives makes a web server fail it, and those that are not idle have had their last answer by then."""
+
+
+def hurried_at(outgoing: Generation) -> float:
+    """From when on it is told to go at once, monotonic seconds."""
+    if outgoing.deadline is None or outgoing.phase is not Phase.RETIRING:
+        return 0.0
+    return min(outgoing.deadline, outgoing.deadline - outgoing.patience.drain + HURRY)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from emperor.supervision.record import Vassal, state
 
 TROUBLE = ("BACKOFF", "FATAL", "INVALID")
+MOST_NAMED = 5
 
 
 def change(before: Vassal, after: Vassal) -> str:
@@ -16,10 +17,21 @@ def change(before: Vassal, after: Vassal) -> str:
 
 
 def summary(vassals: Iterable[Vassal]) -> str:
-    """``3 vassals: 1 backoff, 2 running``"""
-    states = [state(one) for one in vassals]
-    counted = ", ".join(f"{states.count(word)} {word.lower()}" for word in sorted(set(states)))
-    return f"{len(states)} vassal{'' if len(states) == 1 else 's'}{': ' if counted else ''}{counted}"
+    """``5 vassals: 4 running, 1 backoff: blog``: those in trouble last, and by name."""
+    names: dict[str, list[str]] = {}
+    for one in vassals:
+        names.setdefault(state(one), []).append(one.name)
+    order = sorted(names, key=lambda word: (word in TROUBLE, word != "RUNNING", word))
+    counted = ", ".join(f"{len(names[word])} {word.lower()}{_who(word, names[word])}" for word in order)
+    total = sum(map(len, names.values()))
+    return f"{total} vassal{'' if total == 1 else 's'}{': ' if counted else ''}{counted}"
+
+
+def _who(word: str, names: list[str]) -> str:
+    if word not in TROUBLE:
+        return ""
+    more = " …" if len(names) > MOST_NAMED else ""
+    return f": {' '.join(sorted(names)[:MOST_NAMED])}{more}"
 
 
 def _why(old: str, vassal: Vassal, new: str) -> str:
@@ -31,4 +43,11 @@ def _why(old: str, vassal: Vassal, new: str) -> str:
         return f"{number}: the new generation failed: {vassal.error}"
     if died or (new in TROUBLE and vassal.error):
         return f"{number}: {vassal.error}"
-    return number
+    return f"{number}{_where(vassal)}" if new == "RUNNING" else number
+
+
+def _where(vassal: Vassal) -> str:
+    """``: serves on /tmp/x.sock (uwsgi)``: what has just begun to serve."""
+    sockets = vassal.proven.sockets if vassal.proven is not None else ()
+    places = ", ".join(f"{one.address} ({one.protocol})" for one in sockets)
+    return f": serves on {places}" if places else ""

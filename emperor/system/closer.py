@@ -29,10 +29,19 @@ class Closer:
         self._queue: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._free = threading.Semaphore(0)
         self._threads = 0
+        self._taken = self._closed = 0
+        self._lock = threading.Lock()
+
+    @property
+    def idle(self) -> bool:
+        """Is everything closed that was taken over?"""
+        with self._lock:
+            return self._closed == self._taken
 
     def close(self, fd: int) -> None:
         """Take ``fd`` over."""
         _calm(fd)
+        self._taken += 1
         if not self._free.acquire(blocking=False) and self._threads < MOST_THREADS:
             self._threads += 1
             threading.Thread(target=self._work, name=f"closer-{self._threads}", daemon=True).start()
@@ -42,6 +51,8 @@ class Closer:
         while True:
             with contextlib.suppress(OSError):
                 os.close(self._queue.get())
+            with self._lock:
+                self._closed += 1
             self._free.release()
 
 

@@ -89,6 +89,13 @@ class Loop:
         # A system call that a signal interrupts is taken up again by Python (PEP 475); the C library need not.
         signal.siginterrupt(signum, False)
 
+    def take_signals(self) -> list[int]:
+        """Those that have come and were not called back for: they are the caller's now."""
+        try:
+            return [number for number in os.read(self._wake_read, 4096) if number in self._signals]
+        except BlockingIOError:
+            return []
+
     def wake(self) -> None:
         """From any thread: look again. What to look at must have been stored before."""
         with contextlib.suppress(BlockingIOError):

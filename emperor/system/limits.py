@@ -8,17 +8,21 @@ from __future__ import annotations
 import contextlib
 import resource
 import signal
+from collections.abc import Iterable
 
 ENOUGH = 4096
 MOST = 65536
 
 
-def shed_inheritance() -> None:
+def shed_inheritance(held: Iterable[signal.Signals] = ()) -> None:
     """SIGCHLD at its default: ignored, the kernel reaps our children, and nobody knows how they ended (wait(2)).
     An empty signal mask: with TERM blocked nobody could stop us, or any vassal. Main thread only.
+
+    ``held``: what the program that we replace holds back until we have handlers stays held back.
     """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    signal.pthread_sigmask(signal.SIG_SETMASK, blocked & set(held))
 
 
 def raise_nofile() -> tuple[int, int]:

@@ -186,6 +186,30 @@ def check(sock: socket.socket, address: Address) -> None:
         raise ListenError(f"{printable(str(address))}: the handed-up socket: {reason} -- closed")
 
 
+def listens(sock: socket.socket) -> bool:
+    """Is it a listening stream socket of a family and a protocol that we serve?"""
+    option = sock.getsockopt
+    protocols: dict[int, int] = {
+        socket.AF_UNIX: 0,
+        socket.AF_INET: socket.IPPROTO_TCP,
+        socket.AF_INET6: socket.IPPROTO_TCP,
+    }
+    domain = option(socket.SOL_SOCKET, _SO_DOMAIN)
+    return (
+        option(socket.SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_STREAM
+        and option(socket.SOL_SOCKET, _SO_PROTOCOL) == protocols.get(domain, -1)
+        and option(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
+    )
+
+
+def is_bound_to(name: Any, family: int, address: Address) -> bool:
+    """``name``: what getsockname(2) says of a socket of that family."""
+    try:
+        return family == _family(address) and name in _names(address, family)
+    except (OSError, ValueError):
+        return False
+
+
 def _family(address: Address) -> int:
     if address.family != TCP:
         return socket.AF_UNIX

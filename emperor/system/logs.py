@@ -13,6 +13,7 @@ import contextlib
 import os
 import select
 import time
+from collections.abc import Iterable
 from typing import Callable, Optional
 
 from emperor.text import printable
@@ -25,8 +26,13 @@ PIPE_ATOMIC = 4096
 class LineCutter:
     """Bytes in, whole lines out. A line over ``MAX_LINE`` bytes is cut there."""
 
-    def __init__(self) -> None:
-        self._rest = b""
+    def __init__(self, rest: bytes = b"") -> None:
+        self._rest = rest
+
+    @property
+    def rest(self) -> bytes:
+        """The beginning of a line whose end is still to come."""
+        return self._rest
 
     def feed(self, data: bytes) -> list[str]:
         *whole, rest = (self._rest + data).split(b"\n")
@@ -59,6 +65,11 @@ class Ring:
     def __init__(self, size: int = 500) -> None:
         self._lines: collections.deque[str] = collections.deque(maxlen=size)
         self.count = 0
+
+    def refill(self, lines: Iterable[str], count: int) -> None:
+        """As another ring was when ``count`` lines had gone through it."""
+        self._lines.extend(lines)
+        self.count = count
 
     def add(self, line: str) -> None:
         self._lines.append(line)

@@ -7,12 +7,13 @@ starts vassals keeps NOTIFY_SOCKET and WATCHDOG_* out of theirs.
 
 from __future__ import annotations
 
+import array
 import contextlib
 import os
 import socket
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Optional
 
 _WAIT = struct.pack("ll", 1, 0)
@@ -34,6 +35,11 @@ class Notifier:
                 # writable.
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _WAIT)
 
+    @property
+    def speaks(self) -> bool:
+        """Is there a service manager that listens?"""
+        return self._socket is not None
+
     def ready(self, status: str = "") -> None:
         """Start-up, or a reload, is over. To be said after every signal handler is installed."""
         self._send("READY=1", *_status(status))
@@ -49,20 +55,40 @@ class Notifier:
         """A reload begins; ``ready()`` ends it. MONOTONIC_USEC is what ``Type=notify-reload`` compares."""
         self._send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
+    def extend(self, seconds: float) -> None:
+        """While we start, reload or stop: do not lose patience for so long from now (sd_notify(3))."""
+        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1_000_000)}")
+
     def alive(self) -> None:
         """The watchdog's ping; at half of ``watchdog``, says sd_watchdog_enabled(3)."""
         self._send("WATCHDOG=1")
+
+    def store(self, name: str, fd: int) -> bool:
+        """Let the service manager keep a copy of this descriptor for our next start (sd_pid_notify_with_fds(3)).
+
+        Without FDPOLL=0 it would let go of a listener that is shut down for a moment. False: it was not told.
+        """
+        return self._send("FDSTORE=1", f"FDNAME={name}", "FDPOLL=0", descriptors=[fd])
+
+    def unstore(self, name: str) -> bool:
+        """It need not keep what is stored under this name any more; a name that it does not know is no fault."""
+        return self._send("FDSTOREREMOVE=1", f"FDNAME={name}")
 
     def close(self) -> None:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
 
-    def _send(self, *lines: str) -> None:
+    def _send(self, *lines: str, descriptors: Sequence[int] = ()) -> bool:
         if self._socket is None or not lines:
-            return
+            return False
+        text = "\n".join(lines).encode("utf-8", "replace")
+        # socket.send_fds() of older Pythons drops the address.
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
         with contextlib.suppress(OSError):
-            self._socket.sendto("\n".join(lines).encode("utf-8", "replace"), self._address)
+            self._socket.sendmsg([text], rights, 0, self._address)
+            return True
+        return False
 
 
 def parse_socket(value: str) -> str:

@@ -12,6 +12,7 @@ import json
 import os
 
 from emperor.errors import EmperorError
+from emperor.system.drafts import is_draft
 from emperor.system.listeners import Place
 
 
@@ -19,11 +20,14 @@ class PlaceBook:
     """path → (Place, uid of who bound it). ``single``: of one vassal that runs without a daemon.
 
     EmperorError: another emperor keeps the same book. Ours is locked until ``release``, or the end of the process.
+    ``lock``: the descriptor of a lock that this very process has already, from before it re-executed its program.
     """
 
-    def __init__(self, runtime: str, single: str = "") -> None:
+    def __init__(self, runtime: str, single: str = "", lock: int = -1) -> None:
         self._file = os.path.join(runtime, f"run-{single}.json" if single else "sockets.json")
-        self._lock = _lock(f"{self._file}.lock", runtime)
+        self._lock = lock if lock >= 0 else _lock(f"{self._file}.lock", runtime)
+        if lock >= 0:
+            os.set_inheritable(lock, False)
         self._places: dict[str, tuple[Place, int]] = {}
         with contextlib.suppress(OSError, ValueError, TypeError), open(self._file, encoding="utf-8") as file:
             for path, (device, inode, uid) in dict(json.load(file)).items():
@@ -33,6 +37,19 @@ class PlaceBook:
         """What ``uid`` bound there before."""
         place, binder = self._places.get(path, (None, -1))
         return place if binder == uid else None
+
+    @property
+    def lock(self) -> int:
+        """The descriptor that holds the lock, for as long as it is open anywhere (flock(2)); -1: there is none."""
+        return self._lock
+
+    def where(self, place: Place) -> str:
+        """The path under which this very file was noted; "": none. The kernel knows only that of its binding."""
+        return next((path for path, (known, _) in self._places.items() if known == place), "")
+
+    def drafts(self) -> dict[str, Place]:
+        """Socket files that were bound under a temporary name, by this emperor or one before it."""
+        return {path: place for path, (place, _) in self._places.items() if is_draft(path)}
 
     def note(self, path: str, place: Place, uid: int) -> None:
         self._places[path] = (place, uid)

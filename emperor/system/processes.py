@@ -94,7 +94,7 @@ def spawn(commission: Commission, launcher: str) -> Child:
             popen = start(
                 [*program, launcher, spec.name, str(far_end.fileno()), str(paper)],
                 spec.identity,
-                [far_end.fileno(), paper, *commission.listeners.values()],
+                [far_end.fileno(), paper, *commission.descriptors],
                 output_write,
                 0o022 if spec.umask is None else spec.umask,
             )

@@ -9,11 +9,13 @@ from __future__ import annotations
 import functools
 import logging
 import os
+from collections import deque
 from collections.abc import Callable, Iterable
 
 from watchdog.events import (
     EVENT_TYPE_CLOSED_NO_WRITE,
     EVENT_TYPE_DELETED,
+    EVENT_TYPE_MOVED,
     EVENT_TYPE_OPENED,
     FileSystemEvent,
     FileSystemEventHandler,
@@ -23,10 +25,10 @@ from watchdog.observers.api import BaseObserver, ObservedWatch
 
 from emperor.system.eventloop import Loop, Timer
 
-PAUSE = 0.1
+PAUSE = 0.05
 """Seconds between two hints at least: whoever can write a watched folder could keep the emperor busy with looking."""
 
-STORM = 500
+STORM = 250
 """Events of one folder from one hint to the next: more, and it is not watched for ``CALM`` seconds. Hearing of each
 event costs more than whoever makes them pays, and the parent of a watched folder may be /tmp."""
 CALM = 1.0
@@ -39,12 +41,14 @@ class _Waker(FileSystemEventHandler):
     """``over``: the folder was removed, and nothing more will be heard of a new one, which may have its inode.
 
     ``events``: how many since the last hint. ``mute``: what is still on its way is nobody's business any more.
+    ``arrived``: the names that were given by a rename, the newest.
     """
 
     def __init__(self, ring: Callable[[], None], folder: str) -> None:
         self._ring, self._folder = ring, folder
         self.over = self.mute = False
         self.events = 0
+        self.arrived: deque[str] = deque(maxlen=STORM)
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         if self.mute:
@@ -52,6 +56,8 @@ class _Waker(FileSystemEventHandler):
         self.events += 1
         if event.event_type == EVENT_TYPE_DELETED and event.src_path == self._folder:
             self.over = True
+        if event.event_type == EVENT_TYPE_MOVED:
+            self.arrived.append(os.path.basename(os.fsdecode(event.dest_path)))
         if event.event_type not in READING:
             self._ring()
 
@@ -79,6 +85,10 @@ class Watch:
         for folder, key in wanted.items():
             if folder not in self._watches and folder not in self._calm:
                 self._add(folder, key)
+
+    def arrivals(self) -> set[str]:
+        """The names, without their folders, that were given by a rename within one since the last call: a hint too."""
+        return {waker.arrived.popleft() for _, _, waker in self._watches.values() for _ in range(len(waker.arrived))}
 
     def close(self) -> None:
         for timer in (self._pause, *self._calm.values()):

@@ -188,10 +188,10 @@ def test_the_pidfile_can_be_read_by_everybody(daemons: Daemons) -> None:
 @needs("root", "www-data")
 def test_who_becomes_a_user_has_the_users_home_and_not_roots_folders() -> None:
     code = (
-        "import os; from emperor import cli; from emperor.system import places\n"
+        "import os; from emperor import reign; from emperor.system import places\n"
         "os.environ.update(HOME='/roots/home', USER='root', LOGNAME='root', XDG_RUNTIME_DIR='/roots/run',"
         " XDG_CONFIG_HOME='/roots/home/.config')\n"
-        "cli._become('www-data', None)\n"
+        "reign._become('www-data', None)\n"
         "print(*map(os.environ.get, ('HOME', 'USER', 'LOGNAME')), *(k for k in os.environ if k[:3] == 'XDG'))\n"
         "print(places.control_socket(os.geteuid(), os.environ))\n"
     )

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from emperor.crew import Crew, Ears
-from emperor.supervision import backoff
+from emperor.supervision import backoff, seat
 from emperor.supervision.channel import WorkerReport
 from emperor.system.eventloop import Loop
 from emperor.system.scoreboard import Scoreboard, Tally
@@ -116,6 +116,10 @@ class World:
         self.until(lambda: {one.state for one in self.crew.reports()} == {"idle"})
         return [one.pid for one in self.crew.reports()]
 
+    def until_replaced(self, pid: int) -> None:
+        """Wait until somebody else sits in the first seat."""
+        self.until(lambda: self.report().pid not in (0, pid))
+
     def said(self, text: str) -> Callable[[], bool]:
         return lambda: any(text in line for _, line in self.lines)
 
@@ -196,24 +200,75 @@ def test_a_worker_that_had_answered_is_replaced_at_once_each_time(
     (pid,) = world.until_idle()
     for _ in range(4):
         os.kill(pid, signal.SIGKILL)
-        world.until(lambda pid=pid: world.report().pid not in (0, pid))
+        world.until_replaced(pid)
         (pid,) = world.until_idle()
     assert [line for _, line in world.lines] == ["worker 1: killed by SIGKILL -- starting another"] * 4
 
 
-def test_a_worker_that_had_not_answered_is_replaced_at_once_only_once(
+def test_a_worker_that_had_not_answered_is_replaced_at_once_only_a_few_times(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backoff, "FIRST", 60.0)
     world.start(idles, processes=2)
-    first, other = world.until_idle()
-    os.kill(first, signal.SIGKILL)
-    world.until(lambda: world.report().pid not in (0, first))
-    second, _ = world.until_idle()
-    os.kill(second, signal.SIGKILL)
+    pid, other = world.until_idle()
+    for _ in range(seat.AT_ONCE):
+        os.kill(pid, signal.SIGKILL)
+        world.until_replaced(pid)
+        pid, _ = world.until_idle()
+    os.kill(pid, signal.SIGKILL)
     world.until(lambda: world.report().state == "backoff")
     assert (world.report().pid, world.report().rss) == (0, 0)
     assert world.report(1).pid == other
+
+
+def test_a_report_tells_who_died_in_a_seat_and_when_the_next_one_comes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backoff, "FIRST", 60.0)
+    monkeypatch.setattr(backoff, "JITTER", 0.0)
+
+    def act(index: int, report: int, tally: Tally) -> int:
+        if not index:
+            idles(index, report, tally)
+        return 3
+
+    world.start(act, processes=2)
+    world.until(lambda: world.report(1).state == "backoff" and world.report().state == "idle")
+    now, told, other = world.loop.now(), world.report(1), world.report()
+    assert (told.exits, told.last_exit) == (1, "exited with code 3")
+    assert told.died_at is not None and now - 10 < told.died_at <= now
+    assert told.retry_at is not None and now + 50 < told.retry_at <= now + 60
+    assert (other.exits, other.last_exit, other.died_at, other.retry_at) == (0, "", None, None)
+    assert world.said("worker 2: exited with code 3 -- starting another in 60.0 s")()
+
+
+def test_what_is_ordered_is_no_exit(world: World) -> None:
+    world.start(idles)
+    world.until_idle()
+    world.crew.drain(5.0)
+    world.until(lambda: world.emptied)
+    assert world.report().exits == 0
+
+
+def test_all_die_at_once_and_all_are_replaced(world: World) -> None:
+    world.start(answers, processes=100)
+    pids = world.until_idle()
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    world.until(lambda: all(one.exits == 1 for one in world.crew.reports()))
+    fresh = world.until_idle()
+    assert not set(fresh) & set(pids) and all(gone(pid) for pid in pids)
+    assert [one.exits for one in world.crew.reports()] == [1] * 100
+
+
+def test_a_thousand_deaths_leave_no_timers_behind(world: World) -> None:
+    world.start(answers)
+    for _ in range(10):
+        (pid,) = world.until_idle()
+        os.kill(pid, signal.SIGKILL)
+        world.until_replaced(pid)
+    world.until_idle()
+    assert [timer for _, _, timer in world.loop._timers if timer.callback is not None] == []
 
 
 def test_the_pause_of_a_worker_that_never_serves_doubles(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -382,8 +437,44 @@ def test_when_there_can_be_no_fork_it_is_tried_again(
     monkeypatch.setattr(os, name, full)
     world.start(idles)
     assert set(fds_of()) == before
-    assert world.lines == [(0, "worker 1: fork: Resource temporarily unavailable -- trying again")]
+    ((index, line),) = world.lines
+    assert index == 0
+    assert line.startswith("worker 1: fork: Resource temporarily unavailable -- trying again in 0.")
+    told = world.report()
+    assert (told.state, told.exits, told.last_exit) == ("backoff", 0, "fork: Resource temporarily unavailable")
+    assert told.retry_at is not None
     world.until_idle()
+    assert world.report().retry_at is None
+
+
+def test_a_fork_that_is_refused_for_long_is_tried_on_and_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backoff, "FIRST", 0.01)
+    real, calls = os.fork, 0
+
+    def full() -> int:
+        nonlocal calls
+        calls += 1
+        if calls <= 5:
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+        return real()
+
+    before = set(fds_of())
+    monkeypatch.setattr(os, "fork", full)
+    world.start(idles, processes=2)
+    world.until_idle()
+    assert len([line for _, line in world.lines if "fork: Cannot allocate memory -- trying again in" in line]) == 5
+    assert len(set(fds_of()) - before) == 2
+
+
+def test_a_drain_ends_the_pause_of_a_fork_that_was_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> int:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(os, "fork", full)
+    world.start(idles)
+    world.crew.drain(5.0)
+    assert world.emptied == 1
+    assert world.report().retry_at is None
 
 
 def test_an_exception_of_the_worker_is_in_its_lines_and_never_in_the_vassal(world: World) -> None:

@@ -8,62 +8,15 @@ import stat
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from emperor.errands import Errands
 from emperor.errors import ListenError
-from emperor.holdings import Estate, Holdings
-from emperor.model import ABSTRACT, ADMIN, OWNER, TCP, Address, Authority, Identity, SocketSpec, VassalSpec
+from emperor.model import ABSTRACT, TCP, Address, Authority, Identity, SocketSpec
 from emperor.supervision.channel import Listening
-from emperor.system.closer import Closer
-from emperor.system.eventloop import Loop
 from emperor.system.listeners import Place
-from emperor.system.placebook import PlaceBook
-from tests.integration.kernel_world import ME, Notes, drive, fds_of, raise_it, unix, until, vassal_spec
-
-BY_ADMIN = Authority(ADMIN)
-BY_OWNER = Authority(OWNER, ME.uid)
-
-
-class World:
-    """An emperor's estate, and a user's folder beside its runtime folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.runtime, self.home = folder / "run", folder / "home"
-        for path in (self.runtime, self.home):
-            path.mkdir(exist_ok=True)
-        self.loop, self.journal, self.closer = Loop(raise_it), Notes(), Closer()
-        self.book = PlaceBook(str(self.runtime))
-        self.estate = Estate(
-            str(self.runtime),
-            self.book,
-            Errands(self.loop, self.journal, self.book),
-            self.journal,
-            self.closer,
-            {},
-        )
-        self.all: list[Holdings] = []
-
-    def holdings(self, name: str = "blog") -> Holdings:
-        self.all.append(Holdings(name, self.estate))
-        return self.all[-1]
-
-    def spec(
-        self, *sockets: SocketSpec, authority: Authority = BY_ADMIN, name: str = "blog", **more: Any
-    ) -> VassalSpec:
-        return vassal_spec(self.home, *sockets, name=name, authority=authority, **more)
-
-    def errands_done(self) -> None:
-        drive(self.loop, lambda: self.estate.errands.idle)
-
-    def close(self) -> None:
-        for one in self.all:
-            one.release()
-        self.errands_done()
-        self.book.release()
-        self.loop.close()
+from tests.integration.estate_world import BY_ADMIN, BY_OWNER, World, bound_by_vassal, connects, hand_up, path_of
+from tests.integration.kernel_world import ME, fds_of, unix, until
 
 
 @pytest.fixture
@@ -71,35 +24,6 @@ def world(tmp_path: Path) -> Iterator[World]:
     world = World(tmp_path)
     yield world
     world.close()
-
-
-def path_of(spec: VassalSpec, index: int = 0) -> Path:
-    return Path(spec.sockets[index].address.path)
-
-
-def connects(address: Address) -> bool:
-    with socket.socket(socket.AF_UNIX) as peer:
-        try:
-            peer.connect(address.path)
-        except OSError:
-            return False
-    return True
-
-
-def bound_by_vassal(path: Path) -> tuple[socket.socket, Listening]:
-    """What a vassal does, and what it says of it."""
-    sock = socket.socket(socket.AF_UNIX)
-    sock.bind(str(path))
-    sock.listen()
-    there = path.lstat()
-    return sock, Listening(0, there.st_dev, there.st_ino, stat.S_IMODE(there.st_mode), there.st_uid, there.st_gid)
-
-
-def hand_up(holdings: Holdings, spec: VassalSpec, index: int = 0) -> socket.socket:
-    """Let a vassal bind its socket, and the emperor take it; the vassal's own end."""
-    sock, message = bound_by_vassal(path_of(spec, index))
-    holdings.take(spec, replace(message, index=index), os.dup(sock.fileno()))
-    return sock
 
 
 # Who binds --------------------------------------------------------------------------------------------------------

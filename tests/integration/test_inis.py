@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,9 @@ import pytest
 from emperor import inis
 from emperor.inis import Inis, listing
 from emperor.supervision import quiet
+from emperor.supervision.quiet import Rest
 from emperor.system.eventloop import Loop
+from emperor.system.folderlock import FolderLocks
 from emperor.system.watch import Watch
 from tests.integration.kernel_world import Notes, drive, raise_it
 
@@ -21,7 +23,7 @@ SOON = 3.0
 """A second after the last change at rest, and a busy machine; less than a rescan, so that it was an event."""
 
 
-QUIET, NEXT_LOOK = quiet.QUIET, quiet.next_look
+QUIET, RESTS = quiet.QUIET, quiet.RESTS
 
 
 class World:
@@ -32,12 +34,17 @@ class World:
         self.journal = Notes()
         self.told: list[tuple[object, ...]] = []
         self.paths: dict[str, str] = {}
-        self.inis = Inis([str(place) for place in places], self.loop, self.journal, self._changed, self._removed)
+        self.on_told: Callable[[], object] = lambda: None
+        self.locks = FolderLocks()
+        self.inis = Inis(
+            [str(place) for place in places], self.loop, self.journal, self._changed, self._removed, self.locks
+        )
         self.inis.first_look()
 
     def _changed(self, name: str, path: str, written: bool) -> None:
         self.told.append(("changed", name, written))
         self.paths[name] = path
+        self.on_told()
 
     def _removed(self, name: str) -> None:
         self.told.append(("removed", name))
@@ -57,23 +64,19 @@ class World:
     def close(self) -> None:
         self.inis.close()
         self.loop.close()
-
-
-def rest_after(seconds: float, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(quiet, "QUIET", seconds)
-    patch.setattr(quiet, "next_look", lambda state: NEXT_LOOK(state, seconds))
+        self.locks.close()
 
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is told here was heard of by events, and a file comes to rest sooner than it does for people."""
     monkeypatch.setattr(inis, "RESCAN", 3600.0)
-    rest_after(0.06, monkeypatch)
+    monkeypatch.setattr(quiet, "RESTS", {kind: Rest(0.06, 0.06, rest.longest) for kind, rest in RESTS.items()})
 
 
 @pytest.fixture
 def no_hurry(hurry: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    rest_after(QUIET, monkeypatch)
+    monkeypatch.setattr(quiet, "RESTS", RESTS)
 
 
 @pytest.fixture
@@ -202,6 +205,28 @@ def test_several_writes_in_place_are_one_change(no_hurry: None, world: World, fo
     assert world.news() == [("changed", "blog", True)]
     assert world.nothing_more(2 * QUIET) == []
     assert written == 6
+
+
+@pytest.mark.parametrize("way", ["cut first", "a new file"])
+def test_pieces_a_fifth_of_a_second_apart_are_one_change(no_hurry: None, world: World, folder: Path, way: str) -> None:
+    """One piece is exactly as long as what was there before."""
+    path, pieces = folder / "blog.ini", ["[uw", "sgi]\n", "processes = 2\n"]
+    if way == "a new file":
+        path.unlink()
+    path.write_text("")
+    read: list[str] = []
+    world.on_told = lambda: read.append(path.read_text())
+
+    def write() -> None:
+        with path.open("a") as file:
+            file.write(pieces.pop(0))
+        if pieces:
+            world.loop.call_at(world.loop.now() + 0.2, write)
+
+    world.loop.call_at(world.loop.now() + 0.2, write)
+    assert world.news() == [("changed", "blog", True)]
+    assert read == ["[uwsgi]\nprocesses = 2\n"]
+    assert world.nothing_more(2 * QUIET) == []
 
 
 def test_an_atomic_replacement_is_one_change(world: World, folder: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from emperor.errors import ChannelError
 from emperor.supervision.channel import (
     MAX_DATAGRAM,
+    MAX_EXIT,
     MAX_LINE,
     MAX_LINES,
     MAX_NUMBER,
@@ -45,8 +46,14 @@ MESSAGES: dict[str, Message] = {
     "most lines": Lines(("",) * MAX_LINES),
     "longest lines": Lines(("x" * MAX_LINE,) * 7),
     "workers": Workers((ONE_WORKER, WorkerReport(2, 0, "backoff", 0, 0, 0))),
+    "workers that died": Workers(
+        (
+            WorkerReport(1, 0, "backoff", 0, 0, 0, 7, "killed by SIGSEGV", 1234.5, 1240.25),
+            WorkerReport(2, 9, "idle", 1, 0, 1, 1, "exited with code 3", 0.0),
+        )
+    ),
     "no workers": Workers(()),
-    "most workers": Workers((ONE_WORKER,) * MAX_WORKERS),
+    "many workers": Workers((ONE_WORKER,) * 256),
 }
 
 
@@ -105,6 +112,7 @@ def without(whole: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 NO_NUMBERS: tuple[Any, ...] = (-1, MAX_NUMBER, 10**30, 1.0, 0.5, float("nan"), float("inf"), True, "0", None, [0], {})
+NO_MOMENTS: tuple[Any, ...] = (-1, -0.5, MAX_NUMBER, 10**30, 1e300, float("nan"), float("inf"), True, "0", [0], {})
 
 HOSTILE: dict[str, Union[bytes, list[Any]]] = {
     "nothing": b"",
@@ -152,6 +160,14 @@ HOSTILE: dict[str, Union[bytes, list[Any]]] = {
     "worker, state a list": ["workers", {"workers": [{**GOOD_WORKER, "state": ["idle"]}]}],
     **{f"listening without {name}": ["listening", without(GOOD_LISTENING, name)] for name in GOOD_LISTENING},
     **{f"worker without {name}": ["workers", {"workers": [without(GOOD_WORKER, name)]}] for name in GOOD_WORKER},
+    "worker, last exit too long": ["workers", {"workers": [{**GOOD_WORKER, "last_exit": "x" * (MAX_EXIT + 1)}]}],
+    "worker, last exit null": ["workers", {"workers": [{**GOOD_WORKER, "last_exit": None}]}],
+    **{f"exits {value!r:.20}": ["workers", {"workers": [{**GOOD_WORKER, "exits": value}]}] for value in NO_NUMBERS},
+    **{
+        f"{name} {value!r:.20}": ["workers", {"workers": [{**GOOD_WORKER, name: value}]}]
+        for name in ("died_at", "retry_at")
+        for value in NO_MOMENTS
+    },
     **{f"index {value!r:.20}": ["listening", {**GOOD_LISTENING, "index": value}] for value in NO_NUMBERS},
     **{f"pid {value!r:.20}": ["workers", {"workers": [{**GOOD_WORKER, "pid": value}]}] for value in NO_NUMBERS},
 }
@@ -190,6 +206,30 @@ def test_the_state_of_a_worker_is_one_line() -> None:
     )
 
 
+def test_a_vassal_of_before_an_upgrade_says_nothing_of_exits() -> None:
+    assert decode(json.dumps(["workers", {"workers": [GOOD_WORKER]}]).encode()) == Workers(
+        (WorkerReport(1, 2, "idle", 0, 0, 0, 0, "", None, None),)
+    )
+
+
+def test_how_a_worker_ended_is_one_short_line() -> None:
+    report = WorkerReport(1, 2, "idle", 0, 0, 0, 1, "\x1b[2J\n" * 12, 1.0)
+    seen = decode(encode(Workers((report,))))
+    assert isinstance(seen, Workers)
+    assert seen.workers[0].last_exit == ("\\x1b[2J\\n" * 12)[:MAX_EXIT]
+
+
+def test_of_more_workers_than_a_datagram_holds_those_who_died_are_told_and_the_first() -> None:
+    died = WorkerReport(1024, 0, "backoff", 0, 0, 0, 3, "killed by SIGSEGV", 5.0, 9.0)
+    most = [WorkerReport(number, 4_000_000 + number, "starting", 0, 0, 30_000_000) for number in range(1, 1024)]
+    data = encode(Workers((*most, died)))
+    seen = decode(data)
+    assert isinstance(seen, Workers) and len(data) <= MAX_DATAGRAM
+    count = len(seen.workers)
+    assert count > 300
+    assert seen.workers == (*most[: count - 1], died)
+
+
 # Thousands of them -------------------------------------------------------------------------------------------------
 
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -203,6 +243,7 @@ def texts(message: Message) -> Iterator[tuple[str, bool]]:
         yield from ((line, True) for line in message.lines)
     elif isinstance(message, Workers):
         yield from ((one.state, True) for one in message.workers)
+        yield from ((one.last_exit, True) for one in message.workers)
 
 
 def scribble(dice: random.Random, data: bytes) -> bytes:

@@ -82,6 +82,12 @@ LINES = [
     (snapshot(state="STOPPED", wanted="down"), "stopped on purpose"),
     (snapshot(state="STOPPED"), "not started"),
     (snapshot(state="NEW STATE", error="of a later emperor"), "of a later emperor"),
+    (snapshot(sockets=[], warnings=["worker 1: killed by SIGSEGV, 5 deaths, next start in 4 s"]),
+     "pid 7412, uptime 0:08:05, 2 workers, warning: worker 1: killed by SIGSEGV, 5 deaths, next start in 4 s"),
+    (snapshot(state="STARTING", warnings=["logto /l: Is a directory", "b.ini:3: socet: unknown option", "x"]),
+     "pid 7412, warning: logto /l: Is a directory (and 2 more)"),
+    (snapshot(state="INVALID", error="/etc/blog.ini:2: uid: no such user", warnings=["/etc/blog.ini:3: x: y"]),
+     "/etc/blog.ini:2: uid: no such user, warning: /etc/blog.ini:3: x: y"),
 ]  # fmt: skip
 
 
@@ -152,6 +158,11 @@ EXITS = [
     ([snapshot(state="STOPPED", wanted="down", error="its last words")], 0),
     ([snapshot(state="STOPPING", wanted="gone")], 0),
     ([snapshot(error="the new ini is bad")], 3),
+    ([snapshot(warnings=["logto /l: Is a directory"], serves=True)], 0),
+    ([snapshot(serves=False)], 3),
+    ([snapshot(state="RELOADING", serves=False)], 3),
+    ([snapshot(state="IDLE", serves=False)], 0),
+    ([snapshot(state="STOPPED", wanted="down", serves=False)], 0),
     ([snapshot(state="STARTING")], 3),
     ([snapshot(state="STOPPED")], 3),
     ([snapshot(), snapshot("shop", "BACKOFF")], 3),
@@ -213,7 +224,8 @@ def test_control_characters_of_others_are_shown_not_obeyed() -> None:
                     traceback=evil,
                     problems=[{"path": evil, "line": 1, "option": evil, "message": evil}],
                     sockets=[{"address": evil, "protocol": evil, "mode": evil, "owner": evil, "group": evil}],
-                    workers=[{"id": 1, "state": evil}],
+                    workers=[{"id": 1, "state": evil, "last_exit": evil}],
+                    warnings=[evil, evil],
                     last_exit={"signal": evil, "reason": evil, "at": evil},
                 )
             )
@@ -229,6 +241,21 @@ def test_colour_is_for_terminals_and_pads_as_if_it_were_not_there() -> None:
     plain.run()
     coloured.run()
     assert coloured.out == plain.out.replace("RUNNING   ", "\x1b[32mRUNNING   \x1b[0m")
+
+
+@pytest.mark.parametrize(
+    ("one", "colour"),
+    [
+        (snapshot(), "green"),
+        (snapshot(warnings=["a logto"]), "yellow"),
+        (snapshot(warnings=["no worker serves"], serves=False), "red"),
+        (snapshot(error="the new ini is bad"), "red"),
+        (snapshot(state="BACKOFF", warnings=["a logto"]), "yellow"),
+        (snapshot(state="STOPPED", wanted="down"), ""),
+    ],
+)
+def test_only_what_is_well_is_green(one: dict[str, Any], colour: str) -> None:
+    assert overview.colour(one) == colour
 
 
 def test_watch_looks_every_two_seconds_and_outlives_an_emperor_that_restarts() -> None:
@@ -288,6 +315,34 @@ def test_a_block_holds_everything_that_answers_why() -> None:
         "    one\n"
         "    two"
     )
+
+
+def test_a_block_shows_each_worker_that_died_and_the_warnings_that_are_no_problems_of_the_ini() -> None:
+    died = {"exits": 3, "last_exit": "killed by SIGSEGV", "last_exit_ago": 65.2}
+    text = block.render(
+        snapshot(
+            workers=[
+                {"id": 1, "pid": 0, "state": "backoff", **died, "retry_in": 2.1},
+                {"id": 2, "pid": 9, "state": "idle", **died, "exits": 1, "retry_in": None},
+                {"id": 3, "pid": 0, "state": "backoff", "exits": 0, "last_exit": "fork: No memory", "retry_in": 0},
+                {"id": 4, "pid": 8, "state": "idle", "exits": 0, "last_exit": None, "last_exit_ago": None},
+            ],
+            warnings=["worker 1: killed by SIGSEGV", "/e/blog.ini:3: socet: unknown option"],
+            problems=[
+                {"path": "/e/blog.ini", "line": 3, "option": "socet", "message": "unknown option", "fatal": False}
+            ],
+        ),
+        lambda text, colour: text,
+    )
+    assert (
+        "    Workers: 1: no process, backoff, 3 exits: killed by SIGSEGV 0:01:05 ago, starts again in 3 s\n"
+        "             2: pid 9, idle, 1 exit: killed by SIGSEGV 0:01:05 ago\n"
+        "             3: no process, backoff, fork: No memory, starts again in 1 s\n"
+        "             4: pid 8, idle\n"
+    ) in text
+    assert "   Warnings: worker 1: killed by SIGSEGV\n" in text
+    assert text.count("socet") == 1
+    assert "    warning: /e/blog.ini:3: socet: unknown option" in text
 
 
 def test_an_almost_empty_snapshot_is_shown_as_well() -> None:

@@ -142,11 +142,16 @@ def test_root_the_emperor_and_the_control_group_may_do_everything(peer: Peer, va
     assert permitted(verb, peer, vassal_uid, admin_gid=27, public_verbs=NOBODY, own_uid=500)
 
 
-@pytest.mark.parametrize("verb", messages.VERBS)
+@pytest.mark.parametrize("verb", [name for name, row in messages.VERBS.items() if row.reach == messages.OWN])
 def test_a_user_may_do_everything_to_its_own_vassals_and_nothing_to_others(verb: str) -> None:
     assert permitted(verb, OWNER, 1000, admin_gid=27, public_verbs=NOBODY, own_uid=500)
     for other in (0, 500, 2000, 44, None):
         assert not permitted(verb, OWNER, other, admin_gid=27, public_verbs=NOBODY, own_uid=500)
+
+
+def test_what_concerns_the_emperor_itself_is_for_administrators() -> None:
+    assert not permitted("upgrade", OWNER, 1000, admin_gid=27, public_verbs=NOBODY, own_uid=500)
+    assert not permitted("upgrade", OWNER, None, admin_gid=27, public_verbs=NOBODY, own_uid=500)
 
 
 def test_the_group_number_of_a_vassals_user_gives_no_right() -> None:
@@ -183,4 +188,5 @@ def test_only_orders_mutate() -> None:
         "stop",
         "restart",
         "reload",
+        "upgrade",
     }

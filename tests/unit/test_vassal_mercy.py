@@ -8,7 +8,7 @@ import pytest
 
 from emperor.model import ADMIN, OWNER, Authority, VassalSpec
 from emperor.supervision.generation import Action
-from emperor.supervision.vassal import MERCY_OF_OWNERS
+from emperor.supervision.settling import MERCY_OF_OWNERS
 from tests.unit.vassal_world import ALICE, ONE, World, running
 
 

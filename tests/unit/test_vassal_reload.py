@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from emperor.supervision.generation import Action
-from emperor.supervision.record import Keep, Signal, Spawn
+from emperor.supervision.record import HURRY, Keep, Signal, Spawn
 from tests.unit.vassal_world import (
     BAD_LINE,
     MERCY,
+    MORNING,
     ONE,
     START_TIMEOUT,
     THREE,
@@ -196,10 +197,84 @@ def test_many_reloads_while_a_generation_starts_are_one() -> None:
 def test_a_reload_while_an_older_generation_retires_hurries_it_and_waits_for_it() -> None:
     world = reloading()
     world.ready(2)
-    assert world.configure(THREE) == (Signal(1, TERM),)
+    assert world.configure(THREE) == ()
+    world.wait(HURRY - 0.1)
+    assert world.told(1) == [RETIRE]
+    world.wait(0.1)
+    assert world.told(1) == [RETIRE, TERM]
     assert world.configure(THREE) == ()
     assert (world.state, list(world.living), world.told(2)) == ("RUNNING", [1, 2], [])
     assert world.exit(1) == (Spawn(3, THREE),)
+
+
+def test_an_older_generation_that_has_retired_for_a_while_is_hurried_at_once() -> None:
+    world = reloading()
+    world.ready(2)
+    world.wait(HURRY)
+    assert world.told(1) == [RETIRE]
+    assert world.configure(THREE) == (Signal(1, TERM),)
+
+
+def test_reloads_without_end_do_not_keep_a_vassal_from_becoming_new() -> None:
+    """One every fifth of a second, and an import that takes half a second, five, or half a minute."""
+    for seconds in (0.5, 5.0, 30.0):
+        world, ready = running(), []
+        for _ in range(1000):
+            world.configure(TWO)
+            world.wait(0.2)
+            for number, process in list(world.living.items()):
+                if process.told:
+                    world.exit(number)
+                elif not process.ready and world.now - world.started[number - 1] >= seconds:
+                    world.ready(number)
+                    ready.append(world.now)
+        assert ready[0] - MORNING <= 3 * seconds + 3
+        assert len(ready) >= 200 / (3 * seconds + 3)
+        assert world.record.failures == 0
+
+
+def test_a_start_that_hangs_is_given_up_soon_for_one_that_may_not() -> None:
+    """The first at once, the second after two seconds, and so on."""
+    world, waited = starting(), []
+    for number in (1, 2, 3, 4):
+        world.configure(TWO)
+        began = world.now
+        while TERM not in world.told(number):
+            world.wait(world.due or 0)
+        waited.append(world.now - began)
+        world.exit(number)
+    assert waited == [0, 2, 8, 32]
+
+
+def test_a_start_that_became_ready_is_no_reason_to_wait_for_the_next_one() -> None:
+    world = reloading()
+    assert world.configure(TWO) == (Signal(2, TERM),)
+    world.exit(2)
+    assert world.configure(THREE) == ()
+    world.ready(3)
+    world.exit(1)
+    assert world.living[4].spec == THREE
+    assert world.configure(THREE) == (Signal(4, TERM),)
+
+
+def test_a_failure_of_what_is_already_old_news_is_not_told_of_the_new() -> None:
+    world = reloading()
+    world.configure(TWO)
+    world.exit(2)
+    world.configure(THREE)
+    world.complain(3, "no module named two")
+    assert world.exit(3) == (Spawn(4, THREE),)
+    world.ready(4)
+    assert (world.state, world.record.error, world.record.traceback) == ("RUNNING", "", "")
+
+
+def test_a_start_that_is_overdue_says_where_it_hangs() -> None:
+    world = reloading()
+    world.complain(2, "hangs at /srv/app.py:3 in connect")
+    world.wait(START_TIMEOUT)
+    world.exit(2)
+    limit = f"{START_TIMEOUT:g}"
+    assert world.record.error == f"start-timeout: not ready after {limit} s: hangs at /srv/app.py:3 in connect"
 
 
 def test_a_reload_that_waits_is_not_taken_back_by_a_change_of_the_inis_mode() -> None:

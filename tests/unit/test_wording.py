@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from emperor.model import HTTP, TCP, UNIX, UWSGI, Address, SocketSpec
 from emperor.supervision import generation as gen
 from emperor.supervision.generation import Patience
 from emperor.supervision.record import Vassal, Wanted
 from emperor.supervision.wording import change, summary
+from tests.unit.vassal_world import ONE
 
 BEGUN = gen.born(2, Patience(60.0, 30.0), 0.0)
 READY = gen.step(BEGUN, gen.Event.READY, 1.0)[0]
@@ -39,8 +41,26 @@ def test_a_failed_reload_does_not_look_like_a_good_one() -> None:
     assert change(before, RUNNING) == "RELOADING -> RUNNING (generation 2)"
 
 
+def test_what_begins_to_serve_tells_where() -> None:
+    sockets = (SocketSpec(UWSGI, Address(UNIX, "/tmp/x.sock")), SocketSpec(HTTP, Address(TCP, host="::1", port=8000)))
+    after = replace(RUNNING, proven=replace(ONE, sockets=sockets))
+    line = "RUNNING (generation 2): serves on /tmp/x.sock (uwsgi), [::1]:8000 (http)"
+    assert change(Vassal("blog", incoming=BEGUN), after) == f"STARTING -> {line}"
+    assert change(replace(after, incoming=gen.born(3, Patience(60.0, 30.0), 2.0)), after) == f"RELOADING -> {line}"
+    failed = replace(after, error="ImportError: no", rejected="ImportError: no")
+    assert "serves on" not in change(replace(after, incoming=gen.born(3, Patience(60.0, 30.0), 2.0)), failed)
+
+
 def test_the_summary_counts_by_state() -> None:
     stopped = Vassal("shop", wanted=Wanted.DOWN)
     assert summary([]) == "0 vassals"
     assert summary([RUNNING]) == "1 vassal: 1 running"
-    assert summary([RUNNING, stopped, RUNNING]) == "3 vassals: 2 running, 1 stopped"
+    assert summary([stopped, RUNNING, RUNNING]) == "3 vassals: 2 running, 1 stopped"
+
+
+def test_the_summary_names_those_in_trouble_last() -> None:
+    paused, invalid = Vassal("shop", retry_at=9.0), Vassal("cart")
+    assert summary([paused, RUNNING]) == "2 vassals: 1 running, 1 backoff: shop"
+    assert summary([invalid, paused, RUNNING]).startswith("3 vassals: 1 running, ")
+    many = [Vassal(f"v{number}", retry_at=9.0) for number in range(7)]
+    assert summary(many) == "7 vassals: 7 backoff: v0 v1 v2 v3 v4 …"

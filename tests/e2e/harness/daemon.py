@@ -7,8 +7,8 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Callable
 
@@ -167,6 +167,23 @@ class Emperor:
         program = str(self.programs / "emperorctl")
         who = person or self.person
         return who.run(program, "--control-socket", str(self.control), *words, check=False)
+
+    @contextmanager
+    def ctl_started(self, *words: str) -> Iterator[subprocess.Popen[str]]:
+        """``emperorctl`` while it waits for something; ended with the block."""
+        command = [str(self.programs / "emperorctl"), "--control-socket", str(self.control), *words]
+        with subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environ_for(self.person),
+            **self.person.popen_arguments(),
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def status(self) -> list[Row]:
         self.still_runs()

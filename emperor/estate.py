@@ -1,0 +1,102 @@
+"""What the holdings of all vassals share.
+
+With a service manager behind us every listener of ours is in its fd store, under a name of its own, for as long as it
+is held; what it gave back at our start waits among the ``heirlooms`` for the vassal that may have it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from emperor.config.placement import EMPEROR, SYSTEMD
+from emperor.errands import Errands
+from emperor.heirlooms import Heirlooms
+from emperor.held import Held, HeldState
+from emperor.journal import Journal
+from emperor.model import Address
+from emperor.system import fdstore, listeners
+from emperor.system.closer import Closer
+from emperor.system.fdstore import Received
+from emperor.system.notify import Notifier
+from emperor.system.placebook import PlaceBook
+
+if TYPE_CHECKING:
+    from emperor.holdings import Holdings
+
+
+__all__ = ["Estate", "HeldState"]
+
+
+@dataclass
+class Estate:
+    """``received``: what systemd gave us at our start.
+
+    ``leave_behind``: the emperor ends, and another one is to find its sockets: they are closed, and neither unlinked
+    nor taken from the fd store, unless their vassal is removed.
+    """
+
+    runtime: str
+    book: PlaceBook
+    errands: Errands
+    journal: Journal
+    closer: Closer
+    holders: dict[Address, Holdings]
+    notifier: Notifier | None = None
+    received: Iterable[Received] = ()
+    leave_behind: bool = False
+    drafts: set[str] = field(default_factory=set)
+    """Temporary names that are in use."""
+
+    def __post_init__(self) -> None:
+        self.heirlooms = Heirlooms(self.received, self.book, self.errands, self.journal, self.closer, self._unstore)
+
+    def settle(self, named: Iterable[Address] = ()) -> None:
+        """Everybody who may claim something has been read: let go of what is not ``named`` by any of them.
+
+        To be called again when a vassal is gone that had not started yet.
+        """
+        self.heirlooms.settle(tuple(named))
+        for path, place in self.book.drafts().items():
+            if path not in self.drafts and not any(path == address.path for address in self.holders):
+                self.heirlooms.remove(path, place)
+
+    def store(self, name: str, held: Held) -> None:
+        """Of the vassal ``name``. What is systemd's own it keeps anyway."""
+        if self.notifier is None or held.binder == SYSTEMD or held.stored:
+            return
+        who = held.owner.identity
+        stored = fdstore.label(name, held.binder, who.uid, who.gid, held.place).name
+        if self.notifier.store(stored, held.sock.fileno()):
+            held.stored = stored
+
+    def unstore(self, held: Held) -> None:
+        self._unstore(held.stored)
+        held.stored = ""
+
+    def _unstore(self, name: str) -> None:
+        if self.notifier is not None and name:
+            self.notifier.unstore(name)
+
+    def dismiss(self, name: str, held: Held, leave: bool = False) -> None:
+        """Close it and remove what we left of it. ``leave``: for the next emperor to find, so only our copy is closed.
+
+        What is systemd's own stays open for whoever is next.
+        """
+        if held.binder == SYSTEMD:
+            return
+        path = held.spec.address.path
+        if not leave:
+            self.unstore(held)
+        if held.binder == EMPEROR:
+            held.sock.close()
+        else:
+            self.closer.close(held.sock.detach())
+        if leave or held.place is None:
+            return
+        if held.binder == EMPEROR:
+            listeners.unlink(path, held.place)
+            self.book.strike(path)
+        else:
+            self.errands.unlink(name, held.owner.identity, {path: held.place})

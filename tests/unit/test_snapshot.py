@@ -1,0 +1,80 @@
+"""What ``status --json`` says of one vassal, from its record and what its vassal reported."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from emperor.model import Problem
+from emperor.snapshot import snapshot
+from emperor.supervision import generation as gen
+from emperor.supervision.channel import WorkerReport
+from emperor.supervision.generation import Patience
+from emperor.supervision.record import Vassal
+
+NOW = 1000.0
+RUNNING = Vassal(
+    "blog",
+    serving=gen.step(gen.born(4, Patience(60.0, 30.0), 900.0), gen.Event.READY, 901.0)[0],
+    problems=(Problem("/e/blog.ini", 3, "socet", "unknown option; did you mean socket?", fatal=False),),
+)
+CONTRACT = frozenset(
+    (
+        *("name", "state", "wanted", "pid", "generation", "restarts", "uptime", "error", "config", "uid", "gid"),
+        *("sockets", "workers", "last_exit", "next_retry_in", "requests"),
+    )
+)
+
+
+def shown(vassal: Vassal, *workers: WorkerReport, warning: str = "", lines: int = 0) -> dict[str, Any]:
+    performer: Any = SimpleNamespace(
+        workers=lambda number: workers,
+        born=lambda number: 900.0,
+        pid=lambda number: 7,
+        holdings=SimpleNamespace(shown=lambda: []),
+        log=SimpleNamespace(warning=warning),
+        ring=SimpleNamespace(last=lambda number: []),
+    )
+    return snapshot(vassal, performer, "/e/blog.ini", NOW, lines)
+
+
+def test_it_has_the_contracts_fields() -> None:
+    one = shown(RUNNING, WorkerReport(1, 8, "idle", 5, 1, 3))
+    assert set(one) >= CONTRACT
+    assert set(one["workers"][0]) >= {"id", "pid", "state", "requests", "exceptions", "rss"}
+
+
+def test_moments_are_told_as_spans() -> None:
+    one = shown(
+        RUNNING,
+        WorkerReport(1, 8, "idle", 5, 1, 3),
+        WorkerReport(2, 0, "backoff", 2, 0, 0, 3, "killed by SIGSEGV", 990.0, 1004.5),
+    )
+    first, second = one["workers"]
+    assert first == {
+        **{"id": 1, "pid": 8, "state": "idle", "requests": 5, "exceptions": 1, "rss": 3},
+        **{"exits": 0, "last_exit": None, "last_exit_ago": None, "retry_in": None},
+    }
+    assert (second["exits"], second["last_exit"], second["last_exit_ago"], second["retry_in"]) == (
+        3,
+        "killed by SIGSEGV",
+        10.0,
+        4.5,
+    )
+    assert (one["worker_exits"], one["requests"], one["restarts"]) == (3, 7, 0)
+
+
+def test_warnings_begin_with_the_most_urgent() -> None:
+    one = shown(RUNNING, WorkerReport(1, 0, "backoff", 0, 0, 0, 3, "killed by SIGSEGV", 990.0, 1004.5), warning="logto")
+    assert one["warnings"] == [
+        "no worker serves: killed by SIGSEGV, 3 deaths, next start in 5 s",
+        "logto",
+        "/e/blog.ini:3: socet: unknown option; did you mean socket?",
+    ]
+    assert one["serves"] is False
+
+
+def test_what_serves_and_what_does_not() -> None:
+    assert shown(RUNNING)["serves"] is True
+    assert shown(RUNNING, WorkerReport(1, 8, "idle", 5, 1, 3))["serves"] is True
+    assert shown(Vassal("blog"))["serves"] is False
