@@ -6,15 +6,12 @@ in ``config.spec``. This process imports no app, speaks no web protocol and open
 
 from __future__ import annotations
 
-import random
 import signal
-import time
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from emperor import __version__, handover, herald, snapshot
+from emperor import herald, snapshot, succession
 from emperor.answers import Answers
 from emperor.config.claims import Claims, precedence
 from emperor.control.connection import Reply
@@ -23,7 +20,7 @@ from emperor.control.server import ControlServer
 from emperor.errands import Errands
 from emperor.errors import EmperorError
 from emperor.frontkeeper import FrontKeeper, route
-from emperor.handover import State, VassalState
+from emperor.handover import State
 from emperor.herald import Herald
 from emperor.holdings import Estate, Holdings
 from emperor.inis import Inis, occupy
@@ -31,33 +28,26 @@ from emperor.journal import Journal
 from emperor.model import Address, Problem, VassalSpec
 from emperor.performer import Performer
 from emperor.reading import Reader, Reading
+from emperor.register import Register
 from emperor.startgate import StartGate
-from emperor.supervision import vassal as lifecycle
 from emperor.supervision import wording
 from emperor.supervision.record import (
     Configured,
-    Doing,
-    Exit,
-    Exited,
     Misconfigured,
     Order,
-    Spawn,
-    Tick,
     Vassal,
-    VassalEvent,
     Wanted,
-    next_deadline,
     state,
 )
 from emperor.system import library
 from emperor.system.closer import Closer
-from emperor.system.eventloop import Loop, Timer
+from emperor.system.eventloop import Loop
 from emperor.system.fdstore import Received
 from emperor.system.folderlock import FolderLocks
 from emperor.system.notify import Notifier
 from emperor.system.placebook import PlaceBook
 from emperor.system.reexec import Program
-from emperor.upgrade import Upgrade, tell_askers
+from emperor.upgrade import Upgrade
 from emperor.vassallog import VassalLog
 
 LOOK_EVERY = 5.0
@@ -66,7 +56,7 @@ LOOK_EVERY = 5.0
 
 @dataclass
 class Emperor:
-    """``vassals`` and ``performers`` have the same names as keys, always."""
+    """``paths``: name → where its ini lies; ``readings``: what it said when it was read last."""
 
     reader: Reader
     loop: Loop
@@ -84,14 +74,14 @@ class Emperor:
     """What systemd gave us."""
 
     folders: FolderLocks = field(default_factory=FolderLocks)
-    vassals: dict[str, Vassal] = field(default_factory=dict)
-    performers: dict[str, Performer] = field(default_factory=dict)
     stopping: bool = False
     ended: bool = False
     failed: bool = False
 
     def __post_init__(self) -> None:
         runtime, before = self.reader.settings.runtime_folder, self.before
+        self.register = Register(self.loop, self.journal, self._performer, self._report, self._settled)
+        self.vassals, self.performers = self.register.vassals, self.register.performers
         # First of all: whoever else is there is told by it, before anything of theirs is touched.
         self.answers = Answers(self, self.policy, self.loop)
         self.control = ControlServer(
@@ -116,12 +106,9 @@ class Emperor:
         self.upgrading = Upgrade(self.program, self, self.loop, self.journal, self.herald.reexecuting)
         self.front: FrontKeeper | None = None
         self.inis: Inis | None = None
-        self._paths: dict[str, str] = {}
-        self._read: dict[str, Reading] = {}
+        self.paths: dict[str, str] = {}
+        self.readings: dict[str, Reading] = {}
         self._arriving: list[tuple[str, Reading]] | None = None
-        self._events: deque[tuple[str, VassalEvent]] = deque()
-        self._timers: dict[str, Timer] = {}
-        self._draining = False
         self.loop.call_at(self.loop.now() + LOOK_EVERY, self._look_at_sockets)
 
     # Beginning ------------------------------------------------------------------------------------------------
@@ -132,7 +119,8 @@ class Emperor:
         self.inis = Inis(places, self.loop, self.journal, self._changed, self._removed, self.folders)
         if self.before is not None:
             self.inis.adopt({one.record.name: one.mark for one in self.before.vassals})
-            self.take_over()
+            succession.take_over(self, self.before)
+            self.before = None
         self.loop.call_soon(self._open_for_business)
 
     def heed_signals(self) -> None:
@@ -168,7 +156,7 @@ class Emperor:
                 continue
             for loss in losses:
                 self.journal.warning(name, loss)
-            self.tell(name, Configured(record.spec, record.problems, reload=True))
+            self.register.tell(name, Configured(record.spec, record.problems, reload=True))
         self.loop.call_at(self.loop.now() + LOOK_EVERY, self._look_at_sockets)
 
     def _first_look(self, inis: Inis) -> None:
@@ -186,40 +174,40 @@ class Emperor:
 
     def _changed(self, name: str, path: str, written: bool) -> None:
         """The ini is new, was written or touched; or (not ``written``) only its owner or mode has changed."""
-        self._paths[name] = path
-        before, reading = self._read.get(name), self.reader.read(name, path)
+        self.paths[name] = path
+        before, reading = self.readings.get(name), self.reader.read(name, path)
         if self._arriving is not None:
             self._arriving.append((name, reading))
         else:
             self.take(name, reading, reload=written or before is None or reading != before)
 
     def _removed(self, name: str) -> None:
-        self._read.pop(name, None)
+        self.readings.pop(name, None)
         self.claims.withdraw(name)
         if name in self.vassals:
             self.performers[name].holdings.leaving = True
-            self.tell(name, Order("remove"))
+            self.register.tell(name, Order("remove"))
 
     def take(self, name: str, reading: Reading, reload: bool) -> None:
         """An ini was read: a vassal begins, goes on with it, or shows what is wrong with it."""
         if self.stopping:
             return
-        self._ensure(name)
+        self.register.enter(name)
         ousted = self.claims.ousted(name)
         reading = replace(reading, checked=self.claims.judge(name, reading.checked))
         performer, checked = self.performers[name], reading.checked
         performer.holdings.leaving = False
-        before = self._read.get(name)
+        before = self.readings.get(name)
         if before is not None and before.authority != reading.authority:
             # What an older owner's app has printed is not the new one's to read.
             performer.ring.clear()
-        self._read[name] = reading
+        self.readings[name] = reading
         if before is None or before.checked.problems != checked.problems:
             self._publish(name, checked.problems)
         if checked.spec is None:
-            self.tell(name, Misconfigured(checked.problems, ousted))
+            self.register.tell(name, Misconfigured(checked.problems, ousted))
         else:
-            self.tell(name, Configured(checked.spec, checked.problems, reload))
+            self.register.tell(name, Configured(checked.spec, checked.problems, reload))
 
     def _holder(self, address: Address, spec: VassalSpec) -> str:
         """``claims.Holder``: one that is leaving hands over what another ini of its user names."""
@@ -234,18 +222,15 @@ class Emperor:
     def _settle_claims(self) -> None:
         """An address is free, or is another's now: whoever waited for it comes up."""
         for name, checked in self.claims.unsettled():
-            if name in self._read:
-                self.take(name, replace(self._read[name], checked=checked), reload=True)
+            if name in self.readings:
+                self.take(name, replace(self.readings[name], checked=checked), reload=True)
 
     def _publish(self, name: str, problems: tuple[Problem, ...]) -> None:
         for problem in problems:
             (self.journal.fault if problem.fatal else self.journal.warning)(name, str(problem))
 
-    def _ensure(self, name: str) -> None:
-        if name in self.vassals:
-            return
-        self.vassals[name] = Vassal(name)
-        self.performers[name] = Performer(
+    def _performer(self, name: str) -> Performer:
+        return Performer(
             name,
             self.loop,
             self.journal,
@@ -254,57 +239,17 @@ class Emperor:
             VassalLog(name, self.journal),
             self.closer,
             self.gate,
-            lambda event: self.tell(name, event),
+            lambda event: self.register.tell(name, event),
             lambda: self._forget(name),
         )
 
     # Vassals --------------------------------------------------------------------------------------------------
 
-    def tell(self, name: str, event: VassalEvent) -> None:
-        """Let a vassal's record take its step, and do what it asks for. What happens meanwhile waits its turn."""
-        self._events.append((name, event))
-        if self._draining:
-            return
-        self._draining = True
-        try:
-            while self._events:
-                self._step(*self._events.popleft())
-        finally:
-            self._draining = False
+    def _settled(self) -> None:
         self.answers.look_again()
         self.herald.look()
         self._tell_front()
         self._settle_claims()
-
-    def _step(self, name: str, event: VassalEvent) -> None:
-        before = self.vassals.get(name)
-        if before is None:
-            return
-        after, doings = lifecycle.step(before, event, self.loop.now())
-        self.vassals[name] = after
-        for doing in doings:
-            self._perform(name, doing)
-        if name in self.vassals:
-            self._set_timer(name)
-            self._report(before, after)
-
-    def _perform(self, name: str, doing: Doing) -> None:
-        """A bug in one step must not leave the others undone, and no generation waiting for a process."""
-        try:
-            self.performers[name].do(doing)
-        except Exception as error:
-            self.journal.bug(error)
-            if isinstance(doing, Spawn):
-                failed = Exit(None, None, f"not started: {error}", time.time())
-                self.tell(name, Exited(doing.number, failed, random.random()))
-
-    def _set_timer(self, name: str) -> None:
-        timer = self._timers.pop(name, None)
-        if timer is not None:
-            timer.cancel()
-        when = next_deadline(self.vassals[name])
-        if when is not None:
-            self._timers[name] = self.loop.call_at(when, lambda: self.tell(name, Tick()))
 
     def _report(self, before: Vassal, after: Vassal) -> None:
         line = wording.change(before, after)
@@ -318,11 +263,8 @@ class Emperor:
 
     def _forget(self, name: str) -> None:
         self.journal.info(name, "is gone")
-        for shelf in (self.vassals, self.performers, self._paths):
-            shelf.pop(name, None)
-        timer = self._timers.pop(name, None)
-        if timer is not None:
-            timer.cancel()
+        self.register.strike(name)
+        self.paths.pop(name, None)
         if self.inis is not None and not self.stopping:
             self._settle_estate()
         self._perhaps_end()
@@ -330,12 +272,12 @@ class Emperor:
     # Orders (answers.Realm) -----------------------------------------------------------------------------------
 
     def show(self, name: str, lines: int) -> dict[str, Any]:
-        config = self._paths.get(name, "")
+        config = self.paths.get(name, "")
         return snapshot.snapshot(self.vassals[name], self.performers[name], config, self.loop.now(), lines)
 
     def owner(self, name: str) -> int | None:
         """Whose vassal it is, for the control socket's permissions."""
-        spec, reading = self.vassals[name].spec, self._read.get(name)
+        spec, reading = self.vassals[name].spec, self.readings.get(name)
         if reading is not None and reading.authority is not None and reading.authority.uid is not None:
             return reading.authority.uid
         return spec.identity.uid if spec is not None else None
@@ -346,19 +288,19 @@ class Emperor:
             return "the emperor is stopping"
         if verb == "reload" and self.vassals[name].wanted is not Wanted.UP:
             return f"stopped on purpose -- emperorctl start {name}"
-        if verb != "stop" and name in self._paths:
+        if verb != "stop" and name in self.paths:
             if self.inis is not None:
                 self.inis.acknowledge(name)
-            reading = self.reader.read(name, self._paths[name])
+            reading = self.reader.read(name, self.paths[name])
             if reading.authority is None:
                 # Not there at this moment: the next look at the folder knows more.
                 return "\n".join(map(str, reading.checked.problems))
             self.take(name, reading, reload=verb == "reload")
-            checked = self._read[name].checked
+            checked = self.readings[name].checked
             if checked.spec is None and (verb != "start" or self.vassals[name].spec is None):
                 return "\n".join(str(one) for one in checked.problems if one.fatal)
         if verb != "reload":
-            self.tell(name, Order(verb))
+            self.register.tell(name, Order(verb))
         return ""
 
     def _reload_all(self) -> None:
@@ -380,67 +322,13 @@ class Emperor:
         self.upgrading.ask(reply)
 
     def sound(self) -> list[str]:
-        return [self._paths[name] for name, one in self._read.items() if one.checked.spec and name in self._paths]
+        return [self.paths[name] for name, one in self.readings.items() if one.checked.spec and name in self.paths]
 
     def at_rest(self) -> bool:
         return self.errands.idle and self.closer.idle
 
     def export(self) -> State:
-        marks = self.inis.export() if self.inis is not None else {}
-        return State(
-            format=handover.FORMAT,
-            version=__version__,
-            begun=self.loop.now(),
-            vassals=tuple(
-                VassalState(
-                    one,
-                    self._paths.get(name, ""),
-                    marks.get(name, ()),
-                    self.performers[name].export(),
-                    self.performers[name].holdings.export(),
-                )
-                for name, one in self.vassals.items()
-            ),
-            control=self.control.export(),
-            answers=self.answers.export(),
-            askers=(),
-            book=self.estate.book.lock,
-            folders=self.folders.export(),
-            heirlooms=self.estate.heirlooms.export(),
-            front=self.front.export() if self.front is not None else None,
-        )
-
-    def take_over(self) -> None:
-        """Go on where an older program of this process was."""
-        assert self.before is not None
-        self.estate.heirlooms.adopt(self.before.heirlooms)
-        for one in self.before.vassals:
-            name = one.record.name
-            self._ensure(name)
-            self.vassals[name], self._paths[name] = one.record, one.config
-            performer = self.performers[name]
-            performer.holdings.adopt(one.held)
-            performer.adopt(one.performer)
-            self._resume(name)
-        self.answers.adopt(self.before.answers, self.control.reply_to)
-        self.journal.info("emperor", tell_askers(self.before, self.control.reply_to, self.loop.now()))
-        self.before = None
-
-    def _resume(self, name: str) -> None:
-        """Begin what was asked for; what this version makes of the ini is no reason to reload."""
-        record = self.vassals[name]
-        incoming, spec = record.incoming, record.incoming_spec
-        if incoming is not None and spec is not None and not self.performers[name].pid(incoming.number):
-            self._perform(name, Spawn(incoming.number, spec))
-        self._set_timer(name)
-        reading = self.reader.read(name, self._paths[name])
-        if reading.authority is None:
-            # Not there at this moment: the next look at the folder knows more.
-            return
-        self._read[name] = reading
-        checked = reading.checked
-        if checked.problems != record.problems or checked.spec not in (None, record.spec):
-            self.take(name, reading, reload=False)
+        return succession.export(self)
 
     # The front door -------------------------------------------------------------------------------------------
 
@@ -455,7 +343,7 @@ class Emperor:
         if self.stopping:
             self.journal.info("emperor", "stopping at once")
             for name in list(self.vassals):
-                self.tell(name, Order("kill"))
+                self.register.tell(name, Order("kill"))
             if self.front is not None:
                 self.front.kill()
             return
@@ -470,7 +358,7 @@ class Emperor:
         if self.front is not None:
             self.front.stop(self._perhaps_end)
         for name in list(self.vassals):
-            self.tell(name, Order("remove"))
+            self.register.tell(name, Order("remove"))
         self._perhaps_end()
 
     def _perhaps_end(self) -> None:

@@ -114,7 +114,7 @@ class Holdings:
     def keep(self, spec: VassalSpec) -> None:
         """This spec's generation serves: give its sockets the access that it names, let go of all others."""
         for address, one in list(self._fresh.items()):
-            before = self._held.pop(address, None)
+            before = self._held.get(address)
             if before is None:
                 # Another ini of the same user has taken it over meanwhile.
                 fresh_ones.drop(self._estate, one)

@@ -57,8 +57,8 @@ def main(words: Sequence[str]) -> int:
     handed_over = inherited.is_here()
     if handed_over:
         files = inherited.files_of(files, rows)
-    if len(files) > 1:
-        problems = (*problems, Problem("command line", 0, "", f"{len(files)} files, one app: name one"))
+    if len(files) > 1 and not problems:
+        problems = (Problem("command line", 0, "", f"{len(files)} files, one app: name one"),)
     if problems:
         return _refuse(problems)
     path = os.path.abspath(files[0]) if files else ""

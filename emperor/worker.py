@@ -75,6 +75,7 @@ def _load(spec: VassalSpec, report: int) -> Any:
     def hangs(where: str, stack: str) -> None:
         reason = f"start-timeout: not ready after {spec.start_timeout:g} s: {where}"
         os.write(report, json.dumps([reason[:1024], stack[-4096:]]).encode("ascii"))
+        os._exit(22)
 
     with looked_at(before_the_end_of(spec.start_timeout), hangs):
         return load(spec)

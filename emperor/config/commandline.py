@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from emperor.config.foreign import app_hint, spelling
 from emperor.config.inifile import Row
 from emperor.config.options import Option, find, find_letter, suggestion
 from emperor.model import Problem
@@ -33,7 +34,7 @@ def cli_rows(argv: Sequence[str]) -> tuple[tuple[Row, ...], tuple[str, ...], tup
         elif word.startswith("-") and len(word) > 1:
             found.extend(_short(word[1:], words))
         else:
-            found.append(word)
+            found.append(_positional(word))
     return (
         tuple(one for one in found if isinstance(one, Row)),
         tuple(one for one in found if isinstance(one, str)),
@@ -45,8 +46,23 @@ def _long(word: str, words: Iterator[str]) -> Row | Problem:
     name, equals, value = word.partition("=")
     option = find(name)
     if option is None:
-        return Problem(PATH, 0, f"--{name}", f"unknown option{suggestion(name)}")
+        return _unknown(name, bool(equals), words)
     return _row(name, option, value if equals else None, words)
+
+
+def _positional(word: str) -> Problem | str:
+    hint = app_hint(word)
+    return Problem(PATH, 0, word, hint) if hint else word
+
+
+def _unknown(name: str, has_value: bool, words: Iterator[str]) -> Problem:
+    foreign = spelling(name)
+    if foreign is None:
+        return Problem(PATH, 0, f"--{name}", f"unknown option{suggestion(name)}")
+    if foreign.value and not has_value:
+        # Its value is no file of ours.
+        next(words, None)
+    return Problem(PATH, 0, f"--{name}", f"unknown option; here it is {foreign.ours}")
 
 
 def _short(letters: str, words: Iterator[str]) -> Iterator[Row | Problem]:

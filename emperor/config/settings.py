@@ -11,12 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from emperor.config.commandline import PATH as COMMAND_LINE
 from emperor.config.inifile import Row
 from emperor.config.options import ALWAYS, DONE, LATER, REFUSED, Option, find, suggestion
 from emperor.model import Problem
 
 SUGGESTIONS = 20
 """Looking for what was meant is slow, and the emperor waits."""
+
+QUOTED = 80
+"""Characters of a refused value that are shown."""
 
 _COMMENT = re.compile(r"\s[;#]")
 _OFF = frozenset(("", "0", "false", "no", "off"))
@@ -98,11 +102,16 @@ def _read_one(row: Row, option: Option, findings: Findings) -> Setting | None:
         value = option.kind.parse(row.value)
     except ValueError as why:
         comment = " -- a comment needs a line of its own" if _COMMENT.search(row.value) else ""
-        findings.wrong(row, f"{why}{comment}")
+        findings.wrong(row, f"{why}{_refused(row)}{comment}")
         return None
     if option.name == "set-placeholder" and find(value[0]):
         findings.wrong(row, "names an option -- write that option on a line of its own")
     return Setting(row, option, value)
+
+
+def _refused(row: Row) -> str:
+    """The value, for who has just typed it; what stands in a file is not everybody's to read who sees the message."""
+    return f", not {row.value[:QUOTED]!r}" if row.path == COMMAND_LINE and row.value else ""
 
 
 def _not_read(row: Row, option: Option, findings: Findings) -> None:

@@ -40,6 +40,10 @@ def encode_record(kind: int, request_id: int, content: bytes = b"") -> bytes:
     return HEADER.pack(VERSION, kind, request_id, len(content), 0) + content
 
 
+NO_VALUES = encode_record(GET_VALUES_RESULT, 0)
+"""A management record (section 4.1) that says nothing."""
+
+
 def encode_stream(kind: int, request_id: int, data: bytes) -> bytes:
     """All of ``data`` as records of one stream; b"" ends the stream (section 3.3, "stream record types")."""
     if len(data) <= MAX_CONTENT:

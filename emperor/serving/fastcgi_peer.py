@@ -119,7 +119,7 @@ class FastcgiPeer(Connection):
         machine = self._machine
         if machine.request_id != self._id:
             self._id, self._closing = machine.request_id, records.encode_close(machine.request_id)
-        outcome = self._serve(environ_of, params, thread)
+        outcome = self._serve(environ_of, params, thread, draining and machine.keep)
         if outcome.cut:
             self._cut(outcome)
             return False
@@ -132,7 +132,8 @@ class FastcgiPeer(Connection):
         self.deadline = None
         return True
 
-    def _serve(self, environ_of: EnvironOf, params: Params, thread: int) -> Outcome:
+    def _serve(self, environ_of: EnvironOf, params: Params, thread: int, parting: bool) -> Outcome:
+        """``parting``: the connection will be closed, although it was to be kept."""
         service = self._service
         gateway, tally = service.gateway, service.tally
         # The last request's is closed; one that is refused has none.
@@ -140,6 +141,10 @@ class FastcgiPeer(Connection):
         send: Send = self._send
         try:
             environ = environ_of(params[0], params[1], gateway.own)
+            if parting and str(environ.get("SERVER_SOFTWARE", "")).startswith("nginx"):
+                # It keeps no connection on which something came behind END_REQUEST (ngx_http_fastcgi_input_filter);
+                # one that it keeps while we close it costs a POST, which nginx sends but once.
+                self._closing += records.NO_VALUES
             if self._events or self._machine.in_body or environ.get("CONTENT_LENGTH"):
                 environ["wsgi.input"] = self._body(environ)
                 send = limited(environ, send, LINE)

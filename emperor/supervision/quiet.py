@@ -113,11 +113,15 @@ def look(
     """The next state and the names that have come to rest with a new signature, in order; removed ones first."""
     known, moving, ripe = dict(before.known), {}, []
     told = {name: when for name, when in before.told.items() if now < when + CALM}
+    patient = dict.fromkeys(Kind, (rests or RESTS)[Kind.WRITTEN])
+    left = {mark.place for name, mark in before.known.items() if isinstance(mark, Mark) and seen.get(name) is None}
     for name in sorted({*before.known, *seen}):
         signature = seen.get(name)
         if signature == before.known.get(name):
             continue
-        one = _moved(before, name, signature, now, rests or RESTS, name in arrived)
+        # Of a file with another name: told with the old name's end, so that one hands over to the other.
+        renamed = name not in before.known and isinstance(signature, Mark) and signature.place in left
+        one = _moved(before, name, signature, now, patient if renamed else rests or RESTS, name in arrived)
         if now >= one.due:
             known[name], told[name] = signature, now
             ripe.append(name)

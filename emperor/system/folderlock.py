@@ -50,6 +50,7 @@ class FolderLocks:
 
     def __init__(self, held: Mapping[str, int] | None = None) -> None:
         self._held: dict[str, tuple[int, Key]] = {}
+        self._others: dict[str, Holder] = {}
         for path, fd in (held or {}).items():
             with contextlib.suppress(OSError):
                 os.set_inheritable(fd, False)
@@ -69,10 +70,20 @@ class FolderLocks:
         except OSError as error:
             verdict = _refused(fd, error)
             os.close(fd)
-            return verdict
+            return self._as_before(folder, verdict)
+        self._others.pop(folder, None)
         self._drop(folder)
         self._held[folder] = (fd, key)
         return FREE
+
+    def _as_before(self, folder: str, verdict: Verdict) -> Verdict:
+        """One that is about to end has no control socket any more, and is still the same one."""
+        if verdict.holder is None:
+            return verdict
+        before = self._others.get(folder)
+        if before is None or before.pid != verdict.holder.pid:
+            before = self._others[folder] = verdict.holder
+        return Verdict(before)
 
     def keep(self, folders: Iterable[str]) -> None:
         """Let go of all others."""

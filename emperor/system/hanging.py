@@ -1,7 +1,7 @@
 """Where does it hang? The one look at an import that takes too long, before whoever waits for it ends it.
 
-It promises: the import is interrupted for the look alone and then goes on; an app that wants SIGALRM for itself gets it,
-and is not looked at. What never comes back to Python (a loop in C that holds the interpreter) cannot be looked at.
+It promises: the import is interrupted for the look alone and then goes on; an app that wants SIGALRM for itself gets
+it, and is not looked at. What never comes back to Python (a loop in C that holds the interpreter) cannot be looked at.
 
 This module runs in vassals: standard library, Python 3.9.
 """
@@ -32,7 +32,10 @@ def before_the_end_of(limit: float) -> float:
 
 @contextmanager
 def looked_at(seconds: float, tell: Tell) -> Iterator[None]:
-    """If the block still runs after so many seconds, ``tell`` is called once in it, by a signal handler."""
+    """If the block still runs after so many seconds, ``tell`` is called once in it, by a signal handler.
+
+    To be used in the main thread.
+    """
 
     def look(signum: int, frame: Optional[FrameType]) -> None:
         stack = [one for one in traceback.extract_stack(frame) if not _is_machinery(one.filename)]
@@ -65,9 +68,8 @@ def _place(one: traceback.FrameSummary) -> str:
 
 def _is_machinery(path: str) -> bool:
     """Ours, and the import system's."""
-    return path.startswith((_OURS, "<frozen importlib", os.path.join(_PYTHONS, "importlib") + os.sep)) or (
-        os.path.basename(path) == "launch.py" and os.path.dirname(path) + os.sep == os.path.dirname(_OURS[:-1]) + os.sep
-    )
+    launcher = os.path.join(os.path.dirname(_OURS[:-1]), "launch.py")
+    return path == launcher or path.startswith((_OURS, "<frozen importlib", f"{_PYTHONS}importlib{os.sep}"))
 
 
 def _is_a_librarys(path: str) -> bool:

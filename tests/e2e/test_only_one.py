@@ -80,7 +80,9 @@ def test_a_folder_that_comes_later_is_one_emperors_alone_until_that_one_ends(emp
     fresh.rename(common)
     rows = wait_for(lambda: {each.control: each.status() for each in (one, other)}, lambda rows: any(rows.values()))
     first, second = (one, other) if rows[one.control] else (other, one)
-    second.wait_for_log(f"{common}: the emperor with pid {first.pid} ({first.control}) holds it -- its vassals stay")
+    second.wait_for_log(
+        f"{common}: warning: the emperor with pid {first.pid} ({first.control}) holds it -- its vassals stay"
+    )
     assert second.status() == []
     assert first.stop() == 0
     second.wait_for(lambda rows: [row["state"] for row in rows] == ["RUNNING"], "it serves them now")
@@ -164,8 +166,9 @@ def test_a_check_tells_it_too(emperor: StartEmperor) -> None:
     daemon = emperor()
     for name in ("a", "b"):
         daemon.add(name, socket=daemon.run / "x.sock")
-    for command in (("emperor", "--check", daemon.vassals), ("emperorctl", "check", *daemon.vassals.iterdir())):
-        done = daemon.person.run(str(daemon.programs / command[0]), *map(str, command[1:]), check=False)
+    for command in (("emperor", "--check", daemon.vassals), ("emperorctl", "check", *sorted(daemon.vassals.iterdir()))):
+        program, *words = map(str, command)
+        done = daemon.person.run(str(daemon.programs / program), *words, check=False)
         assert done.returncode == 1
         assert f"{daemon.vassals}/a.ini: OK" in done.stdout
         assert TAKEN.format("a") in done.stdout
@@ -262,4 +265,3 @@ def test_a_number_that_is_none_is_refused(emperor: StartEmperor) -> None:
     for word in ("0", "-1", "many"):
         done = daemon.person.run(str(daemon.programs / "emperor"), f"--max-starting={word}", check=False)
         assert (done.returncode, "--max-starting: a number, at least 1" in done.stderr) == (2, True)
-

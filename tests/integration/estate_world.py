@@ -94,12 +94,12 @@ BY_OWNER = Authority(OWNER, ME.uid)
 class World:
     """An emperor's estate, and a user's folder beside its runtime folder."""
 
-    def __init__(self, folder: Path, manager: Manager | None = None) -> None:
+    def __init__(self, folder: Path, manager: Manager | None = None, lock: int = -1) -> None:
         self.runtime, self.home = folder / "run", folder / "home"
         for path in (self.runtime, self.home):
             path.mkdir(exist_ok=True)
         self.loop, self.journal, self.closer = Loop(raise_it), Notes(), Closer()
-        self.book = PlaceBook(str(self.runtime))
+        self.book = PlaceBook(str(self.runtime), lock=lock)
         self.estate = Estate(
             str(self.runtime),
             self.book,
@@ -133,17 +133,37 @@ class World:
                 fresh.held.sock.close()
             one._held.clear()
             one._fresh.clear()
-        for fd, _ in self.estate.heirlooms.export():
-            os.close(fd)
-        self.book.release()
         self.all.clear()
+        self._end()
+
+    def forget(self) -> None:
+        """The program is gone; its descriptors and its lock are not."""
+        for one in self.all:
+            for held in (*one._held.values(), *(fresh.held for fresh in one._fresh.values())):
+                held.sock.detach()
+        for received in self._received():
+            received.sock.detach()
+        self.all.clear()
+        self._end(lock=False)
+
+    def _received(self) -> list[Received]:
+        heirlooms = self.estate.heirlooms
+        return [*heirlooms._lent, *(one for one, _ in heirlooms._stored)]
+
+    def _end(self, lock: bool = True) -> None:
+        for received in self._received():
+            received.sock.close()
+        if self.estate.notifier is not None:
+            self.estate.notifier.close()
+        if lock:
+            self.book.release()
+        self.loop.close()
 
     def close(self) -> None:
         for one in self.all:
             one.release()
         self.errands_done()
-        self.book.release()
-        self.loop.close()
+        self._end()
 
 
 def path_of(spec: VassalSpec, index: int = 0) -> Path:

@@ -416,6 +416,25 @@ def test_a_draining_server_answers_once_more_on_a_kept_connection(tmp_path: Path
         assert peer.recv(1) == b""
 
 
+@pytest.mark.parametrize(("software", "behind"), [("nginx/1.22.1", records.NO_VALUES), ("Apache/2.4.62", b"")])
+def test_the_last_answer_on_a_kept_connection_makes_nginx_let_go_of_it(
+    tmp_path: Path, software: str, behind: bytes
+) -> None:
+    """nginx keeps a connection only if END_REQUEST is the last that it read (ngx_http_fastcgi_input_filter). It would
+    send a POST into one that we are about to close, and answer 502."""
+    params = [*PARAMS, ("SERVER_SOFTWARE", software)]
+    with (
+        serving(tmp_path, "fastcgi", echo, Settings(drain_seconds=PATIENCE)) as running,
+        running.connect() as peer,
+    ):
+        peer.sendall(encode("fastcgi", params, keep=True))
+        assert peer.recv(65536).endswith(records.encode_close(1))
+        running.server.drain()
+        peer.sendall(encode("fastcgi", params, keep=True))
+        assert peer.recv(65536).endswith(records.encode_close(1) + behind)
+        assert peer.recv(1) == b""
+
+
 @threads
 def test_an_idle_kept_connection_does_not_hold_up_a_drain_for_ever(tmp_path: Path, threads: int) -> None:
     settings = Settings(threads=threads, drain_seconds=PATIENCE * 2, kept_seconds=0.2)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 
 import pytest
 
 from emperor.config.commandline import cli_rows
 from emperor.config.expansion import expand
+from emperor.config.foreign import WORDS, app_hint, spelling
+from emperor.config.inifile import Row
+from emperor.config.options import find
 from emperor.config.spec import build
 from emperor.model import Target
 from tests.unit.config_world import CONTEXT
@@ -55,10 +59,49 @@ def test_what_is_no_option_is_handed_back_in_order() -> None:
         (["-M9"], "command line: -9: unknown option"),
         (["--socket"], "command line: --socket: needs a value: address"),
         (["-s"], "command line: --socket: needs a value: address"),
+        (["blog:app"], "command line: blog:app: is no ini -- write --module blog:app"),
+        (
+            ["pkg.blog:create_app()"],
+            "command line: pkg.blog:create_app(): is no ini -- write --module pkg.blog:create_app()",
+        ),
+        (["./blog.py"], "command line: ./blog.py: is no ini -- write --wsgi-file ./blog.py"),
+        (["blog.py:app"], "command line: blog.py:app: is no ini -- write --wsgi-file blog.py --callable app"),
+        (
+            ["--bind", "127.0.0.1:8000", "a.ini"],
+            "command line: --bind: unknown option; here it is --http-socket 127.0.0.1:PORT for HTTP, "
+            "--socket PATH for a web server's uwsgi_pass",
+        ),
+        (
+            ["--graceful-timeout=30"],
+            "command line: --graceful-timeout: unknown option; here it is --reload-mercy SECONDS",
+        ),
+        (
+            ["--daemon", "a.ini"],
+            "command line: --daemon: unknown option; here it is nothing: it stays in the "
+            "foreground; the daemon is `emperor VASSALS_DIR`",
+        ),
     ],
 )
 def test_a_wrong_word_is_a_problem(argv: list[str], message: str) -> None:
     assert [str(one) for one in cli_rows(argv)[2]] == [message]
+
+
+@pytest.mark.parametrize("word", ["a.ini", "/etc/a.ini", "a.ini:section", "a", "127.0.0.1:8000", "-", "a:", ":app", ""])
+def test_what_does_not_look_like_an_app_is_no_hint(word: str) -> None:
+    assert cli_rows(["--", word])[1:] == ((word,), ()) and app_hint(word) == ""
+
+
+def test_the_value_of_another_servers_word_is_no_file_of_ours() -> None:
+    rows, positional, problems = cli_rows(["--bind", "/a.sock", "--timeout=3", "site.ini", "--daemon", "b"])
+    assert (rows, positional, len(problems)) == ((), ("site.ini", "b"), 3)
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_another_servers_word_is_no_option_and_what_it_is_here_is_one(name: str) -> None:
+    assert find(name) is None
+    assert spelling(name.replace("-", "_")) == WORDS[name]
+    for option in re.findall(r"--([a-z-]+)", WORDS[name].ours):
+        assert option == "control-socket" or find(option) is not None
 
 
 def test_a_published_command_line_is_served_as_written() -> None:
@@ -84,6 +127,19 @@ def test_a_file_to_read_is_left_to_the_caller() -> None:
 def test_problems_of_the_command_line_have_no_line() -> None:
     rows, _, _ = cli_rows(["-w", "a", "--processes", "x", "-s", "/a", "-s", "/a"])
     assert [str(one) for one in build(rows, CONTEXT).problems] == [
-        "command line: processes: must be a whole number from 1 to 1024",
+        "command line: processes: must be a whole number from 1 to 1024, not 'x'",
         "command line: socket: is the same address as socket (command line) -- remove one",
     ]
+
+
+def test_a_refused_value_is_shown_to_who_typed_it_and_no_more_of_it_than_can_be_read() -> None:
+    rows, _, _ = cli_rows(["-w", "4", "--umask", "9" * 500, "-s", "/a"])
+    module, umask = (str(one) for one in build(rows, CONTEXT).problems if "not '" in str(one))
+    assert module.endswith("such as package.module or package.module:app, not '4'")
+    assert umask.endswith(f", not '{'9' * 80}'")
+
+
+def test_a_value_that_stands_in_a_file_is_not_repeated() -> None:
+    rows = [Row("processes", "secret", "/etc/a.ini", 3), Row("wsgi-file", "a.py", "/etc/a.ini", 4)]
+    (problem,) = build(rows, CONTEXT).problems
+    assert "processes: must be" in str(problem) and "secret" not in str(problem)

@@ -227,3 +227,12 @@ def test_who_was_told_of_is_forgotten() -> None:
     _, at = at_rest_after(Look({A: FILE}), [(1.0, TOUCHED, False)])
     assert set(at.told) == {A}
     assert look(at, {A: TOUCHED}, 9.0)[0].told == {}
+
+
+def test_a_file_that_gets_another_vassals_name_is_told_of_together_with_the_old_ones_end() -> None:
+    """The socket of the one is handed over to the other only while both are known."""
+    moved = FILE._replace(ctime=50)
+    at, ripe = look(Look({"a": FILE}), {"b": moved}, 1.0, arrived={"b"})
+    assert ripe == ()
+    assert next_look(at) == 1.0 + QUIET
+    assert look(at, {"b": moved}, 1.0 + QUIET)[1] == ("a", "b")

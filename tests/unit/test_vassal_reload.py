@@ -268,6 +268,15 @@ def test_a_failure_of_what_is_already_old_news_is_not_told_of_the_new() -> None:
     assert (world.state, world.record.error, world.record.traceback) == ("RUNNING", "", "")
 
 
+def test_a_start_that_is_nearly_overdue_and_then_ready_has_no_error() -> None:
+    world = reloading()
+    world.complain(2, "hangs at /srv/app.py:3 in connect")
+    world.ready(2)
+    assert (world.state, world.record.error, world.record.traceback) == ("RUNNING", "", "")
+    world.exit(2, "killed by SIGKILL")
+    assert world.record.error == "killed by SIGKILL"
+
+
 def test_a_start_that_is_overdue_says_where_it_hangs() -> None:
     world = reloading()
     world.complain(2, "hangs at /srv/app.py:3 in connect")
