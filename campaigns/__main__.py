@@ -98,7 +98,12 @@ def _facts(places: Places, argv: Sequence[str]) -> dict[str, str]:
     wanted = {name: text for name, text in found.items() if name not in ("gunicorn", "flup", "wrk")}
     load = f"{os.getloadavg()[0]:.1f} at the end"
     words = shlex.join(word for word in argv if not word.startswith(("/", "--venv")))
-    return {**wanted, "load": load, "command": f"`python -m campaigns {words}`".replace(" `", "`"), "date": time.strftime("%Y-%m-%d")}
+    return {
+        **wanted,
+        "load": load,
+        "command": f"`python -m campaigns {words}`".replace(" `", "`"),
+        "date": time.strftime("%Y-%m-%d"),
+    }
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,8 +1,8 @@
 """The clients: one process with many connections, ``python -m campaigns.crowd``.
 
 On its standard input comes one line, a list of clients as JSON; it ends when that input ends. On its standard output
-go lines of JSON: each failure, each answer of a client that is ``told``, and the sums at the end. Times are seconds of the
-machine's monotonic clock, the same in every process.
+go lines of JSON: each failure, each answer of a client that is ``told``, and the sums at the end. Times are seconds of
+the machine's monotonic clock, the same in every process.
 """
 
 from __future__ import annotations

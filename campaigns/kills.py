@@ -63,7 +63,9 @@ def play_vassals(key: str, way: str, app: str, times: int, places: Places, say: 
         scene.start()
         scene.open_gates()
         seen, births = _Seen(), dict.fromkeys((site.name for site in sites), time.monotonic())
-        with Visitors([one for site in sites for one in (*site.customers(1, pause=0.05), site.probe(0.02))]) as visitors:
+        with Visitors(
+            [one for site in sites for one in (*site.customers(1, pause=0.05), site.probe(0.02))]
+        ) as visitors:
             for number in range(times):
                 site = sites[number % len(sites)]
                 time.sleep(max(0.0, births[site.name] + _STABLE - time.monotonic()))

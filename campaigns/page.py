@@ -12,7 +12,8 @@ _FIGURES = ("campaign", "figure", "value", "at most", "")
 _INTRODUCTION = """\
 # What breaks, and what it costs
 
-Counted and measured by `make campaign`, against the real thing: the installed `emperor`, real nginx, real processes{user}.
+Counted and measured by `make campaign`, against the real thing: the installed `emperor`, real nginx, real
+processes{user}.
 {summary}
 
 | | |
@@ -24,15 +25,16 @@ _METHOD = """\
 
 - The clients are one process with many connections of its own. Those called HTTP keep theirs to nginx open; one more,
   the prober, asks the app's socket directly, a connection for each request, every 2 ms.
-- An answer is right if its status is 200, if it is whole, and if it carries this request's own number and the checksum of
-  the body that was sent. Anything else is a failure: another status, a reset, an early end, 30 s without an answer.
-  A quarter of nginx's requests are POST with a body of 100 bytes to 100 kB; every twentieth GET has an answer of 256 KiB.
+- An answer is right if its status is 200, if it is whole, and if it carries this request's own number and the checksum
+  of the body that was sent. Anything else is a failure: another status, a reset, an early end, 30 s without an answer.
+  A quarter of nginx's requests are POST with a body of 100 bytes to 100 kB; every twentieth GET has an answer of
+  256 KiB.
 - *Refused* is a connect(2) that failed at the app's socket: the prober's own, or nginx's, from its error log. Every
   request that failed through nginx must be in that log with its number.
 - A failure is a kill's if the kill fell between the request's begin and its end. nginx sends a GET again that failed on a
   kept connection (a POST it does not); those are in its log, and are no failures.
-- *New code visible* runs from the change to the first right answer that a process gave which imported the app after it.
-  The app's import tells its own time, which is left out. *Next answer* runs from the kill to the end of the first answer
+- *New code visible* runs from the change to the first right answer of a process that imported the app after it. The
+  app's import tells its own time, which is left out. *Next answer* runs from the kill to the end of the first answer
   whose request began after the process was gone.
 - Timings have the machine's noise in them: the load takes one of its cores. A bound that a timing misses is told; only
   counts decide whether `make campaign` fails.
@@ -93,7 +95,9 @@ def _figure(one: Figure) -> tuple[str, ...]:
 
 
 def _notes(one: Result) -> Iterable[str]:
-    yield from (text for text in (one.skipped and f"not played: {one.skipped}", one.fault and f"FAILED: {one.fault}") if text)
+    yield from (
+        text for text in (one.skipped and f"not played: {one.skipped}", one.fault and f"FAILED: {one.fault}") if text
+    )
     yield from one.notes
 
 

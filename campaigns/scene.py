@@ -310,7 +310,7 @@ def kill(pid: int) -> float:
 
 
 def descriptors(pid: int) -> int:
-    return len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208 -- the number alone is wanted
+    return len(os.listdir(f"/proc/{pid}/fd"))
 
 
 def rss(pids: Iterable[int]) -> float:

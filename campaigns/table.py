@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from campaigns import kills, reload
+from campaigns import crash_loop, kills, many, reload, upgrade
 from campaigns.scene import Places
 from campaigns.tally import Result
 
@@ -34,6 +34,10 @@ def _vassals(way: str, app: str) -> Play:
     return lambda key, times, places, say: kills.play_vassals(key, way, app, times, places, say)
 
 
+def _upgrade(way: str) -> Play:
+    return lambda key, times, places, say: upgrade.play(key, way, times, places, say)
+
+
 CAMPAIGNS: tuple[Campaign, ...] = (
     Campaign("reload-uwsgi", _reload("uwsgi", "bare"), 1000, 20),
     Campaign("reload-fastcgi", _reload("fastcgi-kept", "bare"), 1000, 20),
@@ -46,6 +50,11 @@ CAMPAIGNS: tuple[Campaign, ...] = (
     Campaign("kill-worker-fastcgi", _workers("fastcgi-kept", "flask_app", 2), 1000, 20),
     Campaign("kill-worker-peer", kills.beside, 5, 3),
     Campaign("kill-vassal", _vassals("uwsgi", "bare"), 100, 20),
+    Campaign("upgrade-uwsgi", _upgrade("uwsgi"), 100, 6),
+    Campaign("upgrade-fastcgi", _upgrade("fastcgi-kept"), 100, 6),
+    Campaign("crash-loop", crash_loop.play, 600, 15),
+    Campaign("start-200", many.start, 200, 20),
+    Campaign("storm", many.storm, 100, 10),
 )
 
 

@@ -85,7 +85,7 @@ class Spread(NamedTuple):
     p95: float
     p99: float
     most: float
-    count: int
+    size: int
 
 
 def spread(values: Iterable[float]) -> Spread:
@@ -116,7 +116,9 @@ class Gazette(NamedTuple):
 
 def gazette(log: str) -> Gazette:
     """A request may stand there twice: nginx tries a GET again that failed on a kept connection."""
-    refused, broken, other = [], [], []
+    refused: list[str] = []
+    broken: list[str] = []
+    other: list[str] = []
     for text in _LINE.findall(log):
         number = _REQUEST.search(text)
         if number is None or not _UPSTREAM.search(text):
@@ -164,8 +166,12 @@ def spread_figures(title: str, seconds: Iterable[float], must: float | None = No
     return (
         milliseconds(f"{title}, p50", found.p50),
         milliseconds(f"{title}, p95", found.p95, must),
-        milliseconds(f"{title}, worst of {found.count}", found.most),
+        milliseconds(f"{title}, worst of {found.size}", found.most),
     )
+
+
+_NOTHING = Tally()
+_SILENCE = Gazette((), (), ())
 
 
 @dataclass(frozen=True)
@@ -175,8 +181,8 @@ class Result:
     key: str
     did: str
     times: int = 0
-    tally: Tally = Tally()
-    seen: Gazette = Gazette((), (), ())
+    tally: Tally = _NOTHING
+    seen: Gazette = _SILENCE
     seconds: float = 0.0
     figures: tuple[Figure, ...] = ()
     notes: tuple[str, ...] = ()

@@ -22,7 +22,10 @@ _ROOT = Path(__file__).resolve().parents[1]
 
 
 class Visitors:
-    """Clients that come as long as the ``with`` block lasts. What they saw stands in ``tally`` afterwards."""
+    """Clients that come as long as the ``with`` block lasts. What they saw stands in ``tally`` afterwards.
+
+    Of the answers that are told: ``heard`` is when each client had its first one, ``latencies`` how long each took.
+    """
 
     def __init__(self, clients: Sequence[Client]) -> None:
         self._clients = tuple(clients)
@@ -31,6 +34,8 @@ class Visitors:
         self._failures: list[Failure] = []
         self._sums: Counter[str] | None = None
         self.tally = Tally()
+        self.heard: dict[str, float] = {}
+        self.latencies: list[float] = []
 
     def __enter__(self) -> Visitors:
         self._process = subprocess.Popen(
@@ -101,3 +106,5 @@ class Visitors:
         else:
             stamp = Stamp(record["pid"], record["begun"], record["took"], record["version"])
             self._answers.append(Answer(*common, stamp))
+            self.heard.setdefault(record["client"], record["end"])
+            self.latencies.append(record["end"] - record["start"])

@@ -18,8 +18,9 @@ class Journal:
     """``log_format``: text or json. ``opener`` None: standard error."""
 
     def __init__(self, log_format: str = "text", opener: Callable[[], int] | None = None) -> None:
-        self._file = LogFile(opener) if opener is not None else None
         self._render = _as_json if log_format == "json" else _as_text
+        self._file = LogFile(opener, self._lost) if opener is not None else None
+        self._well = True
 
     @property
     def error(self) -> str:
@@ -51,10 +52,17 @@ class Journal:
 
     def _write(self, level: str, subject: str, message: str) -> None:
         line = self._render(level, printable(subject), printable(message))
-        if self._file is not None:
-            self._file.write(line)
-        else:
+        if self._file is None:
             append(2, line)
+            return
+        well = self._file.write(line)
+        if self._well and not well:
+            # In one line to whoever started us; the file itself will say how many were lost.
+            append(2, self._render("warning", "emperor", "--logto: cannot be written -- lines are lost until it can"))
+        self._well = well
+
+    def _lost(self, count: int) -> str:
+        return self._render("warning", "emperor", f"[{count} lines lost]")
 
 
 def _as_text(level: str, subject: str, message: str) -> str:

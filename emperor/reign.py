@@ -35,7 +35,7 @@ def reign(args: argparse.Namespace, program: Program, before: State | None) -> i
     if before is not None and before.control.path != control:
         raise EmperorError(f"--control-socket {control}: it was {before.control.path} -- restart instead of upgrading")
     if args.check:
-        return _check(reader, where)
+        return _check(reader, where, taking_over=before is not None)
     return _serve(args, where, control, reader, program, before)
 
 
@@ -132,8 +132,11 @@ def _door(reader: Reader) -> Identity | None:
     return reader.web or Identity(65534, 65534, (65534,), "nobody", "/")
 
 
-def _check(reader: Reader, where: Sequence[str]) -> int:
-    """CONTRACT ``--check``: every problem of every ini."""
+def _check(reader: Reader, where: Sequence[str], taking_over: bool) -> int:
+    """CONTRACT ``--check``: every problem of every ini.
+
+    ``taking_over``: whose an address is that two inis name, the emperor that runs has decided.
+    """
     code = OK
     inis: dict[str, str] = {}
     for place in where:
@@ -145,7 +148,8 @@ def _check(reader: Reader, where: Sequence[str]) -> int:
             if inis.setdefault(name, path) != path:
                 print(f"warning: {path}: {name} is already {inis[name]} -- ignored")
     read = [(name, reader.read(name, path).checked) for name, path in inis.items()]
-    for path, checked in zip(inis.values(), judge_all(read, reader.settings.runtime_folder), strict=True):
+    judged = [one for _, one in read] if taking_over else judge_all(read, reader.settings.runtime_folder)
+    for path, checked in zip(inis.values(), judged, strict=True):
         code = FAILED if checked.spec is None else code
         for problem in checked.problems:
             print(f"{'' if problem.fatal else 'warning: '}{problem}")

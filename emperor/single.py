@@ -89,7 +89,7 @@ def _serve(path: str, rows: Sequence[Row], control: str) -> int:
     def prepare(emperor: Emperor) -> None:
         for problem in reading.checked.problems:
             journal.warning(name, str(problem))
-        emperor.loop.call_soon(lambda: emperor.take(name, reading, reload=False))
+        emperor.loop.call_soon(lambda: emperor.intake.take(name, reading, reload=False))
 
     return run(reader, journal, control, Policy(os.geteuid()), prepare, only=name)
 

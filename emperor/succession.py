@@ -8,14 +8,13 @@ from typing import Protocol
 
 from emperor import __version__, handover
 from emperor.answers import Answers
-from emperor.config.claims import Claims
 from emperor.control.server import ControlServer
 from emperor.estate import Estate
 from emperor.frontkeeper import FrontKeeper
 from emperor.handover import State, VassalState
-from emperor.inis import Inis
+from emperor.intake import Intake
 from emperor.journal import Journal
-from emperor.reading import Reader, Reading
+from emperor.reading import Reader
 from emperor.register import Register
 from emperor.system.eventloop import Loop
 from emperor.system.folderlock import FolderLocks
@@ -29,22 +28,17 @@ class Realm(Protocol):
     journal: Journal
     reader: Reader
     register: Register
+    intake: Intake
     estate: Estate
-    claims: Claims
     control: ControlServer
     answers: Answers
     folders: FolderLocks
-    inis: Inis | None
     front: FrontKeeper | None
-    paths: dict[str, str]
-    readings: dict[str, Reading]
-
-    def take(self, name: str, reading: Reading, reload: bool) -> None: ...
 
 
 def export(realm: Realm) -> State:
     """Everything, unchanged by being told."""
-    marks: Mapping[str, tuple[int, ...]] = realm.inis.export() if realm.inis is not None else {}
+    marks: Mapping[str, tuple[int, ...]] = realm.intake.inis.export() if realm.intake.inis is not None else {}
     return State(
         format=handover.FORMAT,
         version=__version__,
@@ -52,7 +46,7 @@ def export(realm: Realm) -> State:
         vassals=tuple(
             VassalState(
                 one,
-                realm.paths.get(name, ""),
+                realm.intake.paths.get(name, ""),
                 marks.get(name, ()),
                 realm.register.performers[name].export(),
                 realm.register.performers[name].holdings.export(),
@@ -75,7 +69,7 @@ def take_over(realm: Realm, state: State) -> None:
     for one in state.vassals:
         # First who has what open: that decides whose it is.
         realm.register.enter(one.record.name)
-        realm.paths[one.record.name] = one.config
+        realm.intake.paths[one.record.name] = one.config
         performer = realm.register.performers[one.record.name]
         performer.holdings.adopt(one.held)
         performer.adopt(one.performer)
@@ -92,7 +86,7 @@ def _read_again(realm: Realm, one: VassalState) -> None:
     if reading.authority is None:
         # Not there at this moment: the next look at the folder knows more.
         return
-    judged = realm.claims.judge(record.name, reading.checked)
-    realm.readings[record.name] = replace(reading, checked=judged)
+    judged = realm.intake.claims.judge(record.name, reading.checked)
+    realm.intake.readings[record.name] = replace(reading, checked=judged)
     if judged.problems != record.problems or judged.spec not in (None, record.spec):
-        realm.take(record.name, reading, reload=False)
+        realm.intake.take(record.name, reading, reload=False)

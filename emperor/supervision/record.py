@@ -6,6 +6,7 @@ Frozen values alone; how one becomes the next stands in ``supervision.vassal``. 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -219,23 +220,30 @@ def next_deadline(vassal: Vassal) -> Optional[float]:
         times.append(vassal.retry_at)
     if vassal.reload_wanted and vassal.wanted is Wanted.UP and not vassal.restart_wanted:
         times.extend(_turns(vassal))
-    return min(times, default=None)
+    return min((when for when in times if when < math.inf), default=None)
 
 
 def _turns(vassal: Vassal) -> Iterator[float]:
     """When a reload that waits may go on although nobody has ended."""
     if vassal.incoming is not None and vassal.incoming.phase is Phase.STARTING:
-        yield vassal.incoming.born + undisturbed(vassal.cut_short)
+        yield cut_at(vassal.incoming, vassal.cut_short)
     elif vassal.serving is not None and vassal.outgoing is not None and vassal.outgoing.phase is Phase.RETIRING:
         yield hurried_at(vassal.outgoing)
 
 
-def undisturbed(cut_short: int) -> float:
-    """Seconds that a start has before a newer one may end it: none at first, then more and more.
+UNDISTURBED = 2.0
+"""Seconds that a start has before it is ended for a newer one, if one before it was; then four times as many, and on.
+So a reload at any moment takes effect soon, and reloads without end cannot keep every start from its end."""
 
-    So a reload at any moment takes effect soon, and reloads without end cannot keep every start from its end.
-    """
-    return 2.0 * 4 ** (min(cut_short, 16) - 1) if cut_short else 0.0
+
+def cut_at(starting: Generation, cut_short: int) -> float:
+    """From when on a start may be ended for a newer one, monotonic seconds."""
+    if not cut_short:
+        return starting.born
+    if starting.deadline is None:
+        # It waits for its turn, and would have to wait again.
+        return math.inf
+    return starting.born + UNDISTURBED * 4.0 ** (min(cut_short, 16) - 1)
 
 
 HURRY = 0.5

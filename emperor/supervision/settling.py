@@ -20,8 +20,8 @@ from emperor.supervision.record import (
     Spawn,
     Vassal,
     Wanted,
+    cut_at,
     hurried_at,
-    undisturbed,
 )
 
 MERCY_OF_OWNERS = 60.0
@@ -82,7 +82,7 @@ def _overtake(draft: Draft, incoming: Generation) -> None:
     """It starts from what is already old news; but somebody has to become ready one day."""
     if incoming.phase is not Phase.STARTING:
         draft.drive("incoming", gen.Event.DRAIN)
-    elif draft.now >= incoming.born + undisturbed(draft.vassal.cut_short):
+    elif draft.now >= cut_at(incoming, draft.vassal.cut_short):
         draft.drive("incoming", gen.Event.DRAIN)
         draft.put(cut_short=draft.vassal.cut_short + 1)
 

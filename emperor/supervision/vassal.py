@@ -96,20 +96,22 @@ def _on_order(draft: Draft, event: Order) -> None:
 
 
 def _on_queued(draft: Draft, event: Queued) -> None:
-    _set_deadline(draft, event.number, None)
+    start = _start(draft, event.number)
+    if start is not None:
+        draft.put(incoming=replace(start, deadline=None))
 
 
 def _on_begun(draft: Draft, event: Begun) -> None:
-    incoming = draft.vassal.incoming
-    if incoming is not None:
-        _set_deadline(draft, event.number, draft.now + incoming.patience.start)
+    start = _start(draft, event.number)
+    if start is not None:
+        draft.put(incoming=replace(start, born=draft.now, deadline=draft.now + start.patience.start))
 
 
-def _set_deadline(draft: Draft, number: int, when: Optional[float]) -> None:
-    """Of a start; one that was told to go has its own."""
+def _start(draft: Draft, number: int) -> Optional[Generation]:
+    """None: it is over. One that was told to go has a deadline of its own."""
     incoming = draft.vassal.incoming
-    if incoming is not None and incoming.number == number and incoming.phase is Phase.STARTING:
-        draft.put(incoming=replace(incoming, deadline=when))
+    starts = incoming is not None and incoming.number == number and incoming.phase is Phase.STARTING
+    return incoming if starts else None
 
 
 def _on_ready(draft: Draft, event: Ready) -> None:

@@ -25,6 +25,10 @@ LONGEST_WAIT = 3600.0
 """Seconds: poll(2) and its like count milliseconds in an int, and Python raises OverflowError beyond."""
 
 
+WAKEUPS = 65536
+"""Bytes: as many as a pipe holds (pipe(7))."""
+
+
 class Timer:
     """A deadline that can be taken back."""
 
@@ -47,6 +51,7 @@ class Loop:
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
         self._signals: dict[int, Callback] = {}
+        self._noted: set[int] = set()
         self._restore: dict[int, Any] = {}
         self._running = False
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -85,16 +90,16 @@ class Loop:
             self._previous_wakeup = signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         self._signals[signum] = callback
         self._restore.setdefault(signum, signal.getsignal(signum))
-        signal.signal(signum, _only_wake)
+        signal.signal(signum, self._note)
         # A system call that a signal interrupts is taken up again by Python (PEP 475); the C library need not.
         signal.siginterrupt(signum, False)
 
     def take_signals(self) -> list[int]:
         """Those that have come and were not called back for: they are the caller's now."""
-        try:
-            return [number for number in os.read(self._wake_read, 4096) if number in self._signals]
-        except BlockingIOError:
-            return []
+        noted, self._noted = self._noted, set()
+        with contextlib.suppress(BlockingIOError):
+            noted.update(os.read(self._wake_read, WAKEUPS))
+        return sorted(noted.intersection(self._signals))
 
     def wake(self) -> None:
         """From any thread: look again. What to look at must have been stored before."""
@@ -152,21 +157,21 @@ class Loop:
                 self._guarded(entry[2].callback)
 
     def _drain_wakeups(self) -> None:
-        try:
-            numbers = os.read(self._wake_read, 4096)
-        except BlockingIOError:
-            return
-        for signum in sorted(set(numbers)):
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._wake_read, WAKEUPS)
+        noted, self._noted = self._noted, set()
+        for signum in sorted(noted):
             callback = self._signals.get(signum)
             if callback is not None:
                 self._guarded(callback)
+
+    def _note(self, signum: int, frame: Any) -> None:
+        """Between any two bytecodes. The byte that came before it may be read already, or have found the pipe full."""
+        self._noted.add(signum)
+        self.wake()
 
     def _guarded(self, callback: Callback) -> None:
         try:
             callback()
         except Exception as error:
             self._on_error(error)
-
-
-def _only_wake(signum: int, frame: Any) -> None:
-    """The wake-up descriptor carries the news; Python only asks that a handler exists."""

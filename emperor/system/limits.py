@@ -6,6 +6,7 @@ It promises: after ``shed_inheritance`` signals mean what signal(7) says, whoeve
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 import signal
 from collections.abc import Iterable
@@ -23,6 +24,16 @@ def shed_inheritance(held: Iterable[signal.Signals] = ()) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     signal.pthread_sigmask(signal.SIG_SETMASK, blocked & set(held))
+
+
+def open_standard() -> None:
+    """Descriptors 0, 1 and 2 lead somewhere: closed, the next file, or somebody's socket, would be standard error."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            # The lowest one that is free (open(2)), and those below are open by now.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 
 def raise_nofile() -> tuple[int, int]:

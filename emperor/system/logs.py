@@ -93,12 +93,22 @@ def stamp(seconds: Optional[float] = None) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", local) + f".{int(seconds * 1000) % 1000:03d}" + time.strftime("%z", local)
 
 
-class LogFile:
-    """A file that lines are appended to. ``opener`` gives a descriptor, at first and at every ``reopen``."""
+def told_of(lost: int) -> str:
+    """The line that stands in the place of those that were lost."""
+    return f"{stamp()} [{lost} lines lost]"
 
-    def __init__(self, opener: Callable[[], int]) -> None:
-        self._opener = opener
+
+class LogFile:
+    """A file that lines are appended to. ``opener`` gives a descriptor, at first and at every ``reopen``.
+
+    ``dropped``: how many lines were lost so far. Once there is room again, ``tell`` says in the file how many were.
+    """
+
+    def __init__(self, opener: Callable[[], int], tell: Callable[[int], str] = told_of) -> None:
+        self._opener, self._tell = opener, tell
         self._fd = -1
+        self._untold = 0
+        self._torn = False
         self.dropped = 0
         self.error = ""
         self.reopen()
@@ -111,11 +121,25 @@ class LogFile:
             self.error = error.strerror or str(error)
             return
         self.close()
-        self._fd, self.error = fd, ""
+        self._fd, self.error, self._torn = fd, "", False
 
-    def write(self, line: str) -> None:
-        if not append(self._fd, line):
+    def write(self, line: str) -> bool:
+        """False: it is lost."""
+        if self._untold and self._put(self._tell(self._untold)):
+            self._untold = 0
+        written = not self._untold and self._put(line)
+        if not written:
             self.dropped += 1
+            self._untold += 1
+        return written
+
+    def _put(self, line: str) -> bool:
+        data = _bytes(f"\n{line}" if self._torn else line)
+        done = _append(self._fd, data)
+        if done:
+            # A disk that is nearly full takes the beginning of a line: the next one is not to be glued to it.
+            self._torn = done < len(data)
+        return done == len(data)
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -126,17 +150,25 @@ class LogFile:
 
 def append(fd: int, line: str) -> bool:
     """Write one line without ever waiting; False: it is lost (full disk, dead or slow reader)."""
-    data = line.encode("utf-8", "backslashreplace") + b"\n"
-    try:
-        for start in range(0, len(data), PIPE_ATOMIC):
+    data = _bytes(line)
+    return _append(fd, data) == len(data)
+
+
+def _bytes(line: str) -> bytes:
+    return line.encode("utf-8", "backslashreplace") + b"\n"
+
+
+def _append(fd: int, data: bytes) -> int:
+    """How many bytes of it were written."""
+    done = 0
+    with contextlib.suppress(OSError, ValueError):
+        while done < len(data):
             poll = select.poll()
             poll.register(fd, select.POLLOUT)
             if not poll.poll(0):
-                return False
-            os.write(fd, data[start : start + PIPE_ATOMIC])
-    except (OSError, ValueError):
-        return False
-    return True
+                break
+            done += os.write(fd, data[done : done + PIPE_ATOMIC])
+    return done
 
 
 def open_for_append(path: str) -> int:

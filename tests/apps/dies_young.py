@@ -1,4 +1,4 @@
-"""A WSGI app whose workers end by themselves, soon after they began to serve, while the file "die" lies in its folder."""
+"""A WSGI app whose workers end soon after they began to serve, while the file "die" lies in its folder."""
 
 import os
 import threading

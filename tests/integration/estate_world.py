@@ -111,6 +111,7 @@ class World:
             manager.start() if manager is not None else (),
         )
         self.all: list[Holdings] = []
+        self.ended = False
 
     def holdings(self, name: str = "blog") -> Holdings:
         self.all.append(Holdings(name, self.estate))
@@ -151,6 +152,7 @@ class World:
         return [*heirlooms._lent, *(one for one, _ in heirlooms._stored)]
 
     def _end(self, lock: bool = True) -> None:
+        self.ended = True
         for received in self._received():
             received.sock.close()
         if self.estate.notifier is not None:
@@ -160,6 +162,8 @@ class World:
         self.loop.close()
 
     def close(self) -> None:
+        if self.ended:
+            return
         for one in self.all:
             one.release()
         self.errands_done()

@@ -51,7 +51,7 @@ def test_a_start_that_raises_is_a_failure_of_its_own_vassal_alone(
 ) -> None:
     for name in ("a", "m", "z"):
         spec = vassal_spec(tmp_path, unix(tmp_path / f"{name}.sock"), name=name)
-        emperor.take(name, Reading(Checked(spec, ()), Authority(ADMIN)), reload=True)
+        emperor.intake.take(name, Reading(Checked(spec, ()), Authority(ADMIN)), reload=True)
     assert spawned == ["a", "m", "z"]
     assert {name: state(one) for name, one in emperor.vassals.items()} == {
         "a": "STARTING",

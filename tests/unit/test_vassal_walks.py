@@ -16,7 +16,18 @@ import pytest
 from emperor.model import VassalSpec
 from emperor.supervision.generation import Action, Phase
 from emperor.supervision.outcome import Ticket, outcome
-from emperor.supervision.record import Doing, Signal, Spawn, Vassal, Wanted, next_deadline, state
+from emperor.supervision.record import (
+    Begun,
+    Doing,
+    Queued,
+    Release,
+    Signal,
+    Spawn,
+    Vassal,
+    Wanted,
+    next_deadline,
+    state,
+)
 from tests.unit.vassal_world import MERCY, ONE, START_TIMEOUT, THREE, TWO, World, app
 
 WALKS, EVENTS = 300, 200
@@ -30,13 +41,18 @@ ENDERS = ("stop", "restart", "remove", "kill")
 
 @dataclass
 class Walk:
-    """One life. ``what``: the last thing told; ``states``: all that were ever shown."""
+    """One life. ``what``: the last thing told; ``states``: all that were ever shown.
+
+    ``waited``: how many starts had to wait for others; ``cut_short``: how many were at most ended in a row.
+    """
 
     dice: random.Random
     world: World = field(default_factory=World)
     tickets: list[Ticket] = field(default_factory=list)
     what: str = ""
     answered: int = 0
+    waited: int = 0
+    cut_short: int = 0
     states: set[str] = field(default_factory=set)
 
     # Telling ------------------------------------------------------------------------------------------------------
@@ -58,6 +74,7 @@ class Walk:
             numbers = set(self.world.living)
             self.world.wait(due)
             assert set(self.world.living) >= numbers
+            self.check_service(before, ())
             self.look(before)
         if self.world.now < until:
             self.world.now = until
@@ -65,6 +82,7 @@ class Walk:
     # What is always true ------------------------------------------------------------------------------------------
 
     def check(self, before: Vassal, doings: tuple[Doing, ...]) -> None:
+        self.check_service(before, doings)
         for doing in doings:
             if isinstance(doing, Spawn):
                 assert doing.number == before.last_number + 1, self.what
@@ -81,6 +99,17 @@ class Walk:
         assert younger or self.what in ENDERS, f"{self.what}: the serving generation is told to go"
         assert (doing.action is Action.RETIRE) == younger, self.what
 
+    def check_service(self, before: Vassal, doings: tuple[Doing, ...]) -> None:
+        """Whoever serves goes on until an order, its own death, or a younger one that serves."""
+        now = self.world.vassal
+        if not before.running or self.what in ENDERS or now is None:
+            return
+        assert before.serving is not None
+        dead = before.serving.number not in self.world.living
+        assert now.running or dead, f"{self.what}: nobody serves, and somebody could"
+        assert dead or now.serving == before.serving or self.what == "ready", self.what
+        assert not (now.running and any(isinstance(doing, Release) for doing in doings))
+
     def look(self, before: Vassal) -> None:
         world = self.world
         if world.vassal is None:
@@ -93,6 +122,7 @@ class Walk:
         assert set(numbers) == set(world.living), f"{self.what}: the record and the processes differ"
         assert all(one.phase is not Phase.DEAD for one in now.alive)
         self.states.add(state(now))
+        self.cut_short = max(self.cut_short, now.cut_short)
         assert self.states <= STATES
         assert sum(one.phase is Phase.STARTING for one in now.alive) <= 1
         assert now.incoming is None or now.incoming.phase in (Phase.STARTING, Phase.DRAINING)
@@ -106,8 +136,10 @@ class Walk:
         due = self.world.due
         assert due is None or due > 0, f"{self.what}: the deadline has passed"
         for one in now.alive:
-            killed = Action.KILL in self.world.told(one.number)
-            assert one.phase is Phase.READY or one.deadline is not None or killed, f"{self.what}: {one} for ever"
+            process = self.world.living[one.number]
+            waits = process.queued and one.phase is Phase.STARTING
+            ends = one.deadline is not None or waits or Action.KILL in process.told
+            assert one.phase is Phase.READY or ends, f"{self.what}: {one} for ever"
         if now.wanted is not Wanted.UP:
             assert now.alive or not now.holds, f"{self.what}: sockets are held for nobody"
             assert now.alive or now.wanted is Wanted.DOWN
@@ -182,7 +214,35 @@ class Walk:
 
     def ready(self) -> None:
         number = self.number()
-        self.act("ready", lambda: self.world.ready(number))
+        if number not in self.world.living or not self.world.living[number].queued:
+            self.act("ready", lambda: self.world.ready(number))
+
+    def turn(self) -> None:
+        """A start that has to wait for others, or need not any more; and late words of either."""
+        number, record = self.number(), self.world.record
+        process, incoming = self.world.living.get(number), record.incoming
+        if process is not None and process.queued:
+            self.act("begun", lambda: self.world.begin(number))
+        elif incoming is None or number != incoming.number:
+            late = self.dice.choice([Queued(number), Begun(number)])
+            self.act("late", lambda: self.world.tell(late))
+        elif self.fresh():
+            self.act("queued", lambda: self.world.queue(number))
+            self.waited += 1
+
+    def fresh(self) -> bool:
+        """Was the newest process spawned at this very moment, and heard nothing since?"""
+        process = self.world.living.get(self.world.record.last_number)
+        at = self.world.started[-1] == self.world.now
+        return process is not None and at and not process.told and not process.ready
+
+    def failing_spawn(self) -> None:
+        """Whatever is started next is told to be dead before it has begun, as when there is no memory."""
+        self.ini()
+        incoming = self.world.vassal.incoming if self.world.vassal is not None else None
+        if incoming is not None and self.fresh():
+            number = incoming.number
+            self.act("exit", lambda: self.world.exit(number, "not started: Cannot allocate memory"))
 
     def complaint(self) -> None:
         number = self.number()
@@ -220,6 +280,9 @@ class Walk:
             if Action.KILL in process.told or (process.told and not stubborn):
                 self.act("exit", lambda number=number: world.exit(number))  # type: ignore[misc]  # mypy infers no defaults
                 return True
+            if process.queued and not process.told:
+                self.act("begun", lambda number=number: world.begin(number))  # type: ignore[misc]  # mypy infers no defaults
+                return True
             if not process.told and not process.ready:
                 self.act("ready", lambda number=number: world.ready(number))  # type: ignore[misc]  # mypy infers no defaults
                 return True
@@ -237,6 +300,8 @@ HAPPENINGS: list[tuple[Callable[[Walk], None], int]] = [
     (Walk.remove, 1),
     (Walk.kill, 1),
     (Walk.ready, 14),
+    (Walk.turn, 6),
+    (Walk.failing_spawn, 1),
     (Walk.complaint, 2),
     (Walk.death, 9),
     (Walk.false_death, 1),
@@ -304,6 +369,9 @@ def found_as_wanted(walk: Walk) -> None:
         assert state(record) == "FATAL" and record.spec.max_restarts
     else:
         assert state(record) == "RUNNING" and len(walk.world.living) == 1
+        (process,) = walk.world.living.values()
+        assert process.spec == (record.proven if record.rejected else record.spec)
+        assert not record.reload_wanted and not record.restart_wanted and next_deadline(record) is None
 
 
 ENDS: dict[str, tuple[Callable[[Walk], None], Callable[[Walk], None]]] = {
@@ -336,6 +404,8 @@ def test_whatever_happens_the_rules_hold(storms: list[Walk]) -> None:
     assert set().union(*(walk.states for walk in storms)) == STATES - {"IDLE"}
     assert any(walk.world.forgotten for walk in storms) and any(walk.world.releases > 3 for walk in storms)
     assert sum(walk.answered for walk in storms) > WALKS * 10
+    assert sum(walk.waited for walk in storms) > WALKS
+    assert max(walk.cut_short for walk in storms) >= 3
 
 
 @pytest.mark.parametrize("stubborn", [False, True], ids=["obedient", "stubborn"])

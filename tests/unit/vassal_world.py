@@ -12,6 +12,7 @@ from typing import Optional
 from emperor.model import UNIX, UWSGI, Address, Identity, Problem, SocketSpec, Target, VassalSpec
 from emperor.supervision.generation import Action
 from emperor.supervision.record import (
+    Begun,
     BootFailed,
     Configured,
     Doing,
@@ -21,6 +22,7 @@ from emperor.supervision.record import (
     Keep,
     Misconfigured,
     Order,
+    Queued,
     Ready,
     Release,
     Signal,
@@ -62,11 +64,12 @@ ONE, TWO, THREE = app("one"), app("two"), app("three")
 
 @dataclass
 class Process:
-    """``ready``: it has said that it serves. ``told``: the signals that it got."""
+    """``ready``: it has said that it serves. ``queued``: it waits for others. ``told``: the signals that it got."""
 
     number: int
     spec: VassalSpec
     ready: bool = False
+    queued: bool = False
     told: list[Action] = field(default_factory=list)
 
 
@@ -125,6 +128,16 @@ class World:
         if number in self.living:
             self.living[number].ready = True
         return self.tell(Ready(number))
+
+    def queue(self, number: int) -> tuple[Doing, ...]:
+        if number in self.living:
+            self.living[number].queued = True
+        return self.tell(Queued(number))
+
+    def begin(self, number: int) -> tuple[Doing, ...]:
+        if number in self.living:
+            self.living[number].queued = False
+        return self.tell(Begun(number))
 
     def complain(self, number: int, reason: str, traceback: str = "Traceback") -> tuple[Doing, ...]:
         return self.tell(BootFailed(number, reason, traceback))

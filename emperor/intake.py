@@ -1,0 +1,148 @@
+"""From inis to vassals: what is read, whose the addresses are that it names, and what becomes of its vassal.
+
+It promises: of two inis that name one address only one is valid at a time; one that cannot be used changes nothing of
+what runs; once closed, nothing begins any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from emperor.config.claims import Claims, precedence
+from emperor.estate import Estate
+from emperor.inis import Inis, occupy
+from emperor.journal import Journal
+from emperor.model import Address, Problem, VassalSpec
+from emperor.reading import Reader, Reading
+from emperor.register import Register
+from emperor.supervision.record import Configured, Misconfigured, Order, Wanted
+from emperor.system.eventloop import Loop
+from emperor.system.folderlock import FolderLocks
+
+
+class Intake:
+    """``paths``: name → where its ini lies; ``readings``: what it said when it was read last."""
+
+    def __init__(self, reader: Reader, register: Register, estate: Estate, journal: Journal) -> None:
+        self._reader, self._register, self._estate, self._journal = reader, register, estate, journal
+        self.claims = Claims(reader.settings.runtime_folder, self._holder)
+        self.paths: dict[str, str] = {}
+        self.readings: dict[str, Reading] = {}
+        self.inis: Inis | None = None
+        self.closed = False
+        self._arriving: list[tuple[str, Reading]] | None = None
+
+    def watch(self, places: Sequence[str], loop: Loop, folders: FolderLocks) -> None:
+        """EmperorError: another emperor serves one of them. Nothing is read yet."""
+        occupy(places, folders)
+        self.inis = Inis(places, loop, self._journal, self._changed, self._removed, folders)
+
+    def close(self) -> None:
+        """Nobody begins any more, whatever is written now."""
+        self.closed = True
+        if self.inis is not None:
+            self.inis.close()
+
+    def forget(self, name: str) -> None:
+        self.paths.pop(name, None)
+
+    def owner(self, name: str) -> int | None:
+        """Whose vassal it is, for the control socket's permissions."""
+        spec, reading = self._register.vassals[name].spec, self.readings.get(name)
+        if reading is not None and reading.authority is not None and reading.authority.uid is not None:
+            return reading.authority.uid
+        return spec.identity.uid if spec is not None else None
+
+    def first_look(self) -> None:
+        """Read all, then begin with administrators' inis: of two that name one address theirs is the first."""
+        self._arriving = []
+        assert self.inis is not None
+        self.inis.first_look()
+        arrived, self._arriving = self._arriving, None
+        for name, reading in sorted(arrived, key=lambda one: precedence(one[0], one[1].checked)):
+            try:
+                self.take(name, reading, reload=True)
+            except Exception as error:
+                self._journal.bug(error)
+
+    def _changed(self, name: str, path: str, written: bool) -> None:
+        """The ini is new, was written or touched; or (not ``written``) only its owner or mode has changed."""
+        self.paths[name] = path
+        before, reading = self.readings.get(name), self._reader.read(name, path)
+        if self._arriving is not None:
+            self._arriving.append((name, reading))
+        else:
+            self.take(name, reading, reload=written or before is None or reading != before)
+
+    def _removed(self, name: str) -> None:
+        self.readings.pop(name, None)
+        self.claims.withdraw(name)
+        if name in self._register.vassals:
+            self._register.performers[name].holdings.leaving = True
+            self._register.tell(name, Order("remove"))
+
+    def take(self, name: str, reading: Reading, reload: bool) -> None:
+        """An ini was read: a vassal begins, goes on with it, or shows what is wrong with it."""
+        if self.closed:
+            return
+        self._register.enter(name)
+        ousted = self.claims.ousted(name)
+        reading = replace(reading, checked=self.claims.judge(name, reading.checked))
+        performer, checked = self._register.performers[name], reading.checked
+        performer.holdings.leaving = False
+        before = self.readings.get(name)
+        if before is not None and before.authority != reading.authority:
+            # What an older owner's app has printed is not the new one's to read.
+            performer.ring.clear()
+        self.readings[name] = reading
+        if before is None or before.checked.problems != checked.problems:
+            self._publish(name, checked.problems)
+        if checked.spec is None:
+            self._register.tell(name, Misconfigured(checked.problems, ousted))
+        else:
+            self._register.tell(name, Configured(checked.spec, checked.problems, reload))
+
+    def _holder(self, address: Address, spec: VassalSpec) -> str:
+        """``claims.Holder``: one that is leaving hands over what another ini of its user names."""
+        holdings = self._estate.holders.get(address)
+        if holdings is None:
+            return ""
+        record = self._register.vassals.get(holdings.name)
+        theirs = (record.proven or record.spec) if record is not None else None
+        given = holdings.leaving and theirs is not None and theirs.identity == spec.identity
+        return "" if given else holdings.name
+
+    def settle_claims(self) -> None:
+        """An address is free, or is another's now: whoever waited for it comes up."""
+        for name, checked in self.claims.unsettled():
+            if name in self.readings:
+                self.take(name, replace(self.readings[name], checked=checked), reload=True)
+
+    def _publish(self, name: str, problems: tuple[Problem, ...]) -> None:
+        for problem in problems:
+            (self._journal.fault if problem.fatal else self._journal.warning)(name, str(problem))
+
+    def order(self, name: str, verb: str) -> str:
+        """start, stop, restart, reload; "" or the reason why not. All but stop read the ini again."""
+        if self.closed:
+            return "the emperor is stopping"
+        if verb == "reload" and self._register.vassals[name].wanted is not Wanted.UP:
+            return f"stopped on purpose -- emperorctl start {name}"
+        if verb != "stop" and name in self.paths:
+            if self.inis is not None:
+                self.inis.acknowledge(name)
+            reading = self._reader.read(name, self.paths[name])
+            if reading.authority is None:
+                # Not there at this moment: the next look at the folder knows more.
+                return "\n".join(map(str, reading.checked.problems))
+            self.take(name, reading, reload=verb == "reload")
+            checked = self.readings[name].checked
+            if checked.spec is None and (verb != "start" or self._register.vassals[name].spec is None):
+                return "\n".join(str(one) for one in checked.problems if one.fatal)
+        if verb != "reload":
+            self._register.tell(name, Order(verb))
+        return ""
+
+    def sound(self) -> list[str]:
+        return [self.paths[name] for name, one in self.readings.items() if one.checked.spec and name in self.paths]
