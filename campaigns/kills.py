@@ -51,7 +51,7 @@ def play_workers(key: str, way: str, app: str, processes: int, times: int, place
             tally.count("vassals that died with it", int(not vassal_is_the_same), 0),
             tally.count("most failures of one kill", tally.most_of_one_kill(visitors.tally.failures, seen.kills), most),
         )
-        return _result(key, did, times, visitors, scene, seen, begin, figures)
+        return _result(key, did, visitors, scene, seen, begin, figures)
 
 
 def play_vassals(key: str, way: str, app: str, times: int, places: Places, say: Say) -> Result:
@@ -62,7 +62,7 @@ def play_vassals(key: str, way: str, app: str, times: int, places: Places, say: 
         sites = [scene.vassal(f"site{number}", app, way, _WORK) for number in range(min(times, _VASSALS))]
         scene.start()
         scene.open_gates()
-        seen, births = _Seen(), dict.fromkeys((site.name for site in sites), time.monotonic())
+        seen, births = _Seen(), dict.fromkeys((site.name for site in sites), -_STABLE)
         with Visitors(
             [one for site in sites for one in (*site.customers(1, pause=0.05), site.probe(0.02))]
         ) as visitors:
@@ -73,7 +73,7 @@ def play_vassals(key: str, way: str, app: str, times: int, places: Places, say: 
                 births[site.name] = time.monotonic()
                 say(f"kill {number + 1} of {times}, {len(visitors.failures)} failures")
         did = f"kill -9 of a vassal, one of {len(sites)} in turn, 1 client each, {app}, {way}"
-        return _result(key, did, times, visitors, scene, seen, begin, bound=None)
+        return _result(key, did, visitors, scene, seen, begin, bound=None)
 
 
 def beside(key: str, times: int, places: Places, say: Say) -> Result:
@@ -100,7 +100,12 @@ def _site(scene: Scene, app: str, way: str, processes: int) -> Vassal:
 
 def _a_worker(pid: int, processes: int) -> int:
     """Of a full crew."""
-    crew: list[int] = wait_for(lambda: (seen := children(pid)) if len(children(pid)) >= processes else [], "the crew")
+
+    def full() -> list[int]:
+        crew = children(pid)
+        return crew if len(crew) == processes else []
+
+    crew: list[int] = wait_for(full, "the whole crew")
     return random.choice(crew)
 
 
@@ -134,7 +139,7 @@ def _begun_after(site: Vassal, moment: float) -> Callable[[Answer], bool]:
     return lambda one: one.start > moment and one.client == site.probe().name
 
 
-def _result(key: str, did: str, times: int, visitors: Visitors, scene: Scene, seen: _Seen, begin: float,
+def _result(key: str, did: str, visitors: Visitors, scene: Scene, seen: _Seen, begin: float,
             more: tuple[Figure, ...] = (), bound: float | None = NEXT_ANSWER) -> Result:  # fmt: skip
     news, failures = scene.gazette(), visitors.tally.failures
     unexcused = tally.unexcused(failures, seen.kills)
@@ -148,4 +153,4 @@ def _result(key: str, did: str, times: int, visitors: Visitors, scene: Scene, se
     )  # fmt: skip
     notes = tuple(f"{number} × {why}" for why, number in tally.reasons(failures).items())
     notes += tuple(f"no kill hit it: {one}" for one in unexcused[:3])
-    return Result(key, did, times, visitors.tally, news, time.monotonic() - begin, figures, notes)
+    return Result(key, did, len(seen.kills), visitors.tally, news, time.monotonic() - begin, figures, notes)

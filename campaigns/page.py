@@ -30,9 +30,9 @@ _METHOD = """\
   A quarter of nginx's requests are POST with a body of 100 bytes to 100 kB; every twentieth GET has an answer of
   256 KiB.
 - *Refused* is a connect(2) that failed at the app's socket: the prober's own, or nginx's, from its error log. Every
-  request that failed through nginx must be in that log with its number.
-- A failure is a kill's if the kill fell between the request's begin and its end. nginx sends a GET again that failed on a
-  kept connection (a POST it does not); those are in its log, and are no failures.
+  request that failed through nginx must be in that log with its number, and nothing else may be in it.
+- A failure is a kill's if the kill fell between the request's begin and its end. nginx sends a GET again that failed
+  on a kept connection (a POST it does not); those are in its log, and are no failures.
 - *New code visible* runs from the change to the first right answer of a process that imported the app after it. The
   app's import tells its own time, which is left out. *Next answer* runs from the kill to the end of the first answer
   whose request began after the process was gone.

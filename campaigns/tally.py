@@ -73,8 +73,11 @@ def unexcused(failures: Iterable[Failure], kills: Sequence[Kill]) -> tuple[Failu
 
 
 def most_of_one_kill(failures: Iterable[Failure], kills: Sequence[Kill]) -> int:
-    """A failure that several kills excuse is the last one's: the answer comes right after it."""
-    found = Counter(excused[-1] for one in failures if (excused := excuses(one, kills)))
+    """A failure that several kills excuse is put down to the one with the fewest."""
+    found: Counter[int] = Counter()
+    for failure in sorted(failures, key=lambda one: one.end):
+        if excused := excuses(failure, kills):
+            found[min(excused, key=lambda kill: found[kill])] += 1
     return max(found.values(), default=0)
 
 

@@ -80,6 +80,7 @@ def _positive(word: str) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     program = Program.running()
+    limits.open_standard()
     limits.shed_inheritance(reexec.HEEDED if handover.VARIABLE in os.environ else ())
     limits.raise_nofile()
     try:

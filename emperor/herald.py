@@ -61,7 +61,8 @@ class Herald:
     def stopping(self) -> None:
         self._stopping, self._starting, self._reloading = True, False, False
         self._notifier.stopping()
-        self._ask_for_time()
+        self._notifier.extend(LONGER)
+        self._loop.call_at(self._loop.now() + EVERY, self._ask_for_time)
 
     def look(self) -> None:
         """Something has become of a vassal."""
@@ -82,9 +83,12 @@ class Herald:
             self._ready()
 
     def _ask_for_time(self) -> None:
-        if self._starting or self._reloading or self._stopping:
+        """While there is an end in sight: of one that even KILL does not end, nobody should wait for ever."""
+        if not (self._starting or self._reloading or self._stopping):
+            return
+        if not self._stopping or any(one.deadline is not None for each in self._vassals() for one in each.alive):
             self._notifier.extend(LONGER)
-            self._loop.call_at(self._loop.now() + EVERY, self._ask_for_time)
+        self._loop.call_at(self._loop.now() + EVERY, self._ask_for_time)
 
     def _ping(self, every: float) -> None:
         self._notifier.alive()
@@ -93,7 +97,7 @@ class Herald:
 
 def _moving(vassal: Vassal) -> bool:
     """Is it on its way, for the first time or to another generation?"""
-    return state(vassal) in ("STARTING", "RELOADING") or vassal.reload_wanted
+    return state(vassal) in ("STARTING", "RELOADING") or (vassal.reload_wanted and bool(vassal.alive))
 
 
 def comes_back(unit: str) -> bool:

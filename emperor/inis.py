@@ -150,6 +150,11 @@ class Inis:
             moving = {one: since for one, since in self._look.moving.items() if one != name}
             self._look = replace(self._look, known={**self._look.known, name: mark}, moving=moving)
 
+    def doubt(self, name: str) -> None:
+        """It could not be read, perhaps for want of descriptors or memory: at the next rescan it is news again."""
+        if name in self._look.known:
+            self._look = replace(self._look, known={**self._look.known, name: ()})
+
     def first_look(self) -> None:
         """At the start everything counts as quiet."""
         self._examine(AT_ONCE)

@@ -70,6 +70,8 @@ class Intake:
         """The ini is new, was written or touched; or (not ``written``) only its owner or mode has changed."""
         self.paths[name] = path
         before, reading = self.readings.get(name), self._reader.read(name, path)
+        if reading.authority is None and self.inis is not None:
+            self.inis.doubt(name)
         if self._arriving is not None:
             self._arriving.append((name, reading))
         else:

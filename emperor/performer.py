@@ -43,7 +43,7 @@ from emperor.supervision.record import (
     Spawn,
     VassalEvent,
 )
-from emperor.system import privilege, processes
+from emperor.system import limits, privilege, processes
 from emperor.system.closer import Closer
 from emperor.system.eventloop import Loop
 from emperor.system.logs import Ring
@@ -55,6 +55,8 @@ MAX_UNBURIED = 2
 MAX_WAKE = 30.0
 """Seconds that the workers of a killed generation have at most."""
 REAP_AGAIN = 1.0
+DESCRIPTORS = 8
+"""Of ours, at most, while a generation is started: channel, output, log, pidfd, commission, and subprocess's own."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,7 @@ class Performer:
     def _start(self, order: Spawn) -> None:
         spec = order.spec
         try:
+            limits.keep_reserve(DESCRIPTORS + len(spec.sockets))
             self.log.follow(spec)
             listeners = self.holdings.provide(spec, order.number)
             places, leftovers = self.holdings.places(spec), self.holdings.leftovers(spec)

@@ -65,13 +65,11 @@ def _replaced(before: Vassal, now: Vassal) -> bool:
 
 
 def _reload(before: Vassal, now: Vassal) -> Optional[Outcome]:
-    if before.serving is None or now.serving is None:
-        return _up(before, now, "started")
     at_rest = now.running and now.incoming is None and not now.reload_wanted
     if at_rest and not _replaced(before, now):
         # The new generation failed, or a newer ini has called it off and is bad.
         return False, f"{_trouble(now)}\nthe old generation serves on"
-    return _up(before, now, "reloaded")
+    return _up(before, now, "started" if before.serving is None or now.serving is None else "reloaded")
 
 
 def _trouble(now: Vassal) -> str:

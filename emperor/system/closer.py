@@ -43,8 +43,10 @@ class Closer:
         _calm(fd)
         self._taken += 1
         if not self._free.acquire(blocking=False) and self._threads < MOST_THREADS:
-            self._threads += 1
-            threading.Thread(target=self._work, name=f"closer-{self._threads}", daemon=True).start()
+            # No thread to be had (EAGAIN): it waits for one that there is, or for the next close.
+            with contextlib.suppress(RuntimeError):
+                threading.Thread(target=self._work, name=f"closer-{self._threads + 1}", daemon=True).start()
+                self._threads += 1
         self._queue.put(fd)
 
     def _work(self) -> None:

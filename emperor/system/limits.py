@@ -11,6 +11,9 @@ import resource
 import signal
 from collections.abc import Iterable
 
+from emperor.errors import SpawnError
+
+RESERVE = 32
 ENOUGH = 4096
 MOST = 65536
 
@@ -34,6 +37,19 @@ def open_standard() -> None:
         except OSError:
             # The lowest one that is free (open(2)), and those below are open by now.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+
+
+def keep_reserve(needed: int) -> None:
+    """Before a program is started that takes so many descriptors of ours. SpawnError: too few would be left for the
+    rest of an emperor's work, as reading inis and answering emperorctl, which must go on.
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        taken = len(os.listdir("/proc/self/fd"))
+    except OSError:
+        taken = soft
+    if soft != resource.RLIM_INFINITY and taken + needed + min(RESERVE, soft // 8) > soft:
+        raise SpawnError(f"start: {taken} of {soft} descriptors are in use -- raise LimitNOFILE= or ulimit -n")
 
 
 def raise_nofile() -> tuple[int, int]:

@@ -41,10 +41,11 @@ class Program:
     @property
     def path(self) -> str:
         """The file to execute. EmperorError: it is gone."""
-        found = shutil.which(self.words[0])
+        word = self.words[0]
+        found = shutil.which(os.path.join(self.folder, word) if "/" in word else word)
         if found is None:
-            raise EmperorError(f"{self.words[0]}: no such program")
-        return os.path.join(self.folder, found)
+            raise EmperorError(f"{word}: no such program")
+        return found
 
     def asked_to(self, option: str) -> list[str]:
         """The command line with one more option, before the program's own arguments."""

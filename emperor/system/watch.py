@@ -106,18 +106,20 @@ class Watch:
             if self._observer is None:
                 # It would write to standard error that events were lost, which hints may be.
                 logging.getLogger("watchdog").addHandler(logging.NullHandler())
-                self._observer = Observer()
-                self._observer.start()
+                observer = Observer()
+                observer.start()
+                self._observer = observer
             # Not every watchdog follows a link; where it leads is in the key.
             real = os.path.realpath(folder)
             waker = _Waker(self._ring, real)
             self._watches[folder] = (self._observer.schedule(waker, real), key, waker)
             self._failed.discard(folder)
-        except OSError as error:
-            # The slow rescan still sees everything, only later.
+        except (OSError, RuntimeError) as error:
+            # RuntimeError: no thread to be had. The slow rescan still sees everything, only later.
             if folder not in self._failed:
                 self._failed.add(folder)
-                self._complain(f"watch {folder}: {error.strerror} -- changes there are seen by the rescan")
+                reason = (isinstance(error, OSError) and error.strerror) or str(error)
+                self._complain(f"watch {folder}: {reason} -- changes there are seen by the rescan")
 
     def _drop(self, folder: str) -> None:
         watch, _, waker = self._watches.pop(folder)

@@ -132,15 +132,26 @@ def test_the_status_is_said_only_when_it_is_another() -> None:
 
 
 def test_who_drains_asks_for_time_until_the_end_and_is_ready_no_more() -> None:
-    world = World(STARTING)
-    world.begin()
+    world = World(RUNNING)
     world.herald.stopping()
-    before = len(world.words.of("extend"))
-    world.clock.go_to(100.0)
-    world.become(RUNNING)
+    serving = RUNNING.serving
+    assert serving is not None
+    world.become(replace(RUNNING, serving=gen.step(serving, gen.Event.DRAIN, 0.0)[0]))
+    world.clock.go_to(20.0)
     world.herald.reloading()
-    assert len(world.words.of("extend")) >= before + int(100 // EVERY)
+    assert len(world.words.of("extend")) == 1 + int(20 // EVERY)
     assert world.words.of("ready", "reloading") == []
+
+
+def test_for_one_that_even_kill_does_not_end_no_time_is_asked() -> None:
+    world = World(RUNNING)
+    world.herald.stopping()
+    serving = RUNNING.serving
+    assert serving is not None
+    killed = gen.step(gen.step(serving, gen.Event.DRAIN, 0.0)[0], gen.Event.DEADLINE, 30.0)[0]
+    world.become(replace(RUNNING, serving=killed))
+    world.clock.go_to(100.0)
+    assert len(world.words.of("extend")) == 1
 
 
 def test_the_watchdog_hears_twice_as_often_as_it_wants() -> None:
