@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from campaigns import tally
 from campaigns.scene import Places, Scene, Vassal, children, kill, wait_for
@@ -45,11 +46,12 @@ def play_workers(key: str, way: str, app: str, processes: int, times: int, place
             seen = _kills(site, visitors, times, pid, processes, say)
         vassal_is_the_same = scene.vassal_pid(site.name) == pid
         did = f"kill -9 of a worker, {CLIENTS} clients, {app}, {processes} × 1 thread, {way}"
-        # A connection that is kept belongs to its worker: what nginx has sent into it is in flight there.
-        most = CLIENTS if way.endswith("kept") else 1
+        failures = visitors.tally.failures
         figures = (
             tally.count("vassals that died with it", int(not vassal_is_the_same), 0),
-            tally.count("most failures of one kill", tally.most_of_one_kill(visitors.tally.failures, seen.kills), most),
+            tally.count("failures beyond those in flight in the worker", tally.overdone(failures, seen.kills), 0),
+            tally.count("most failures of one kill", max(tally.by_kill(failures, seen.kills).values(), default=0)),
+            tally.count("most connections of a worker that was killed", max(one.held for one in seen.kills)),
         )
         return _result(key, did, visitors, scene, seen, begin, figures)
 
@@ -117,22 +119,22 @@ def _kills(site: Vassal, visitors: Visitors, times: int, pid: int, processes: in
         raise Trouble(f"no first answer: {site.scene.last_words()}")
     while len(seen.kills) < times:
         say(f"kill {len(seen.kills) + 1} of {times}, {len(visitors.failures)} failures")
-        _one_kill(site, visitors, _a_worker(pid, processes), seen)
+        _one_kill(site, visitors, _a_worker(pid, processes), seen, site.socket)
         time.sleep(pause * random.uniform(0.6, 1.6))
     return seen
 
 
-def _one_kill(site: Vassal, visitors: Visitors, pid: int, seen: _Seen) -> None:
-    begin = time.monotonic()
+def _one_kill(site: Vassal, visitors: Visitors, pid: int, seen: _Seen, counted: Path | None = None) -> None:
+    """``counted``: to whose connections, of the process that dies; they are counted first."""
     try:
-        death = kill(pid)
+        death = kill(pid, counted)
     except ProcessLookupError:
         return
-    seen.kills.append(Kill(begin, death))
-    fresh = visitors.answer(_begun_after(site, death), _PATIENCE)
+    seen.kills.append(death)
+    fresh = visitors.answer(_begun_after(site, death.dead), _PATIENCE)
     if fresh is None:
         raise Trouble(f"no answer within {_PATIENCE:g} s of kill {len(seen.kills)}: {site.scene.last_words()}")
-    seen.gaps.append(fresh.end - begin)
+    seen.gaps.append(fresh.end - death.sent)
 
 
 def _begun_after(site: Vassal, moment: float) -> Callable[[Answer], bool]:

@@ -33,6 +33,9 @@ _METHOD = """\
   request that failed through nginx must be in that log with its number, and nothing else may be in it.
 - A failure is a kill's if the kill fell between the request's begin and its end. nginx sends a GET again that failed
   on a kept connection (a POST it does not); those are in its log, and are no failures.
+- In flight in a worker are the connections that it has accepted and not closed: it is stopped for the moment that it
+  takes to count them, and then killed. A worker of one thread may have two: one that it serves, and one whose request
+  had not arrived yet when it was accepted. Kept FastCGI connections all count, idle ones too.
 - *New code visible* runs from the change to the first right answer of a process that imported the app after it. The
   app's import tells its own time, which is left out. *Next answer* runs from the kill to the end of the first answer
   whose request began after the process was gone.

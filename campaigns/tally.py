@@ -56,10 +56,12 @@ class Tally:
 
 
 class Kill(NamedTuple):
-    """``sent``: when it was sent. ``dead``: when the process was seen to be gone, and with it all its descriptors."""
+    """``sent``: when it was sent. ``dead``: when the process was seen to be gone, and with it all its descriptors.
+    ``held``: how many connections it had accepted and not closed."""
 
     sent: float
     dead: float
+    held: int = 0
 
 
 def excuses(failure: Failure, kills: Sequence[Kill]) -> tuple[int, ...]:
@@ -72,13 +74,21 @@ def unexcused(failures: Iterable[Failure], kills: Sequence[Kill]) -> tuple[Failu
     return tuple(one for one in failures if not excuses(one, kills))
 
 
-def most_of_one_kill(failures: Iterable[Failure], kills: Sequence[Kill]) -> int:
-    """A failure that several kills excuse is put down to the one with the fewest."""
+def by_kill(failures: Iterable[Failure], kills: Sequence[Kill]) -> Counter[int]:
+    """How many failures each kill, by number, has to answer for.
+
+    One that several excuse is put down to the one that has the most connections left to explain it.
+    """
     found: Counter[int] = Counter()
     for failure in sorted(failures, key=lambda one: one.end):
         if excused := excuses(failure, kills):
-            found[min(excused, key=lambda kill: found[kill])] += 1
-    return max(found.values(), default=0)
+            found[max(excused, key=lambda number: kills[number].held - found[number])] += 1
+    return found
+
+
+def overdone(failures: Iterable[Failure], kills: Sequence[Kill]) -> int:
+    """Failures beyond the number of connections that the process held as it was killed."""
+    return sum(max(0, number - kills[kill].held) for kill, number in by_kill(failures, kills).items())
 
 
 class Spread(NamedTuple):

@@ -1,7 +1,8 @@
 """A vassal's workers: forked, counted, replaced. The mechanism around ``supervision.generation``.
 
-It promises: a worker that dies is replaced at once if it had answered a request, or if it served and few before it
-died like that; otherwise after a growing pause. Each worker's output is read line by line under its own number.
+It promises: a worker that dies is replaced at once as long as its crew answers requests and nobody else is there to do
+it; what dies again and again without an answer, after a growing pause. Each worker's output is read line by line under
+its own number.
 
 This module runs in vassals: standard library, Python 3.9.
 """
@@ -22,7 +23,7 @@ from emperor.model import VassalSpec
 from emperor.supervision import generation as gen
 from emperor.supervision.channel import WorkerReport
 from emperor.supervision.generation import Action, Event, Generation, Patience, Phase
-from emperor.supervision.seat import Past, died, forked, refused, word
+from emperor.supervision.seat import Death, Fellows, Past, died, forked, refused, word
 from emperor.system.eventloop import Loop, Timer
 from emperor.system.logs import LineCutter
 from emperor.system.scoreboard import Scoreboard
@@ -76,6 +77,7 @@ class Crew:
         self._spec, self._loop, self._board = spec, loop, board
         self._serve, self._ears, self._close_ours = serve, ears, close_ours
         self._seats = [Seat(index) for index in range(spec.processes)]
+        self._answered = self._answered_before = self._barren = 0
         self._draining = False
         self.drain_deadline: Optional[float] = None
 
@@ -126,7 +128,8 @@ class Crew:
             return
         output_read, output_write, report_read, report_write = pipes
         if pid == 0:
-            os.close(output_read)
+            # Its output's other end stays open in it: should the vassal be killed, no print raises EPIPE in the middle
+            # of a request that is still to be answered.
             os.close(report_read)
             self._become_worker(seat, output_write, report_write)
         os.close(output_write)
@@ -218,18 +221,28 @@ class Crew:
         before = seat.generation
         self._drain_output(seat)
         count = self._board.read(seat.index)
+        self._answered += count.requests
         seat.pid, seat.generation = 0, None
         self._in_time(seat)
         if self._draining:
             self._perhaps_empty()
             return
-        how, now = ending(status), self._loop.now()
-        seat.past, pause = died(seat.past, before, how, count.requests > 0, now, random.random())
-        self._say(seat, f"{how} -- starting another{_when(pause)}")
+        # A lazy app may be why it died before it served; another one was imported long ago.
+        proven = before.had_served or not self._spec.lazy_apps
+        death = Death(before, ending(status), count.requests > 0, proven)
+        seat.past, pause = died(seat.past, death, self._fellows(), self._loop.now(), random.random())
+        self._say(seat, f"{death.how} -- starting another{_when(pause)}")
         if pause:
             self._later(seat, pause)
         else:
             self._fork(seat)
+
+    def _fellows(self) -> Fellows:
+        """After a death, once for each."""
+        answered = self._answered + sum(self._board.read(seat.index).requests for seat in self._seats if seat.pid)
+        self._barren = 1 if answered > self._answered_before else self._barren + 1
+        self._answered_before = answered
+        return Fellows(self._barren, any(seat.pid for seat in self._seats))
 
     def _cannot_fork(self, seat: Seat, reason: str) -> None:
         seat.past, pause = refused(seat.past, reason, self._loop.now(), random.random())

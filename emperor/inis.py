@@ -134,6 +134,7 @@ class Inis:
         self._missing: dict[str, str] = {}
         self._unlocked: dict[str, str] = {}
         self._again: Timer | None = None
+        self._begun = False
         self._rescan()
 
     def path(self, name: str) -> str | None:
@@ -176,10 +177,11 @@ class Inis:
 
     def _rescan(self) -> None:
         self._loop.call_at(self._loop.now() + RESCAN, self._rescan)
-        if self._look.known or self._paths or self._missing:
+        if self._begun:
             self.look()
 
     def _examine(self, rests: Mapping[Kind, Rest]) -> None:
+        self._begun = True
         arrived = self._watch.arrivals()
         seen, before = self._see(), self._look.known
         whole = {name for name in seen if os.path.basename(self._paths[name]) in arrived}

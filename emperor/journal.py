@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable
 
-from emperor.system.logs import LogFile, append, stamp
+from emperor.system.logs import STANDARD_ERROR, LogFile, append, stamp
 from emperor.text import printable
 
 
@@ -19,12 +19,12 @@ class Journal:
 
     def __init__(self, log_format: str = "text", opener: Callable[[], int] | None = None) -> None:
         self._render = _as_json if log_format == "json" else _as_text
-        self._file = LogFile(opener, self._lost) if opener is not None else None
-        self._well = True
+        self._file = LogFile(opener or (lambda: STANDARD_ERROR), self._lost)
+        self._own, self._well = opener is not None, True
 
     @property
     def error(self) -> str:
-        return self._file.error if self._file is not None else ""
+        return self._file.error
 
     def info(self, subject: str, message: str) -> None:
         self._write("info", subject, message)
@@ -47,18 +47,17 @@ class Journal:
         self._write("app", vassal, line)
 
     def reopen(self) -> None:
-        if self._file is not None:
-            self._file.reopen()
+        self._file.reopen()
 
     def _write(self, level: str, subject: str, message: str) -> None:
         line = self._render(level, printable(subject), printable(message))
-        if self._file is None:
-            append(2, line)
-            return
         well = self._file.write(line)
-        if self._well and not well:
+        if self._own and self._well and not well:
             # In one line to whoever started us; the file itself will say how many were lost.
-            append(2, self._render("warning", "emperor", "--logto: cannot be written -- lines are lost until it can"))
+            append(
+                STANDARD_ERROR,
+                self._render("warning", "emperor", "--logto: cannot be written -- lines are lost until it can"),
+            )
         self._well = well
 
     def _lost(self, count: int) -> str:

@@ -14,6 +14,8 @@ from emperor.system import listeners
 GONE = "its file was removed -- bound again"
 TAKEN = "another file has taken its place -- bound again once that is gone"
 
+MOST_NAMED = 3
+
 
 class Missing:
     """Of one vassal. It looks itself where no user can write; elsewhere the vassal does, and its word is heard."""
@@ -28,14 +30,18 @@ class Missing:
 
     def look(self, held: Mapping[Address, Held], expected: Iterable[Address]) -> list[str]:
         """A line for each file that is gone; again at growing distances. ``expected``: whose mending is under way."""
-        told, self._told = self._told, set()
-        found = [f"{address}: {GONE}" for address in told if address in held]
+        told, self._told = self._told & held.keys(), set()
+        found = [f"{', '.join(sorted(map(str, told))[:MOST_NAMED])}: {GONE}"] if told else []
+        counts = {}
         for address, one in held.items():
-            if one.binder != EMPEROR or one.place is None or address in expected:
+            if one.binder != EMPEROR or one.place is None:
                 continue
             there = listeners.place_of(address.path)
-            self._counts[address] = 0 if there == one.place else self._counts.get(address, 0) + 1
-            if self._counts[address] and worth_repeating(self._counts[address]):
+            if there == one.place:
+                continue
+            counts[address] = self._counts.get(address, 0) + (address not in expected)
+            if address not in expected and worth_repeating(counts[address]):
                 gone = there is None and not os.path.lexists(address.path)
                 found.append(f"{address}: {GONE if gone else TAKEN}")
+        self._counts = counts
         return found

@@ -51,6 +51,19 @@ def _apache() -> bool:
     return shutil.which("apache2") is not None and os.path.exists("/usr/lib/apache2/modules/mod_fcgid.so")
 
 
+def _boots_systemd() -> bool:
+    """Root alone does not do: containers forbid namespaces, or mounts in them."""
+    if os.geteuid() != 0 or not os.path.exists("/lib/systemd/systemd"):
+        return False
+    namespaces = ["--mount", "--pid", "--fork", "--kill-child", "--cgroup", "--uts", "--ipc", "--mount-proc"]
+    mounts = "mount -n --make-rprivate / && mount -n -t tmpfs tmpfs /run && mount -n -t cgroup2 cgroup2 /run"
+    trial = ["unshare", *namespaces, "sh", "-c", f"{mounts} && nsenter -t $$ -m -p -C true"]
+    try:
+        return subprocess.run(trial, capture_output=True, timeout=20).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
 REQUIREMENTS = {
     "root": Requirement(lambda: os.geteuid() == 0, "needs root: several users, chown, setuid"),
     "nginx": Requirement(_program("nginx"), "needs nginx: apt install nginx-light"),
@@ -66,6 +79,7 @@ REQUIREMENTS = {
     "lighttpd": Requirement(_program("lighttpd"), "needs lighttpd: apt install lighttpd"),
     "spawn-fcgi": Requirement(_program("spawn-fcgi"), "needs spawn-fcgi: apt install spawn-fcgi"),
     "systemd-analyze": Requirement(_program("systemd-analyze"), "needs systemd-analyze: apt install systemd"),
+    "systemd": Requirement(_boots_systemd, "needs root, namespaces and systemd: apt install systemd"),
     "wrk": Requirement(_program("wrk"), "needs wrk: apt install wrk"),
 }
 

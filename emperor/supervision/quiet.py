@@ -17,7 +17,7 @@ from typing import NamedTuple, Optional
 QUIET = 0.25
 """Seconds without a change, after one that may be followed by more."""
 
-BRIEF = 0.05
+BRIEF = 0.03
 """Seconds without a change, after one that was whole. Not none: a script copies, then touches."""
 
 CALM = 1.0

@@ -13,9 +13,17 @@ from typing import Optional
 from emperor.supervision import backoff
 from emperor.supervision.generation import Generation, Phase
 
-AT_ONCE = 3
-"""So many deaths in a row, of workers that served and answered nothing, are made good at once: whoever kills them,
-their clients wait. What dies of itself each time has used these up within milliseconds, and then waits like others."""
+AT_ONCE = 4
+"""So many deaths in a row, of workers that answered nothing, are made good at once: whoever kills them, their clients
+wait. What dies of itself each time has used these up within milliseconds, and then waits."""
+
+FIRST = 0.03
+GROWTH = 4
+"""The pauses after that: short enough at first for a client, and 20 forks in ten minutes at most."""
+
+FELLOWS_CAP = 5.0
+"""Seconds that a seat stays empty at most while others of its crew answer: one that the kernel has no memory for each
+time must not be forked without an end, and one that was only unlucky is soon wanted."""
 
 REFUSED_CAP = 5.0
 """Seconds between two tries to fork at most, while the kernel refuses: EAGAIN, ENOMEM, EMFILE."""
@@ -36,12 +44,30 @@ class Past:
     died_at: Optional[float] = None
 
 
-def died(past: Past, worker: Generation, how: str, answered: bool, now: float, luck: float) -> tuple[Past, float]:
-    """What is remembered, and the seconds until the next one. ``answered``: had it ended a request?"""
-    proven = answered or (worker.had_served and now - worker.born >= backoff.STABLE)
-    failures = 1 if proven else past.failures + 1
-    after = replace(past, failures=failures, exits=past.exits + 1, last_exit=how, died_at=now)
-    return after, _pause(failures, worker.had_served, luck)
+@dataclass(frozen=True)
+class Fellows:
+    """The rest of a crew. ``barren``: deaths in a row, of anybody, since anybody answered; ``alive``: is one there?"""
+
+    barren: int
+    alive: bool
+
+
+@dataclass(frozen=True)
+class Death:
+    """``answered``: had it ended a request? ``proven``: was its app imported when it died?"""
+
+    worker: Generation
+    how: str
+    answered: bool
+    proven: bool
+
+
+def died(past: Past, death: Death, fellows: Fellows, now: float, luck: float) -> tuple[Past, float]:
+    """What is remembered, and the seconds until the next one."""
+    stable = death.worker.had_served and now - death.worker.born >= backoff.STABLE
+    failures = 1 if death.answered or stable else past.failures + 1
+    after = replace(past, failures=failures, exits=past.exits + 1, last_exit=death.how, died_at=now)
+    return after, _pause(failures, fellows, luck) if death.proven else backoff.delay(failures, False, luck)
 
 
 def refused(past: Past, reason: str, now: float, luck: float) -> tuple[Past, float]:
@@ -63,7 +89,10 @@ def word(worker: Optional[Generation], busy: int) -> str:
     return str(worker.phase.value)
 
 
-def _pause(failures: int, had_served: bool, luck: float) -> float:
-    if not had_served:
-        return backoff.delay(failures, False, luck)
-    return 0.0 if failures <= AT_ONCE else backoff.delay(failures - AT_ONCE + 1, True, luck)
+def _pause(failures: int, fellows: Fellows, luck: float) -> float:
+    steps = min(failures - AT_ONCE - 1, 16)
+    own = min(backoff.CAP, FIRST * GROWTH**steps) * (1 + backoff.JITTER * luck) if steps >= 0 else 0.0
+    if fellows.barren > AT_ONCE:
+        return float(own)
+    # The crew as a whole does its work: nobody waits for the last of it.
+    return float(min(own, FELLOWS_CAP)) if fellows.alive else 0.0

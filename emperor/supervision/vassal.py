@@ -52,6 +52,10 @@ def _on_configured(draft: Draft, event: Configured) -> None:
     # The same file seen again proves nothing new about what failed to start beside the generation that serves.
     seen = vassal.running and not event.reload and event.spec == vassal.spec
     rejected = vassal.rejected if seen else ""
+    newest = vassal.incoming_spec or (vassal.proven if vassal.serving is not None else event.spec)
+    # An order may have read what nobody has told of yet, or what a bad ini before it had called off.
+    refused = bool(vassal.rejected) and event.spec == vassal.spec
+    reload = event.reload or (event.spec != newest and not refused)
     draft.put(
         spec=event.spec,
         problems=event.problems,
@@ -61,7 +65,7 @@ def _on_configured(draft: Draft, event: Configured) -> None:
         retry_at=None,
         rejected=rejected,
         exhausted=False,
-        reload_wanted=vassal.reload_wanted or (event.reload and bool(vassal.alive)),
+        reload_wanted=vassal.reload_wanted or (reload and bool(vassal.alive)),
     )
     if vassal.wanted is Wanted.GONE:
         draft.put(wanted=Wanted.UP)

@@ -45,7 +45,8 @@ def keep_reserve(needed: int) -> None:
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
-        taken = len(os.listdir("/proc/self/fd"))
+        # The one that it is listed by is among them.
+        taken = len(os.listdir("/proc/self/fd")) - 1
     except OSError:
         taken = soft
     if soft != resource.RLIM_INFINITY and taken + needed + min(RESERVE, soft // 8) > soft:

@@ -19,6 +19,7 @@ from typing import Callable, Optional
 from emperor.text import printable
 
 MAX_LINE = 4096
+STANDARD_ERROR = 2
 PIPE_ATOMIC = 4096
 """pipe(7): poll says writable when this much fits, and a write of this much is not split (PIPE_BUF)."""
 
@@ -142,7 +143,7 @@ class LogFile:
         return done == len(data)
 
     def close(self) -> None:
-        if self._fd >= 0:
+        if self._fd > STANDARD_ERROR:
             with contextlib.suppress(OSError):
                 os.close(self._fd)
         self._fd = -1

@@ -7,7 +7,6 @@ and none of ours; what is set for the import alone (FLASK_RUN_FROM_CLI) is gone 
 
 from __future__ import annotations
 
-import glob
 import importlib
 import importlib.machinery
 import importlib.util
@@ -18,7 +17,6 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, NoReturn, Optional
 
@@ -33,7 +31,7 @@ __all__ = ["DEFAULT_CALLABLES", "load"]
 DEFAULT_CALLABLES = ("application", "app")
 """uWSGI looks for ``application`` alone; what Flask's readers write is ``app``."""
 
-_OURS = str(Path(__file__).resolve().parent.parent) + os.sep
+_OURS = os.path.dirname(os.path.dirname(os.path.realpath(__file__))) + os.sep
 
 
 def load(spec: VassalSpec) -> WSGIApplication:
@@ -55,14 +53,27 @@ def load(spec: VassalSpec) -> WSGIApplication:
 
 
 def _extend_path(spec: VassalSpec) -> None:
-    files = [str(Path(target.where).absolute().parent) for target in spec.targets if target.kind == "file"]
-    entries = [found for entry in spec.pythonpath for found in (sorted(glob.glob(entry)) or [entry])]
-    for folder in [*reversed(files), str(Path.cwd()), *entries]:
+    files = [os.path.dirname(_absolute(target.where)) for target in spec.targets if target.kind == "file"]
+    entries = [found for entry in spec.pythonpath for found in _expanded(entry)]
+    for folder in [*reversed(files), os.getcwd(), *entries]:
         # An entry that is there already moves to the front: the one written last wins.
         if folder in sys.path:
             sys.path.remove(folder)
         sys.path.insert(0, folder)
     importlib.invalidate_caches()
+
+
+def _absolute(path: str) -> str:
+    """What ``..`` leads out of may be a link, so it stays."""
+    parts = os.path.join(os.getcwd(), path).split(os.sep)
+    return os.sep + os.sep.join(part for part in parts if part not in ("", "."))
+
+
+def _expanded(entry: str) -> list[str]:
+    # Imported here, for few inis have such entries, and every start pays for what is imported.
+    import glob
+
+    return sorted(glob.glob(entry)) or [entry]
 
 
 @contextmanager
@@ -97,7 +108,7 @@ def _import_file(path: str) -> ModuleType:
     """A file by its path, whatever its suffix. Its name cannot shadow a module; no byte code is kept beside
     it, because
     ``app.py`` and ``app.wsgi`` would share one cache file."""
-    path = str(Path(path).absolute())
+    path = _absolute(path)
     name = "emperor_file_" + re.sub(r"\W", "_", path)
     if name in sys.modules:
         return sys.modules[name]
@@ -177,7 +188,7 @@ def _fail(error: BaseException) -> NoReturn:
 
 def _their_frames(frames: Optional[TracebackType]) -> Optional[TracebackType]:
     """The traceback from the first frame on that is neither ours nor the import system's."""
-    prefixes: Sequence[str] = (_OURS, "<frozen importlib", str(Path(importlib.__file__).parent) + os.sep)
+    prefixes: Sequence[str] = (_OURS, "<frozen importlib", os.path.dirname(importlib.__file__) + os.sep)
     while frames is not None and frames.tb_frame.f_code.co_filename.startswith(tuple(prefixes)):
         frames = frames.tb_next
     return frames

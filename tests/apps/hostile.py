@@ -137,6 +137,20 @@ def flooding_child():
     os._exit(3)
 
 
+def loses():
+    """Serves, and says for ever that its socket file is gone."""
+    listener = socket.socket(socket.AF_UNIX)
+    path = SPEC["sockets"][0]["address"]["path"]
+    if os.path.exists(path):
+        os.unlink(path)
+    listener.bind(path)
+    listener.listen()
+    listening(listener.fileno())
+    say("serving", {})
+    while True:
+        say("lost", {"index": 0})
+
+
 def flooding_channel():
     say("serving", {})
     lines = json.dumps(["lines", {"lines": [""] * 256, "dropped": 1}]).encode()

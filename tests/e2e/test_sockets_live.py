@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import stat
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,16 @@ import pytest
 from emperor.protocol import uwsgi
 from tests.e2e.conftest import StartEmperor
 from tests.e2e.harness.daemon import Emperor, Vassal, chown
+from tests.e2e.harness.hostile import answers_soon, hostile
 from tests.e2e.harness.people import Users
 from tests.e2e.harness.waiting import wait_for
 from tests.e2e.harness.wire import connect, params
 from tests.requirements import needs
 
 pytestmark = needs("root", "useradd")
+
+EVERY = 5.0
+"""Seconds between two looks of the emperor at socket files."""
 
 
 @pytest.fixture
@@ -225,3 +230,18 @@ def test_what_has_taken_its_place_is_left_alone_until_it_is_gone(daemon: Emperor
     path.unlink()
     site.replaced(row)
     assert site.get().status == 200
+
+
+def test_one_that_says_for_ever_that_its_file_is_gone_is_reloaded_now_and_then(
+    daemon: Emperor, users: Users, rooms: dict[str, Path]
+) -> None:
+    """It may cost no more than its owner's touching the ini."""
+    other, row = site_in(daemon, rooms["emperor"])
+    vassal = hostile(daemon, users, "loses", socket=rooms["vassal"] / "hers.sock")
+    first = vassal.running()
+    began = time.monotonic()
+    vassal.until(lambda now: now["generation"] >= first["generation"] + 3, "three reloads")
+    assert time.monotonic() - began > 2 * EVERY - 1
+    answers_soon(daemon)
+    assert other.row()["pid"] == row["pid"] and other.get().status == 200
+    assert len(daemon.log_text.splitlines()) < 40

@@ -10,6 +10,7 @@ import pytest
 
 from tests.e2e.conftest import StartEmperor
 from tests.e2e.harness.daemon import Emperor, Vassal
+from tests.e2e.harness.waiting import wait_for
 from tests.requirements import needs
 
 
@@ -99,3 +100,33 @@ def test_the_journal_says_where_it_serves(daemon: Emperor) -> None:
     site = daemon.add("site")
     site.running()
     daemon.wait_for_log(f"STARTING -> RUNNING (generation 1): serves on {site.socket} (uwsgi)")
+
+
+PRINTS_LATE = """
+import os, sys, time
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/late":
+        open("started", "w").close()
+        while not os.path.exists("go"):
+            time.sleep(0.01)
+        for _ in range(3):
+            print("done", flush=True)
+            print("done", file=environ["wsgi.errors"], flush=True)
+            sys.stderr.write("done\\n")
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"late"]
+"""
+
+
+def test_a_request_in_flight_may_print_after_its_vassal_was_killed(daemon: Emperor) -> None:
+    site = daemon.place("site")
+    (site.folder / "app.py").write_text(PRINTS_LATE)
+    site.write()
+    row = site.running()
+    visitor = site.visitor("/late")
+    wait_for((site.folder / "started").exists, what="a request in flight")
+    os.kill(row["pid"], signal.SIGKILL)
+    site.replaced(row)
+    (site.folder / "go").touch()
+    response = visitor.answer()
+    assert (response.status, response.text) == (200, "late")

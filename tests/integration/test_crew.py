@@ -195,7 +195,7 @@ def test_the_last_words_of_a_worker_are_heard_before_its_end(world: World) -> No
 def test_a_worker_that_had_answered_is_replaced_at_once_each_time(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backoff, "FIRST", 60.0)
+    monkeypatch.setattr(seat, "FIRST", 60.0)
     world.start(answers)
     (pid,) = world.until_idle()
     for _ in range(4):
@@ -208,7 +208,7 @@ def test_a_worker_that_had_answered_is_replaced_at_once_each_time(
 def test_a_worker_that_had_not_answered_is_replaced_at_once_only_a_few_times(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backoff, "FIRST", 60.0)
+    monkeypatch.setattr(seat, "FIRST", 60.0)
     world.start(idles, processes=2)
     pid, other = world.until_idle()
     for _ in range(seat.AT_ONCE):
@@ -232,7 +232,7 @@ def test_a_report_tells_who_died_in_a_seat_and_when_the_next_one_comes(
             idles(index, report, tally)
         return 3
 
-    world.start(act, processes=2)
+    world.start(act, processes=2, lazy_apps=True)
     world.until(lambda: world.report(1).state == "backoff" and world.report().state == "idle")
     now, told, other = world.loop.now(), world.report(1), world.report()
     assert (told.exits, told.last_exit) == (1, "exited with code 3")
@@ -279,7 +279,7 @@ def test_the_pause_of_a_worker_that_never_serves_doubles(world: World, monkeypat
         os.write(1, f"born {time.monotonic()}\n".encode())
         return 1
 
-    world.start(dies)
+    world.start(dies, lazy_apps=True)
     world.until(lambda: sum(line.startswith("born") for _, line in world.lines) == 4)
     births = [float(line.split()[1]) for _, line in world.lines if line.startswith("born")]
     pauses = [later - earlier for earlier, later in zip(births, births[1:], strict=False)]
@@ -348,7 +348,7 @@ def test_to_drain_again_with_less_time_is_less_time(world: World) -> None:
 
 def test_nobody_is_started_any_more_once_it_drains(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backoff, "FIRST", 0.05)
-    world.start(lambda index, report, tally: 1)
+    world.start(lambda index, report, tally: 1, lazy_apps=True)
     world.until(lambda: world.report().state == "backoff")
     world.crew.drain(5.0)
     assert world.emptied == 1
@@ -392,9 +392,30 @@ def test_the_fork_holds_nothing_of_the_vassals(tmp_path: Path) -> None:
     told = [line for _, line in world.lines if "worker" not in line]
     assert len(told) == 8
     for fds, report in zip(told[::2], told[1::2], strict=True):
-        assert set(map(int, json.loads(fds))) - before == {int(report)}
+        held = {int(fd): where for fd, where in json.loads(fds).items()}
+        (other_end,) = set(held) - before - {int(report)}
+        assert int(report) in held and held[other_end] == held[1]
     world.close()
     assert set(fds_of()) == before
+
+
+def test_a_worker_may_print_when_nobody_hears_it_any_more(world: World, tmp_path: Path) -> None:
+    """The vassal was killed, and there is a request to be answered."""
+
+    def act(index: int, report: int, tally: Tally) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+        ready(report)
+        signal.sigwait({signal.SIGUSR1})
+        os.write(1, b"to nobody\n")
+        (tmp_path / "answered").touch()
+        signal.pause()
+
+    world.start(act)
+    (pid,) = world.until_idle()
+    seat = world.crew._seats[0]
+    world.crew._close(seat, "output")
+    os.kill(pid, signal.SIGUSR1)
+    world.until((tmp_path / "answered").exists)
 
 
 def test_an_apps_own_child_that_goes_on_talking_holds_nobody_up(world: World) -> None:

@@ -317,3 +317,30 @@ def test_the_loops_descriptors_are_not_inherited_by_programs() -> None:
     assert len(own) == 3
     assert not [fd for fd in own if os.get_inheritable(fd)]
     loop.close()
+
+
+def test_a_signal_for_which_the_pipe_had_no_room_is_heard(loop: Loop) -> None:
+    """Whoever sends a hundred thousand HUPs may not drown the TERM that comes after them."""
+    heard: list[int] = []
+    loop.on_signal(signal.SIGTERM, lambda: heard.append(signal.SIGTERM))
+    with pytest.raises(BlockingIOError):
+        while True:
+            os.write(loop._wake_write, b"\0" * 4096)
+    os.kill(os.getpid(), signal.SIGTERM)
+    loop.call_soon(loop.stop)
+    loop.run()
+    assert heard == [signal.SIGTERM]
+
+
+def test_signals_that_nobody_was_called_for_can_be_taken_once(loop: Loop) -> None:
+    heard: list[int] = []
+    for signum in (signal.SIGUSR1, signal.SIGHUP):
+        loop.on_signal(signum, lambda: heard.append(0))
+        for _ in range(3):
+            os.kill(os.getpid(), signum)
+    assert loop.take_signals() == [signal.SIGHUP, signal.SIGUSR1]
+    assert loop.take_signals() == []
+    loop.wake()
+    loop.call_soon(loop.stop)
+    loop.run()
+    assert heard == []

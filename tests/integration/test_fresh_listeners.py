@@ -235,6 +235,21 @@ def test_what_stays_wrong_is_said_ever_more_rarely(world: World) -> None:
     assert [bool(holdings.look()) for _ in range(9)] == [True, True, False, True, False, False, False, True, False]
 
 
+def test_a_mending_that_fails_is_tried_ever_more_rarely(world: World) -> None:
+    spec = world.spec(unix(world.home / "a.sock"))
+    holdings = world.holdings()
+    holdings.provide(spec, 1)
+    path_of(spec).unlink()
+    tried = []
+    for number in range(2, 10):
+        tried.append(bool(holdings.look()))
+        if tried[-1]:
+            holdings.provide(spec, number)
+            assert holdings.look() == [], "it is under way"
+            holdings.give_up(number)
+    assert tried == [True, True, False, True, False, False, False, True]
+
+
 # What a vassal bound ----------------------------------------------------------------------------------------------
 
 
@@ -247,6 +262,7 @@ def test_a_vassals_word_counts_once_between_two_looks_and_for_its_own_sockets(wo
     for _ in range(1000):
         for index in (0, 1, 2, 2**40):
             holdings.hear_lost(spec, Lost(index))
+    # The other one is the emperor's, and there are no more.
     assert holdings.look() == [f"{path_of(spec)}: its file was removed -- bound again"]
     assert holdings.look() == []
 

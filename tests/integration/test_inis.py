@@ -498,6 +498,31 @@ def test_without_hints_the_rescan_sees_it(folder: Path, monkeypatch: pytest.Monk
     world.close()
 
 
+def test_without_hints_the_rescan_sees_the_first_file_of_an_empty_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inis, "RESCAN", 0.2)
+    monkeypatch.setattr(Watch, "follow", lambda self, folders: None)
+    for path in folder.iterdir():
+        path.unlink()
+    world = World(folder)
+    (folder / "shop.ini").touch()
+    assert world.news() == [("changed", "shop", True)]
+    world.close()
+
+
+def test_what_could_not_be_read_is_news_again_at_the_next_rescan(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inis, "RESCAN", 0.2)
+    world = World(folder)
+    assert world.told == [("changed", "blog", True)]
+    world.told.clear()
+    world.inis.doubt("blog")
+    world.inis.doubt("never")
+    assert world.news() == [("changed", "blog", True)]
+    assert world.nothing_more(0.6) == []
+    world.close()
+
+
 def test_a_rescan_of_what_has_not_changed_tells_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inis, "RESCAN", 0.02)
     world = World(folder)

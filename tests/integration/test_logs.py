@@ -234,3 +234,46 @@ def test_the_log_is_closed_in_programs_that_are_started(tmp_path: Path) -> None:
     fd = open_for_append(str(tmp_path / "app.log"))
     assert not os.get_inheritable(fd)
     os.close(fd)
+
+
+def test_once_there_is_room_again_the_log_says_how_many_lines_were_lost(tmp_path: Path) -> None:
+    path = tmp_path / "app.log"
+    descriptors = [os.open(path, os.O_WRONLY | os.O_CREAT), os.open(FULL, os.O_WRONLY)]
+    log = LogFile(descriptors.pop, lambda lost: f"[{lost} lines lost]")
+    assert [log.write(f"line {number}") for number in range(3)] == [False] * 3
+    log.reopen()
+    assert log.write("line 3") and log.write("line 4")
+    log.close()
+    assert path.read_text() == "[3 lines lost]\nline 3\nline 4\n"
+    assert log.dropped == 3
+
+
+def test_what_a_full_disk_has_torn_is_not_glued_to_the_next_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "app.log"
+    log = LogFile(lambda: open_for_append(str(path)), lambda lost: f"[{lost} lines lost]")
+    real, room = os.write, [5]
+
+    def write(fd: int, data: bytes) -> int:
+        if not room[0]:
+            raise OSError(28, "No space left on device")
+        taken = data[: room[0]]
+        room[0] -= len(taken)
+        return real(fd, taken)
+
+    monkeypatch.setattr(os, "write", write)
+    assert [log.write("one two three"), log.write("four")] == [False, False]
+    room[0] = 1000
+    assert log.write("five")
+    assert path.read_text() == "one t\n[2 lines lost]\nfive\n"
+    log.close()
+
+
+def test_standard_error_is_left_open(capfd: pytest.CaptureFixture[str]) -> None:
+    log = LogFile(lambda: 2)
+    log.reopen()
+    log.write("said")
+    log.close()
+    os.fstat(2)
+    assert capfd.readouterr().err == "said\n"

@@ -37,6 +37,21 @@ def test_each_word_is_one_datagram(systemd: tuple[str, socket.socket]) -> None:
     notifier.close()
 
 
+def test_a_descriptor_is_stored_under_its_name_and_given_up_by_it(systemd: tuple[str, socket.socket]) -> None:
+    """FDPOLL=0: systemd lets go of a descriptor that is hung up, as a listener that is shut down for a moment."""
+    name, listener = systemd
+    notifier = Notifier({"NOTIFY_SOCKET": name})
+    with open(__file__, "rb") as file:
+        assert notifier.store("a name", file.fileno())
+        data, [copy], _, _ = socket.recv_fds(listener, 4096, 4)
+        assert data == b"FDSTORE=1\nFDNAME=a name\nFDPOLL=0"
+        assert os.path.sameopenfile(copy, file.fileno())
+    os.close(copy)
+    assert notifier.unstore("a name")
+    assert socket.recv_fds(listener, 4096, 4)[:2] == (b"FDSTOREREMOVE=1\nFDNAME=a name", [])
+    notifier.close()
+
+
 def test_reloading_carries_the_monotonic_microseconds(systemd: tuple[str, socket.socket]) -> None:
     name, listener = systemd
     notifier = Notifier({"NOTIFY_SOCKET": name})
@@ -70,13 +85,15 @@ def test_a_service_manager_that_is_gone_or_deaf_costs_a_second_and_no_exception(
     notifier = Notifier({"NOTIFY_SOCKET": name})
     fill(listener)
     began, cpu = time.monotonic(), time.process_time()
-    notifier.status("nobody reads this")
+    assert not notifier.store("blog", listener.fileno())
     assert 0.5 < time.monotonic() - began < 5
     assert time.process_time() - cpu < 0.3, "it waited by spinning"
     listener.close()
     notifier.ready()
+    assert not notifier.unstore("blog")
     notifier.close()
     notifier.ready()
+    assert not notifier.store("blog", 0)
 
 
 def test_its_socket_does_not_survive_an_exec(systemd: tuple[str, socket.socket]) -> None:

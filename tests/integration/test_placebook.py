@@ -13,6 +13,7 @@ import pytest
 
 from emperor.errors import EmperorError
 from emperor.system import placebook
+from emperor.system.drafts import draft_of
 from emperor.system.listeners import Place
 
 SOCK, OTHER = "/run/emperor/blog.sock", "/run/emperor/shop.sock"
@@ -160,3 +161,27 @@ def test_a_link_in_its_place_is_not_followed(tmp_path: Path, name: str) -> None:
     except EmperorError as error:
         assert name in str(error)
     assert (tmp_path / "victim").read_text() == "precious"
+
+
+def test_a_program_that_replaces_us_goes_on_with_our_lock(tmp_path: Path) -> None:
+    before = placebook.PlaceBook(str(tmp_path))
+    before.note(SOCK, Place(5, 123), 0)
+    os.set_inheritable(before.lock, True)
+    after = placebook.PlaceBook(str(tmp_path), lock=before.lock)
+    assert after.find(SOCK, 0) == Place(5, 123)
+    assert after.lock == before.lock and not os.get_inheritable(after.lock)
+    with pytest.raises(EmperorError, match="another emperor"):
+        placebook.PlaceBook(str(tmp_path))
+    after.release()
+    placebook.PlaceBook(str(tmp_path)).release()
+
+
+def test_a_file_is_found_under_the_path_it_has_now(open_book: PlaceBook, tmp_path: Path) -> None:
+    book = open_book(str(tmp_path))
+    draft = draft_of(SOCK)
+    book.note(draft, Place(5, 123), 0)
+    assert (book.where(Place(5, 123)), book.drafts()) == (draft, {draft: Place(5, 123)})
+    book.note(SOCK, Place(5, 123), 0)
+    book.strike(draft)
+    assert (book.where(Place(5, 123)), book.drafts()) == (SOCK, {})
+    assert book.where(Place(5, 124)) == ""

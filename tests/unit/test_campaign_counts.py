@@ -17,9 +17,9 @@ POST = Asked("a-2", "r", b"body" * 20_000)
 BIG = Asked("a-3", "big")
 LOG = """\
 2026/01/01 00:00:00 [error] 7#7: *1 recv() failed (104: Connection reset by peer) while reading response header \
-from upstream, client: 127.0.0.1, server: , request: "POST /r/http-site-1-5 HTTP/1.1", upstream: "uwsgi://unix:/s:", host: "c"
+from upstream, client: 127.0.0.1, server: , request: "POST /r/http-site-1-5 HTTP/1.1", upstream: "uwsgi://unix:/s:"
 2026/01/01 00:00:00 [error] 7#7: *2 connect() to unix:/s failed (111: Connection refused) while connecting to upstream\
-, client: 127.0.0.1, server: , request: "GET /big/http-site-2-9 HTTP/1.1", upstream: "uwsgi://unix:/s:", host: "c"
+, client: 127.0.0.1, server: , request: "GET /big/http-site-2-9 HTTP/1.1", upstream: "uwsgi://unix:/s:"
 2026/01/01 00:00:00 [warn] 7#7: *3 a client request body is buffered to a temporary file
 2026/01/01 00:00:00 [crit] 7#7: *4 open() "/x" failed (13: Permission denied)
 """
@@ -105,12 +105,18 @@ def test_a_kill_excuses_the_requests_that_it_fell_into() -> None:
     assert tally.unexcused([hit], []) == (hit,)
 
 
-def test_the_most_failures_of_one_kill_are_counted_at_their_least() -> None:
-    kills = [Kill(10.0, 10.1), Kill(10.5, 10.6)]
-    assert tally.most_of_one_kill([], kills) == 0
-    assert tally.most_of_one_kill([failure(9.0, 10.05), failure(9.0, 10.55)], kills) == 1
-    assert tally.most_of_one_kill([failure(9.0, 10.05), failure(9.5, 10.06)], kills) == 2
-    assert tally.most_of_one_kill([failure(11.0, 12.0)], kills) == 0
+def test_a_failure_that_two_kills_excuse_is_put_down_to_the_one_that_can_explain_it() -> None:
+    kills = [Kill(10.0, 10.1, 1), Kill(10.5, 10.6, 1)]
+    both = [failure(9.0, 10.05), failure(9.0, 10.55)]
+    assert tally.by_kill(both, kills) == {0: 1, 1: 1}
+    assert tally.overdone(both, kills) == tally.overdone([], kills) == 0
+
+
+def test_more_failures_than_connections_are_too_many() -> None:
+    two = [failure(9.0, 10.05), failure(9.5, 10.06)]
+    assert tally.overdone(two, [Kill(10.0, 10.1, 2)]) == 0
+    assert tally.overdone(two, [Kill(10.0, 10.1, 1)]) == 1
+    assert tally.overdone(two, [Kill(10.0, 10.1, 0), Kill(11.0, 11.1, 2)]) == 2
 
 
 def test_nginxs_log_is_read_by_the_requests_numbers() -> None:

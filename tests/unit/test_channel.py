@@ -22,6 +22,7 @@ from emperor.supervision.channel import (
     Failed,
     Lines,
     Listening,
+    Lost,
     Message,
     Serving,
     WorkerReport,
@@ -34,6 +35,7 @@ ONE_WORKER = WorkerReport(1, 4711, "idle", 10, 2, 30_000_000)
 
 MESSAGES: dict[str, Message] = {
     "serving": Serving(),
+    "lost": Lost(3),
     "listening": Listening(2, 2049, 1234567, 0o140660, 1001, 33),
     "listening without a file": Listening(0),
     "listening, biggest numbers": Listening(*[MAX_NUMBER - 1] * 6),
@@ -128,6 +130,8 @@ HOSTILE: dict[str, Union[bytes, list[Any]]] = {
     "one element": ["serving"],
     "three elements": ["serving", {}, {}],
     "unknown kind": ["serve", {}],
+    **{f"lost, its index {index!r}": ["lost", {"index": index}] for index in NO_NUMBERS},
+    "lost, without its index": ["lost", {}],
     "kind of another type": [1, {}],
     "kind that cannot be a key": [["serving"], {}],
     "name of an inner thing": ["__class__", {}],

@@ -13,7 +13,7 @@ COMMISSIONS = {
     "plain": Commission(SERVE, ONE),
     "with descriptors": Commission(SERVE, ONE, listeners={0: 7, 2: 12}),
     "with places": Commission(SERVE, ONE, places={1: (2049, 2**63)}),
-    "in full": Commission(CHECK, ONE, {0: 3}, {0: (1, 2)}, keeps_log=True, parent=4711),
+    "in full": Commission(CHECK, ONE, {0: 3}, {0: (1, 2)}, keeps_log=True, parent=4711, leftovers=((9, "fastcgi"),)),
     "a path in an unknown encoding": Commission(SERVE, replace(ONE, chdir="/srv/caf\udce9")),
     "text beyond ASCII": Commission(SERVE, replace(ONE, env=(("GREETING", "grüß 🌍\n"),))),
 }
@@ -32,3 +32,8 @@ def test_socket_indices_come_back_as_numbers_and_places_as_pairs() -> None:
 
 def test_the_bytes_are_ascii() -> None:
     assert COMMISSIONS["text beyond ASCII"].to_bytes().isascii()
+
+
+def test_all_listeners_are_inherited() -> None:
+    assert Commission(SERVE, ONE, {0: 7, 2: 5}, leftovers=((9, "uwsgi"), (4, "fastcgi"))).descriptors == (7, 5, 9, 4)
+    assert Commission(CHECK, ONE).descriptors == ()

@@ -54,6 +54,18 @@ TROUBLE = "KeyError: 'DB'\nTraceback\nKeyError: 'DB'"
 ANOTHER = "stopped by another order"
 
 
+def test_a_reload_that_a_bad_ini_calls_off_while_an_older_start_goes_on_has_failed_when_that_one_serves() -> None:
+    world = starting()
+    world.configure(TWO)
+    world.exit(1)
+    client = ordering("reload", world)
+    assert client.result is None
+    world.misconfigure()
+    assert client.result is None
+    world.ready(2)
+    assert client.result == (False, f"{BAD_LINE}\nthe old generation serves on")
+
+
 # stop --------------------------------------------------------------------------------------------------------------
 
 

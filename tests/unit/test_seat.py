@@ -9,54 +9,68 @@ import pytest
 from emperor.supervision import backoff
 from emperor.supervision import generation as gen
 from emperor.supervision.generation import Patience
-from emperor.supervision.seat import REFUSED_CAP, Past, died, forked, refused, word
+from emperor.supervision.seat import AT_ONCE, REFUSED_CAP, Death, Fellows, Past, died, forked, refused, word
 
 STARTING = gen.born(1, Patience(60.0, 30.0), 0.0)
 READY = gen.step(STARTING, gen.Event.READY, 0.003)[0]
 
-ANSWERED, SERVED, NEVER = (READY, True), (READY, False), (STARTING, False)
+ALONE, BARREN = Fellows(1, False), Fellows(AT_ONCE + 1, False)
+AMONG, AMONG_BARREN = Fellows(1, True), Fellows(AT_ONCE + 1, True)
+ANSWERED, SERVED, FORKED = Death(READY, "", True, True), Death(READY, "", False, True), Death(STARTING, "", False, True)
+LAZY = Death(STARTING, "", False, False)
 YOUNG, OLD = 1.0, backoff.STABLE
-
-
-def pauses(*deaths: tuple[tuple[gen.Generation, bool], float]) -> list[float]:
-    past, found = Past(), []
-    for (worker, answered), age in deaths:
-        past, pause = died(past, worker, "killed by SIGKILL", answered, age, 0.0)
-        found.append(pause)
-    return found
+GROWING = [0.0, 0.0, 0.0, 0.0, 0.03, 0.12, 0.48, 1.92]
 
 
 @pytest.mark.parametrize(
-    ("deaths", "expected"),
+    ("deaths", "fellows", "age", "expected"),
     [
-        ([(ANSWERED, YOUNG)] * 1000, [0.0] * 1000),
-        ([(SERVED, YOUNG)] * 6, [0.0, 0.0, 0.0, 0.5, 1.0, 2.0]),
-        ([(SERVED, OLD)] * 6, [0.0] * 6),
-        ([(NEVER, YOUNG)] * 4, [0.25, 0.5, 1.0, 2.0]),
-        ([(NEVER, OLD)] * 3, [0.25, 0.5, 1.0]),
-        ([*[(SERVED, YOUNG)] * 5, (ANSWERED, YOUNG), *[(SERVED, YOUNG)] * 3], [0, 0, 0, 0.5, 1, 0, 0, 0, 0.5]),
-        ([(NEVER, YOUNG), (NEVER, YOUNG), (SERVED, YOUNG), (SERVED, YOUNG)], [0.25, 0.5, 0.0, 0.5]),
+        ([ANSWERED] * 1000, ALONE, YOUNG, [0.0] * 1000),
+        ([ANSWERED] * 1000, AMONG, YOUNG, [0.0] * 1000),
+        ([SERVED] * 8, BARREN, YOUNG, GROWING),
+        ([FORKED] * 8, BARREN, YOUNG, GROWING),
+        ([SERVED] * 8, AMONG_BARREN, YOUNG, GROWING),
+        ([SERVED] * 8, BARREN, OLD, [0.0] * 8),
+        ([FORKED] * 8, BARREN, OLD, GROWING),
+        # Others answer meanwhile, or this one did a moment ago: the crew does its work.
+        ([SERVED] * 8, ALONE, YOUNG, [0.0] * 8),
+        ([SERVED] * 11, AMONG, YOUNG, [*GROWING, 5.0, 5.0, 5.0]),
+        ([LAZY] * 4, BARREN, YOUNG, [0.25, 0.5, 1.0, 2.0]),
+        ([LAZY] * 3, ALONE, OLD, [0.25, 0.5, 1.0]),
+        ([*[SERVED] * 6, ANSWERED, *[SERVED] * 4], BARREN, YOUNG, [0, 0, 0, 0, 0.03, 0.12, 0, 0, 0, 0, 0.03]),
     ],
-    ids=["answered", "served", "served long", "never served", "never served long", "one answer", "mixed"],
 )
-def test_a_seat_stays_empty_the_longer_the_less_its_workers_did(deaths: list[object], expected: list[float]) -> None:
-    assert pauses(*deaths) == expected  # type: ignore[arg-type]
+def test_a_seat_stays_empty_the_longer_the_less_its_workers_did(
+    deaths: list[Death], fellows: Fellows, age: float, expected: list[float]
+) -> None:
+    past, pauses = Past(), []
+    for death in deaths:
+        past, pause = died(past, death, fellows, age, 0.0)
+        pauses.append(pause)
+    assert pauses == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("worker", [STARTING, READY])
-def test_whoever_keeps_dying_is_forked_at_most_20_times_in_ten_minutes(worker: gen.Generation) -> None:
+@pytest.mark.parametrize("death", [SERVED, FORKED, LAZY])
+def test_whoever_keeps_dying_is_forked_at_most_20_times_in_ten_minutes(death: Death) -> None:
     past, now, count = Past(), 0.0, 0
     while now < 600:
         count += 1
-        past, pause = died(past, replace(worker, born=now), "exited with code 1", False, now, 0.0)
+        young = replace(death, worker=replace(death.worker, born=now))
+        past, pause = died(past, young, Fellows(count, False), now, 0.0)
         now += pause
     assert 10 <= count <= 20
+
+
+def test_luck_adds_a_quarter_at_most() -> None:
+    past = Past(failures=AT_ONCE)
+    assert died(past, SERVED, BARREN, YOUNG, 0.999)[1] == pytest.approx(0.03 * 1.25, rel=0.01)
 
 
 def test_every_death_is_remembered_whoever_answered() -> None:
     past = Past()
     for number in range(1, 4):
-        past, _ = died(past, READY, f"exited with code {number}", True, float(number), 0.0)
+        death = replace(ANSWERED, how=f"exited with code {number}")
+        past, _ = died(past, death, ALONE, float(number), 0.0)
     assert (past.exits, past.last_exit, past.died_at) == (3, "exited with code 3", 3.0)
 
 

@@ -9,7 +9,6 @@ from emperor.supervision.record import HURRY, Keep, Signal, Spawn
 from tests.unit.vassal_world import (
     BAD_LINE,
     MERCY,
-    MORNING,
     ONE,
     START_TIMEOUT,
     THREE,
@@ -140,9 +139,15 @@ def test_what_was_rejected_stays_rejected_when_only_the_inis_owner_or_mode_chang
 def test_another_ini_is_not_the_one_that_was_rejected() -> None:
     world = reloading()
     world.exit(2)
-    world.configure(THREE, reload=False)
+    assert world.configure(THREE, reload=False) == (Spawn(3, THREE),)
     assert world.record.error == ""
-    assert world.exit(1) == (Spawn(3, THREE),)
+
+
+def test_what_was_rejected_does_not_end_the_start_of_what_served_last() -> None:
+    world = reloading()
+    world.exit(2)
+    assert world.exit(1) == (Spawn(3, ONE),)
+    assert world.configure(TWO, reload=False) == ()
 
 
 def test_what_was_rejected_is_tried_again_when_the_ini_is_touched() -> None:
@@ -215,59 +220,6 @@ def test_an_older_generation_that_has_retired_for_a_while_is_hurried_at_once() -
     assert world.configure(THREE) == (Signal(1, TERM),)
 
 
-def test_reloads_without_end_do_not_keep_a_vassal_from_becoming_new() -> None:
-    """One every fifth of a second, and an import that takes half a second, five, or half a minute."""
-    for seconds in (0.5, 5.0, 30.0):
-        world, ready = running(), []
-        for _ in range(1000):
-            world.configure(TWO)
-            world.wait(0.2)
-            for number, process in list(world.living.items()):
-                if process.told:
-                    world.exit(number)
-                elif not process.ready and world.now - world.started[number - 1] >= seconds:
-                    world.ready(number)
-                    ready.append(world.now)
-        assert ready[0] - MORNING <= 3 * seconds + 3
-        assert len(ready) >= 200 / (3 * seconds + 3)
-        assert world.record.failures == 0
-
-
-def test_a_start_that_hangs_is_given_up_soon_for_one_that_may_not() -> None:
-    """The first at once, the second after two seconds, and so on."""
-    world, waited = starting(), []
-    for number in (1, 2, 3, 4):
-        world.configure(TWO)
-        began = world.now
-        while TERM not in world.told(number):
-            world.wait(world.due or 0)
-        waited.append(world.now - began)
-        world.exit(number)
-    assert waited == [0, 2, 8, 32]
-
-
-def test_a_start_that_became_ready_is_no_reason_to_wait_for_the_next_one() -> None:
-    world = reloading()
-    assert world.configure(TWO) == (Signal(2, TERM),)
-    world.exit(2)
-    assert world.configure(THREE) == ()
-    world.ready(3)
-    world.exit(1)
-    assert world.living[4].spec == THREE
-    assert world.configure(THREE) == (Signal(4, TERM),)
-
-
-def test_a_failure_of_what_is_already_old_news_is_not_told_of_the_new() -> None:
-    world = reloading()
-    world.configure(TWO)
-    world.exit(2)
-    world.configure(THREE)
-    world.complain(3, "no module named two")
-    assert world.exit(3) == (Spawn(4, THREE),)
-    world.ready(4)
-    assert (world.state, world.record.error, world.record.traceback) == ("RUNNING", "", "")
-
-
 def test_a_start_that_is_nearly_overdue_and_then_ready_has_no_error() -> None:
     world = reloading()
     world.complain(2, "hangs at /srv/app.py:3 in connect")
@@ -290,6 +242,21 @@ def test_a_reload_that_waits_is_not_taken_back_by_a_change_of_the_inis_mode() ->
     world = reloading()
     world.ready(2)
     world.configure(THREE)
+    world.configure(THREE, reload=False)
+    assert world.exit(1) == (Spawn(3, THREE),)
+
+
+def test_an_order_that_finds_another_ini_than_the_one_that_serves_is_a_reload_too() -> None:
+    world = running()
+    assert world.configure(TWO, reload=False) == (Spawn(2, TWO),)
+    assert world.configure(TWO, reload=False) == ()
+
+
+def test_an_ini_that_is_good_again_is_the_reload_that_the_bad_one_had_called_off() -> None:
+    world = reloading()
+    world.ready(2)
+    world.configure(THREE)
+    world.misconfigure()
     world.configure(THREE, reload=False)
     assert world.exit(1) == (Spawn(3, THREE),)
 

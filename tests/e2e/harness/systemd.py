@@ -11,7 +11,6 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 
 from tests.e2e.harness import procfs
@@ -188,7 +187,7 @@ class Machine:
     def main_pid(self, unit: str) -> int:
         """The number outside of a service's main process; 0 without one."""
         inside = self.show(unit, "MainPID")
-        return next((pid for pid in self.pids() if procfs.status(pid)["NSpid"].split()[-1] == inside), 0)
+        return next((pid for pid in self.pids() if self._inside(pid) == inside), 0)
 
     def pids(self) -> list[int]:
         """Every process of the machine, by its number outside."""
@@ -197,6 +196,13 @@ class Machine:
     def of_unit(self, unit: str) -> list[int]:
         """The processes in a unit's cgroup, by their numbers outside."""
         return [pid for pid in self.pids() if self._cgroup(pid).endswith(f"/{unit}")]
+
+    @staticmethod
+    def _inside(pid: int) -> str:
+        try:
+            return procfs.status(pid)["NSpid"].split()[-1]
+        except (FileNotFoundError, ProcessLookupError):
+            return ""
 
     @staticmethod
     def _cgroup(pid: int) -> str:
@@ -226,14 +232,3 @@ class Machine:
             "the cgroups are gone",
         )
         shutil.rmtree(self._folder)
-
-
-def boots() -> str:
-    """Can a systemd be booted here? "" or the reason why not."""
-    trial = "mount -n --make-rprivate / && mount -n -t tmpfs tmpfs /run && mount -n -t cgroup2 cgroup2 /run"
-    command: Sequence[str] = (
-        *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--cgroup", "--uts", "--ipc", "--mount-proc"),
-        *("sh", "-c", trial),
-    )
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20)
-    return done.stderr if done.returncode else ""
