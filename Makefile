@@ -52,8 +52,8 @@ readme: $(VENV)/.ready-test  ## write README.md's generated table anew
 bench: $(VENV_BENCH)/.ready $(VENV_PYPY)  ## compare with uWSGI, gunicorn and flup, in a quarter of an hour (BENCH=--help)
 	$(PYTHON) -m benchmarks --venv $(VENV_BENCH) --pypy $(VENV_PYPY) $(BENCH)
 
-campaign: $(VENV_BENCH)/.ready  ## count what reloads, kills and upgrades cost under load (CAMPAIGN=--help)
-	$(PYTHON) -m campaigns --venv $(VENV_BENCH) $(CAMPAIGN)
+campaign: $(VENV_BENCH)/.ready $(VENV)/.ready-test  ## count what reloads, kills and upgrades cost under load (CAMPAIGN=--help)
+	$(BIN)/python -m campaigns --venv $(VENV_BENCH) $(CAMPAIGN)
 
 clean:  ## remove .venv and everything else that was made
 	rm -rf $(VENV) $(VENV_BENCH) $(VENV_PYPY) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

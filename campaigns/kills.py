@@ -149,6 +149,7 @@ def _result(key: str, did: str, visitors: Visitors, scene: Scene, seen: _Seen, b
         tally.count("refused", visitors.tally.refused + len(news.refused), 0),
         tally.count("failures of requests that no kill hit", len(unexcused), 0),
         *more,
+        tally.sent_twice(failures, news),
         tally.count("lines of nginx's log without a failure, and the other way round",
                     len(tally.disagreements(failures, news)), 0),
         *tally.spread_figures("next answer after the kill", seen.gaps, bound),

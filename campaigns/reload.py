@@ -76,12 +76,14 @@ def play(key: str, way: str, app: str, times: int, places: Places, say: Say) -> 
             tally.count("failed GETs", visitors.tally.failed("GET"), 0),
             tally.count("failed POSTs", visitors.tally.failed("POST")),
             tally.count("refused", visitors.tally.refused + len(news.refused), 0),
+            tally.sent_twice(failures, news),
             tally.count("reloads that nobody saw", len(seen.absent), 0),
             tally.count("lines of nginx's log without a failure, and the other way round",
                         len(tally.disagreements(failures, news)), 0),
             *tally.spread_figures("new code visible after a touch, less its import", seen.touched, VISIBLE),
             *tally.spread_figures("the same after emperorctl reload or HUP", seen.others),
             tally.milliseconds("the import itself, p50", tally.spread(seen.imports).p50),
+            tally.milliseconds("longest wait for an answer", tally.spread(visitors.latencies).most),
         )  # fmt: skip
         notes = (*_told(failures), *seen.absent[:3], *tally.disagreements(failures, news)[:3])
         did = f"reloads (touch, new code and touch, emperorctl reload, HUP), {CLIENTS} clients, {app}, {way}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from campaigns import crash_loop, kills, many, reload, upgrade
+from campaigns import crash_loop, kills, many, reload, systemd, upgrade
 from campaigns.scene import Places
 from campaigns.tally import Result
 
@@ -38,23 +38,29 @@ def _upgrade(way: str) -> Play:
     return lambda key, times, places, say: upgrade.play(key, way, times, places, say)
 
 
+def _systemd(deed: systemd.Deed, did: str) -> Play:
+    return lambda key, times, places, say: systemd.play(key, deed, did, times, places, say)
+
+
 CAMPAIGNS: tuple[Campaign, ...] = (
-    Campaign("reload-uwsgi", _reload("uwsgi", "bare"), 1000, 20),
-    Campaign("reload-fastcgi", _reload("fastcgi-kept", "bare"), 1000, 20),
+    Campaign("reload-uwsgi", _reload("uwsgi", "bare"), 500, 20),
+    Campaign("reload-fastcgi", _reload("fastcgi-kept", "bare"), 500, 20),
     Campaign("reload-flask", _reload("fastcgi-kept", "flask_app"), 100, 12),
     Campaign("reload-peer", reload.beside, 5, 2),
-    Campaign("kill-worker-bare-1", _workers("uwsgi", "bare", 1), 1000, 20),
-    Campaign("kill-worker-bare-2", _workers("uwsgi", "bare", 2), 1000, 20),
-    Campaign("kill-worker-flask-1", _workers("uwsgi", "flask_app", 1), 1000, 20),
-    Campaign("kill-worker-flask-2", _workers("uwsgi", "flask_app", 2), 1000, 20),
-    Campaign("kill-worker-fastcgi", _workers("fastcgi-kept", "flask_app", 2), 1000, 20),
+    Campaign("kill-worker-bare-1", _workers("uwsgi", "bare", 1), 250, 20),
+    Campaign("kill-worker-bare-2", _workers("uwsgi", "bare", 2), 250, 20),
+    Campaign("kill-worker-flask-1", _workers("uwsgi", "flask_app", 1), 250, 20),
+    Campaign("kill-worker-flask-2", _workers("uwsgi", "flask_app", 2), 250, 20),
+    Campaign("kill-worker-fastcgi", _workers("fastcgi-kept", "flask_app", 2), 250, 20),
     Campaign("kill-worker-peer", kills.beside, 5, 3),
-    Campaign("kill-vassal", _vassals("uwsgi", "bare"), 100, 20),
-    Campaign("upgrade-uwsgi", _upgrade("uwsgi"), 100, 6),
-    Campaign("upgrade-fastcgi", _upgrade("fastcgi-kept"), 100, 6),
-    Campaign("crash-loop", crash_loop.play, 600, 15),
+    Campaign("kill-vassal", _vassals("uwsgi", "bare"), 100, 10),
+    Campaign("upgrade-uwsgi", _upgrade("uwsgi"), 100, 4),
+    Campaign("upgrade-fastcgi", _upgrade("fastcgi-kept"), 100, 4),
     Campaign("start-200", many.start, 200, 20),
     Campaign("storm", many.storm, 100, 10),
+    Campaign("systemd-restart", _systemd(systemd.restart, "systemctl restart emperor, 8 clients, bare, uwsgi"), 20, 4),
+    Campaign("systemd-kill", _systemd(systemd.kill_main, "kill -9 of the main process, 8 clients, bare, uwsgi"), 20, 4),
+    Campaign("crash-loop", crash_loop.play, 600, 8),
 )
 
 

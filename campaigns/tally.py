@@ -149,6 +149,11 @@ def disagreements(failures: Iterable[Failure], seen: Gazette, visited: str = "ht
     return tuple(lines + [f"nginx: {text}" for text in seen.other])
 
 
+def sent_twice(failures: Iterable[Failure], seen: Gazette) -> Figure:
+    """Requests that broke on a kept connection, and that nginx sent again with success."""
+    return count("requests that nginx sent again", len({*seen.broken} - {one.number for one in failures}))
+
+
 class Figure(NamedTuple):
     """``must``: at most this. ``counted``: a count, whose bound decides the exit code; timings are told only."""
 

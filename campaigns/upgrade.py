@@ -46,6 +46,7 @@ def play(key: str, way: str, times: int, places: Places, say: Say) -> Result:
             tally.count("descriptors that the emperor has more", grown, 0),
             tally.count("restarts that status tells", now["restarts"], 0),
             tally.Figure("growth of the emperor", bigger, "MiB", 4.0, digits=1),
+            tally.milliseconds("longest wait for an answer", tally.spread(visitors.latencies).most),
             *tally.spread_figures("an upgrade, from its order to the new program's first word", took),
         )
         did = f"upgrades (emperorctl upgrade, USR2), {CLIENTS} clients, bare, {way}"

@@ -101,6 +101,7 @@ class Emperor:
         self.herald = Herald(self.loop, self.notifier, self.vassals.values)
         self.upgrading = Upgrade(self.program, self, self.loop, self.journal, self.herald.reexecuting)
         self.front: FrontKeeper | None = None
+        self._settle_estate()
         self.loop.call_at(self.loop.now() + LOOK_EVERY, self._look_at_sockets)
 
     # Beginning ------------------------------------------------------------------------------------------------
@@ -132,7 +133,10 @@ class Emperor:
         self.herald.begin(lambda: self.journal.info("emperor", f"ready, {wording.summary(self.vassals.values())}"))
 
     def _settle_estate(self) -> None:
-        """What systemd has kept for vassals that are no more is let go of."""
+        """What systemd has kept for vassals that are no more is let go of, once it is known who they are."""
+        inis = self.intake.inis
+        if inis is None or not inis.complete or self.stopping:
+            return
         specs = [one.spec for one in self.vassals.values() if one.spec is not None]
         self.estate.settle(wanted.address for spec in specs for wanted in spec.sockets)
 
@@ -147,6 +151,7 @@ class Emperor:
             for loss in losses:
                 self.journal.warning(name, loss)
             self.register.tell(name, Configured(record.spec, record.problems, reload=True))
+        self._settle_estate()
         self.loop.call_at(self.loop.now() + LOOK_EVERY, self._look_at_sockets)
 
     def _performer(self, name: str) -> Performer:
@@ -185,8 +190,7 @@ class Emperor:
         self.journal.info(name, "is gone")
         self.register.strike(name)
         self.intake.forget(name)
-        if self.intake.inis is not None and not self.stopping:
-            self._settle_estate()
+        self._settle_estate()
         self._perhaps_end()
 
     # Orders (answers.Realm) -----------------------------------------------------------------------------------

@@ -55,21 +55,21 @@ class Heirlooms:
     def lent_as(self, descriptor: int) -> Received | None:
         return next((one for one in self._lent if one.sock.fileno() == descriptor), None)
 
-    def claim(self, address: Address, vassal: str, binder: str, uid: int) -> Received | None:
+    def claim(self, address: Address, vassal: str, binder: str, uid: int, by_root: bool) -> Received | None:
         """The stored listener of this address, if a vassal of user ``uid`` may have it; it is the caller's then.
 
-        One that was held for a vassal of another name and user is left to that one.
+        ``by_root``: it is root's ini that says who the user is. Then a listener of the emperor's also goes to a vassal
+        of the same name and another user. One that was held for another name and user is left to that one.
         """
         there = listeners.place_of(address.path) if binder == EMPEROR and address.family == UNIX else None
-        expected = (binder, uid, there if binder == EMPEROR else None)
         found = None
         for row in list(self._stored):
             one, label = row
             same_file = there is not None and label.place == there
             if not (same_file or self._is_for(one, label, address)):
                 continue
-            place = label.place if label.binder == EMPEROR else None
-            if found is None and (label.binder, label.uid, place) == expected and _was_bound_by(one, label):
+            same = label.uid == uid or (by_root and binder == EMPEROR and label.vassal == vassal)
+            if found is None and same and label.binder == binder and _is_as_noted(one, label, there):
                 self._stored.remove(row)
                 found = one
             elif label.vassal == vassal:
@@ -132,6 +132,12 @@ class Heirlooms:
                 self._journal.warning(label.vassal, f"{address}: unlink: {error} -- it stays")
 
 
-def _was_bound_by(one: Received, label: Label) -> bool:
-    """Local sockets remember who listens; with that, no name that somebody made up counts for anything."""
-    return one.listener is None or one.listener == (os.geteuid() if label.binder == EMPEROR else label.uid)
+def _is_as_noted(one: Received, label: Label, there: Place | None) -> bool:
+    """Does its file stand at its path, and is it who binds now that listens?
+
+    Local sockets remember who called listen(2); with that, no name that somebody made up counts for anything.
+    """
+    ours = label.binder == EMPEROR
+    if ours and label.place != there:
+        return False
+    return one.listener is None or one.listener == (os.geteuid() if ours else label.uid)

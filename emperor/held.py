@@ -10,7 +10,7 @@ from typing import Any
 
 from emperor.config.placement import EMPEROR
 from emperor.errors import ListenError
-from emperor.model import UNIX, SocketSpec, VassalSpec
+from emperor.model import ADMIN, UNIX, SocketSpec, VassalSpec
 from emperor.supervision.channel import Listening
 from emperor.system import listeners
 from emperor.system.listeners import Access, Place
@@ -83,6 +83,13 @@ def access_of(wanted: SocketSpec, spec: VassalSpec) -> Access:
     """Who may connect, when the emperor binds it."""
     umask = UMASK if spec.umask is None else spec.umask
     return listeners.access(wanted, spec.identity, spec.web_gid, umask, can_chown=os.geteuid() == 0)
+
+
+def make_folder(folder: str, spec: VassalSpec) -> None:
+    """Only below /run, where nothing survives a boot, and only for an administrator's ini."""
+    if spec.authority.kind == ADMIN and os.path.realpath(folder).startswith("/run/"):
+        with contextlib.suppress(OSError):
+            os.makedirs(folder, mode=0o755, exist_ok=True)
 
 
 def shown(held: Held) -> dict[str, Any]:

@@ -8,7 +8,6 @@ beside it, so that those who wait there are served.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 from collections.abc import Callable, Iterable
@@ -20,7 +19,7 @@ from emperor.config.placement import EMPEROR, SYSTEMD, VASSAL, binder
 from emperor.errors import ListenError
 from emperor.estate import Estate
 from emperor.fresh import Fresh
-from emperor.held import Held, HeldState, access_of, checked, held_of, shown, state_of
+from emperor.held import Held, HeldState, access_of, checked, held_of, make_folder, shown, state_of
 from emperor.missing import Missing
 from emperor.model import ADMIN, UNIX, Address, SocketSpec, VassalSpec
 from emperor.supervision.channel import Listening, Lost
@@ -127,6 +126,8 @@ class Holdings:
         for wanted in spec.sockets:
             if wanted.address in self._held:
                 self._adjust(wanted, spec)
+                # Systemd may have been deaf before.
+                self._estate.store(self.name, self._held[wanted.address])
 
     def release(self) -> None:
         """Let go of all of them; of their files too, unless the next emperor is to find them."""
@@ -218,12 +219,13 @@ class Holdings:
 
     def _open(self, wanted: SocketSpec, spec: VassalSpec, number: int) -> None:
         """Have a listener for it: the one that is held, one of systemd's, or a new one; unless the vassal binds it."""
-        held = self._held.get(wanted.address)
         binder = self._binder(wanted.address, spec)
-        if held is None:
-            if not self._inherit(wanted, spec, binder) and binder == EMPEROR:
+        if wanted.address not in self._held and not self._inherit(wanted, spec, binder):
+            if binder == EMPEROR:
                 self._bind(wanted, spec)
-        elif binder == EMPEROR and fresh_ones.changed(held, wanted, spec):
+            return
+        held = self._held[wanted.address]
+        if binder == EMPEROR and fresh_ones.changed(held, wanted, spec):
             access = access_of(wanted, spec)
             self._fresh[wanted.address] = fresh_ones.bind(self._estate, held, wanted, spec, access, number)
 
@@ -238,14 +240,16 @@ class Holdings:
             return True
         if binder == VASSAL and not self._can_bind(address, spec):
             return False
-        kept = self._estate.heirlooms.claim(address, self.name, binder, user.uid)
+        by_root = spec.authority.kind == ADMIN
+        kept = self._estate.heirlooms.claim(address, self.name, binder, user.uid, by_root)
         if kept is None or kept.label is None:
             return False
         place = kept.label.place
         access = access_of(wanted, spec) if binder == EMPEROR else None
         # Unknown is what it was given: so that is given again.
         before = replace(access, mode=-1) if access is not None else None
-        self._hold(Held(kept.sock, wanted, binder, place, before, spec, stored=kept.name))
+        owner = replace(spec, identity=replace(user, uid=kept.label.uid, gid=kept.label.gid))
+        self._hold(Held(kept.sock, wanted, binder, place, before, owner, stored=kept.name))
         if place is not None:
             self._estate.book.note(address.path, place, os.geteuid() if binder == EMPEROR else user.uid)
         return True
@@ -254,7 +258,7 @@ class Holdings:
         own = os.geteuid()
         ours = None
         if wanted.address.family == UNIX:
-            self._make_folder(os.path.dirname(wanted.address.path), spec)
+            make_folder(os.path.dirname(wanted.address.path), spec)
             ours = self._estate.book.find(wanted.address.path, own)
         access = access_of(wanted, spec)
         bound = listeners.bind(wanted, access, ours)
@@ -280,12 +284,6 @@ class Holdings:
             # Its name says for whom it is kept.
             self._estate.unstore(held)
             self._estate.store(self.name, held)
-
-    def _make_folder(self, folder: str, spec: VassalSpec) -> None:
-        """Only below /run, where nothing survives a boot, and only for an administrator's ini."""
-        if spec.authority.kind == ADMIN and os.path.realpath(folder).startswith("/run/"):
-            with contextlib.suppress(OSError):
-                os.makedirs(folder, mode=0o755, exist_ok=True)
 
     def _hold(self, held: Held) -> None:
         self._held[held.spec.address] = held

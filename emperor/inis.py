@@ -163,6 +163,11 @@ class Inis:
     def look(self) -> None:
         self._examine(quiet.RESTS)
 
+    @property
+    def complete(self) -> bool:
+        """Could every place be read at the last look, and is it ours?"""
+        return not self._missing
+
     def export(self) -> dict[str, tuple[int, ...]]:
         """Name → the signature that is known, as far as there is one."""
         return {name: mark for name, mark in self._look.known.items() if isinstance(mark, tuple)}

@@ -16,6 +16,7 @@ from emperor.intake import Intake
 from emperor.journal import Journal
 from emperor.reading import Reader
 from emperor.register import Register
+from emperor.supervision.record import Wanted
 from emperor.system.eventloop import Loop
 from emperor.system.folderlock import FolderLocks
 from emperor.upgrade import tell_askers
@@ -72,6 +73,7 @@ def take_over(realm: Realm, state: State) -> None:
         realm.intake.paths[one.record.name] = one.config
         performer = realm.register.performers[one.record.name]
         performer.holdings.adopt(one.held)
+        performer.holdings.leaving = one.record.wanted is Wanted.GONE
         performer.adopt(one.performer)
     for one in state.vassals:
         realm.register.resume(one.record)

@@ -38,6 +38,7 @@ ORPHAN_MERCY = 1.5
 """Seconds that workers may take to finish once the emperor is gone."""
 
 REPORT_EVERY = 1.0
+REPORT_SOON = 0.05
 
 LOOK_EVERY = 2.0
 """Seconds between two looks at the socket files that this user's vassals bound."""
@@ -137,6 +138,7 @@ class _Vassal:
         self._openings, self._application = openings, application
         self._announced, self._pid = False, os.getpid()
         self._reported: tuple[WorkerReport, ...] = ()
+        self._telling = False
         self._loop = Loop(_bug)
         self._board = Scoreboard(self._spec.processes, self._spec.threads)
         ears = Ears(self._lines, self._serving, self._failed, self._loop.stop)
@@ -185,6 +187,13 @@ class _Vassal:
             self._openings.adjust()
             self._uplink.say(Serving())
             self._loop.call_at(self._loop.now() + LOOK_EVERY, self._look_at_files)
+        if not self._telling:
+            # A whole crew that comes up is one report, not one for each of them.
+            self._telling = True
+            self._loop.call_at(self._loop.now() + REPORT_SOON, self._tell_soon)
+
+    def _tell_soon(self) -> None:
+        self._telling = False
         self._tell_workers(again=False)
 
     def _look_at_files(self) -> None:

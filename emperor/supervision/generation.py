@@ -83,6 +83,9 @@ def born(number: int, patience: Patience, now: float) -> Generation:
     return Generation(number, Phase.STARTING, now, patience, deadline=now + patience.start)
 
 
+UNBORN = 5.0
+"""Seconds at most for the end of one that has not served yet: it has no request in flight, and its successor waits."""
+
 LEAVING = (Phase.RETIRING, Phase.DRAINING)
 """It was told to go: its end is no failure."""
 
@@ -134,7 +137,11 @@ def step(generation: Generation, event: Event, now: float) -> tuple[Generation, 
     elif phase is Phase.READY and before is not Phase.READY:
         after = replace(after, ready_at=now, deadline=None)
     elif phase in LEAVING and before not in LEAVING:
-        after = replace(after, deadline=now + generation.patience.drain)
+        mercy = generation.patience.drain
+        after = replace(after, deadline=now + (min(mercy, UNBORN) if before is Phase.STARTING else mercy))
+    elif event is Event.READY and generation.ready_at is None and generation.deadline is not None:
+        # It was told to go as it began to serve: it may have taken requests. Said again, it buys nothing.
+        after = replace(after, ready_at=now, deadline=now + generation.patience.drain)
     elif event is Event.DRAIN:
         # By now it is wanted gone anyway: what was a failure is an order.
         after = replace(after, late=False)

@@ -75,10 +75,14 @@ AT_ONCE: Mapping[Kind, Rest] = dict.fromkeys(Kind, Rest(0.0, 0.0, 0.0))
 
 
 class Moving(NamedTuple):
-    """``since``: of its last change. ``first``: of the first one that was not told of. ``due``: at rest by then."""
+    """``since``: of its last change. ``first``: of the first one that was not told of. ``due``: at rest by then.
+
+    ``calm``: before the first one it had long been still.
+    """
 
     signature: Signature
     kind: Kind
+    calm: bool
     first: float
     since: float
     due: float
@@ -149,9 +153,10 @@ def _moved(
         # To touch what is half written does not make it whole.
         change = last.kind if change is Kind.TOUCHED else change
         first = last.first
-    rest, told = rests[change], before.told.get(name)
-    pause = rest.calm if told is None or now >= told + CALM else rest.busy
-    return Moving(signature, change, first, since, min(since + pause, first + rest.longest))
+    calm = last.calm if last is not None else now >= before.told.get(name, -math.inf) + CALM
+    rest = rests[change]
+    due = min(since + (rest.calm if calm else rest.busy), first + rest.longest)
+    return Moving(signature, change, calm, first, since, due)
 
 
 def next_look(state: Look) -> Optional[float]:

@@ -120,9 +120,11 @@ def _start(draft: Draft, number: int) -> Optional[Generation]:
 
 def _on_ready(draft: Draft, event: Ready) -> None:
     incoming = draft.vassal.incoming
-    if incoming is None or incoming.number != event.number or incoming.phase is not Phase.STARTING:
+    if incoming is None or incoming.number != event.number:
         return
     draft.drive("incoming", gen.Event.READY)
+    if incoming.phase is not Phase.STARTING:
+        return
     if draft.vassal.serving is not None:
         draft.drive("serving", gen.Event.RETIRE)
     spec = draft.vassal.incoming_spec

@@ -33,6 +33,11 @@ _NAME = re.compile(
     rf"{re.escape(_PREFIX)}/([^/]+)/([a-z]{{1,16}})/{_NUMBER}\.{_NUMBER}/(?:-|{_NUMBER}\.{_NUMBER})/([0-9a-f]{{1,32}})"
 )
 _VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
+_PROTOCOLS: dict[int, int] = {
+    socket.AF_UNIX: 0,
+    socket.AF_INET: socket.IPPROTO_TCP,
+    socket.AF_INET6: socket.IPPROTO_TCP,
+}
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -123,13 +128,24 @@ def look(fd: int, name: str) -> Received:
             os.close(fd)
         raise
     try:
-        if not listeners.listens(sock):
+        if not _listens(sock):
             raise OSError(0, "no listening stream socket")
         sock.setblocking(False)
         return Received(sock, name, parse(name), sock.getsockname(), _who_listened(sock))
     except OSError:
         sock.close()
         raise
+
+
+def _listens(sock: socket.socket) -> bool:
+    """Is it a listening stream socket of a family and a protocol that we serve?"""
+    option = sock.getsockopt
+    domain = option(socket.SOL_SOCKET, listeners.SO_DOMAIN)
+    return (
+        option(socket.SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_STREAM
+        and option(socket.SOL_SOCKET, listeners.SO_PROTOCOL) == _PROTOCOLS.get(domain, -1)
+        and option(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
+    )
 
 
 def _who_listened(sock: socket.socket) -> int | None:

@@ -30,7 +30,7 @@ from emperor.text import printable
 DEFAULT_MODE = 0o660
 
 # asm-generic/socket.h; PyPy names neither, CPython not both.
-_SO_PROTOCOL, _SO_DOMAIN = 38, 39
+SO_PROTOCOL, SO_DOMAIN = 38, 39
 _MENDS = {
     errno.EADDRINUSE: "ss -ltnp shows who has it",
     errno.EACCES: "ports below 1024 and root's folders are root's",
@@ -170,9 +170,9 @@ def check(sock: socket.socket, address: Address) -> None:
     """
     family = _family(address)
     wanted = (
-        (_SO_DOMAIN, family, "is of another family"),
+        (SO_DOMAIN, family, "is of another family"),
         (socket.SO_TYPE, socket.SOCK_STREAM, "is no stream"),
-        (_SO_PROTOCOL, socket.IPPROTO_TCP if address.family == TCP else 0, "speaks another protocol"),
+        (SO_PROTOCOL, socket.IPPROTO_TCP if address.family == TCP else 0, "speaks another protocol"),
         (socket.SO_ACCEPTCONN, 1, "does not listen"),
     )
     try:
@@ -184,22 +184,6 @@ def check(sock: socket.socket, address: Address) -> None:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ListenError(f"{printable(str(address))}: the handed-up socket: {reason} -- closed")
-
-
-def listens(sock: socket.socket) -> bool:
-    """Is it a listening stream socket of a family and a protocol that we serve?"""
-    option = sock.getsockopt
-    protocols: dict[int, int] = {
-        socket.AF_UNIX: 0,
-        socket.AF_INET: socket.IPPROTO_TCP,
-        socket.AF_INET6: socket.IPPROTO_TCP,
-    }
-    domain = option(socket.SOL_SOCKET, _SO_DOMAIN)
-    return (
-        option(socket.SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_STREAM
-        and option(socket.SOL_SOCKET, _SO_PROTOCOL) == protocols.get(domain, -1)
-        and option(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
-    )
 
 
 def is_bound_to(name: Any, family: int, address: Address) -> bool:

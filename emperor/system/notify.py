@@ -18,6 +18,9 @@ from typing import Optional
 
 _WAIT = struct.pack("ll", 1, 0)
 
+DEAF = 10.0
+"""Seconds for which nobody waits once more for one that did not listen: there may be hundreds of words to say."""
+
 
 class Notifier:
     """``watchdog``: seconds within which systemd wants to hear ``alive()``; None: it does not ask."""
@@ -25,6 +28,7 @@ class Notifier:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._address = parse_socket(environ.get("NOTIFY_SOCKET", ""))
         self._socket: Optional[socket.socket] = None
+        self._deaf_until = 0.0
         self.watchdog = parse_watchdog(environ, os.getpid())
         if self._address:
             with contextlib.suppress(OSError):
@@ -85,10 +89,15 @@ class Notifier:
         text = "\n".join(lines).encode("utf-8", "replace")
         # socket.send_fds() of older Pythons drops the address.
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
-        with contextlib.suppress(OSError):
-            self._socket.sendmsg([text], rights, 0, self._address)
-            return True
-        return False
+        now = time.monotonic()
+        try:
+            self._socket.sendmsg([text], rights, socket.MSG_DONTWAIT if now < self._deaf_until else 0, self._address)
+        except BlockingIOError:
+            self._deaf_until = max(self._deaf_until, now + DEAF)
+            return False
+        except OSError:
+            return False
+        return True
 
 
 def parse_socket(value: str) -> str:

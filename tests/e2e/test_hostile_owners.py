@@ -273,7 +273,7 @@ def test_a_socket_that_another_vassal_has_is_refused(daemon: Emperor, users: Use
     site.running()
     vassal = hostile(daemon, users, "serve", socket=site.socket)
     row = vassal.state("BACKOFF", "INVALID")
-    assert f"{site.socket}: bind: it is vassal site's already" in row["error"]
+    assert f"{site.socket} is vassal site's already" in row["error"]
     assert site.get().status == 200
 
 

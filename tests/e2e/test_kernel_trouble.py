@@ -17,7 +17,7 @@ from tests.e2e.conftest import StartEmperor
 from tests.e2e.harness import procfs
 from tests.e2e.harness.daemon import Emperor, Vassal, ini
 from tests.e2e.harness.people import Users
-from tests.e2e.harness.waiting import wait_for
+from tests.e2e.harness.waiting import DEADLINE, wait_for
 from tests.requirements import needs
 
 
@@ -326,8 +326,9 @@ def test_a_storm_of_signals_drowns_nobody_and_not_the_end(daemon: Emperor) -> No
         daemon.signal(signal.SIGHUP)
     daemon.signal(signal.SIGTERM)
     for _ in range(3000):
-        os.kill(daemon.pid, signal.SIGHUP)
-    assert daemon.stop() == 0
+        daemon.signal(signal.SIGHUP)
+    assert daemon.process
+    assert daemon.process.wait(DEADLINE) == 0
     assert "stopping at once" not in daemon.log_text
 
 

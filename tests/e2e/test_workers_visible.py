@@ -63,7 +63,8 @@ def test_when_no_worker_lives_status_says_so_and_exits_three(daemon: Emperor) ->
     row = site.running()
     (site.folder / "die").touch()
     os.kill(row["workers"][0]["pid"], signal.SIGKILL)
-    row = site.until(lambda row: row.get("serves") is False, "nobody serves")
+    # A pause that is long enough to be looked at twice.
+    row = site.until(lambda row: row["serves"] is False and (row["workers"][0]["retry_in"] or 0) > 5, "nobody serves")
     assert row["state"] == "RUNNING"
     assert row["workers"][0]["last_exit"] == "exited with code 3"
     code, line = line_of(daemon, "site")

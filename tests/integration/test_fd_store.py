@@ -12,10 +12,10 @@ import pytest
 
 from emperor.config.placement import EMPEROR, VASSAL
 from emperor.errors import ListenError
-from emperor.model import ABSTRACT, FASTCGI, TCP, UWSGI, Address, Identity, SocketSpec
+from emperor.model import ABSTRACT, FASTCGI, TCP, UWSGI, Address, Authority, Identity, SocketSpec
 from emperor.system import fdstore
 from emperor.system.listeners import Place
-from tests.integration.estate_world import BY_OWNER, HIGH, Manager, World, connects, hand_up, path_of
+from tests.integration.estate_world import BY_ADMIN, BY_OWNER, HIGH, Manager, World, connects, hand_up, path_of
 from tests.integration.kernel_world import ME, fds_of, unix, until
 
 SOMEBODY = Identity(61001, 61001, (61001,), "alice", "/")
@@ -248,9 +248,33 @@ def test_one_whose_file_is_gone_is_bound_anew(life: Lives, manager: Manager, wha
     assert len(manager.names) == 1 and manager.names != stored
 
 
-@pytest.mark.parametrize("name", ["blog", "shop"])
-def test_what_was_held_for_another_user_is_not_given_away(life: Lives, manager: Manager, name: str) -> None:
-    """Whether the ini is of the same name or of another: it gets a listener of its own."""
+@pytest.mark.parametrize("name, authority", [("blog", BY_OWNER), ("shop", BY_ADMIN)])
+def test_what_was_held_for_another_user_is_not_given_away(
+    life: Lives, manager: Manager, name: str, authority: Authority
+) -> None:
+    """Neither to an ini of her own of that name, nor to root's of another name: it gets a listener of its own."""
+    world = life()
+    spec = world.spec(unix(world.runtime / f"{name}.sock"))
+    world.holdings().provide(spec)
+    stored = manager.names
+    world.crash()
+    peer = waits(spec.sockets[0].address)
+    after = life()
+    hers = after.spec(*spec.sockets, name=name, identity=SOMEBODY, authority=authority)
+    holdings = after.holdings(name)
+    [fd] = holdings.provide(hers, 1).values()
+    assert holdings.leftovers(hers) == ()
+    with pytest.raises(BlockingIOError):
+        said_by_who_waits(fd)
+    after.estate.settle()
+    assert len(manager.names) == 1 and manager.names != stored
+    with waits(spec.sockets[0].address):
+        assert said_by_who_waits(fd) == b"I wait"
+    peer.close()
+
+
+def test_where_root_says_that_its_user_is_another_who_waits_is_served_beside(life: Lives, manager: Manager) -> None:
+    """As at a reload: a new listener, and the older one as a leftover."""
     world = life()
     spec = world.spec(unix(world.home / "a.sock"))
     world.holdings().provide(spec)
@@ -258,14 +282,17 @@ def test_what_was_held_for_another_user_is_not_given_away(life: Lives, manager: 
     world.crash()
     peer = waits(spec.sockets[0].address)
     after = life()
-    hers = after.spec(*spec.sockets, name=name, identity=SOMEBODY)
-    [fd] = after.holdings(name).provide(hers).values()
-    with pytest.raises(BlockingIOError):
-        said_by_who_waits(fd)
-    after.estate.settle()
-    assert len(manager.names) == 1 and manager.names != stored
+    changed = after.spec(*spec.sockets, identity=SOMEBODY)
+    holdings = after.holdings()
+    [fresh] = holdings.provide(changed, 1).values()
+    [(leftover, protocol)] = holdings.leftovers(changed)
+    assert (said_by_who_waits(leftover), protocol) == (b"I wait", UWSGI)
+    holdings.keep(changed)
     with waits(spec.sockets[0].address):
-        assert said_by_who_waits(fd) == b"I wait"
+        assert said_by_who_waits(fresh) == b"I wait"
+    [name] = manager.names
+    label = fdstore.parse(name)
+    assert [name] != stored and label is not None and label.uid == SOMEBODY.uid
     peer.close()
 
 

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from emperor.supervision import generation
-from emperor.supervision.generation import TABLE, Action, Event, Generation, Patience, Phase
+from emperor.supervision.generation import TABLE, UNBORN, Action, Event, Generation, Patience, Phase
 
 PATIENCE = Patience(start=60.0, drain=30.0)
 BORN = 1000.0
@@ -106,6 +106,27 @@ def test_a_generation_that_never_served_has_nothing_to_keep_open() -> None:
 def test_a_retiring_generation_can_be_hurried_without_a_new_deadline() -> None:
     one, actions = generation.step(after(Event.READY, Event.RETIRE), Event.DRAIN, BORN + 20)
     assert (one.phase, actions, one.deadline) == (Phase.DRAINING, (Action.TERM,), BORN + 31)
+
+
+def test_one_that_has_not_served_is_waited_for_a_few_seconds_only() -> None:
+    one, actions = generation.step(after(), Event.DRAIN, BORN + 1)
+    assert (one.phase, actions, one.deadline) == (Phase.DRAINING, (Action.TERM,), BORN + 1 + UNBORN)
+    hasty = generation.born(7, Patience(start=60.0, drain=1.0), BORN)
+    assert generation.step(hasty, Event.DRAIN, BORN)[0].deadline == BORN + 1.0
+
+
+def test_one_that_was_told_to_go_as_it_began_to_serve_may_finish_what_it_took() -> None:
+    one = after(Event.DRAIN)
+    one, actions = generation.step(one, Event.READY, BORN + 2)
+    assert (one.phase, actions, one.deadline) == (Phase.DRAINING, (), BORN + 2 + PATIENCE.drain)
+    assert generation.step(one, Event.READY, BORN + 9)[0] == one
+
+
+def test_one_that_was_killed_is_waited_for_by_nobody_whatever_it_says() -> None:
+    killed = after(Event.KILL)
+    assert generation.step(killed, Event.DEADLINE, BORN + 2)[0].deadline is None
+    gone = after(Event.DRAIN, Event.DEADLINE)
+    assert generation.step(gone, Event.READY, BORN + 3)[0] == gone
 
 
 def test_a_draining_generation_does_not_retire_any_more() -> None:

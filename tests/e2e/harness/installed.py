@@ -69,7 +69,7 @@ class Installed:
     # Its vassals ----------------------------------------------------------------------------------------------
 
     def add(self, name: str, app: str = "facts.py", **options: object) -> App:
-        one = App(self, name, {"chdir": f"/srv/{name}", "wsgi-file": "app.py", **options})
+        one = App(self, name, {"chdir": f"/srv/{name}", "wsgi_file": "app.py", **options})
         one.scratch.mkdir(mode=0o755, parents=True)
         os.chown(one.scratch, pwd.getpwnam("www-data").pw_uid, -1)
         one.app((APPS / app).read_text())
@@ -109,8 +109,8 @@ class App:
     def app(self, source: str) -> None:
         replace_file(self.folder / "app.py", source)
 
-    def get(self, target: str = "/facts", **more: str) -> Response:
-        return request(self.socket, target, protocol=self.protocol, **more)
+    def get(self, target: str = "/facts") -> Response:
+        return request(self.socket, target, protocol=self.protocol)
 
     def visitor(self, target: str = "/facts") -> Visitor:
         return Visitor(self.socket, target, protocol=self.protocol)

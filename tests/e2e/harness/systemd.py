@@ -99,6 +99,7 @@ class Machine:
 
     def __init__(self, folder: Path, shared: Path, programs: Path) -> None:
         self._folder = folder
+        self.shared = shared
         self._environ = {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "FOLDER": str(folder),

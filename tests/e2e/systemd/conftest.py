@@ -77,10 +77,10 @@ def front(machine: Machine) -> Iterator[StartFront]:
 def reset(machine: Machine) -> None:
     """As after the boot."""
     ours = ("emperor.service", "emperor@*.service", "blog.socket")
-    machine.systemctl("stop", "--no-block", *ours)
-    # A test that has failed may have left a request that nobody ends.
-    machine.systemctl("kill", "--signal=KILL", *ours, check=False)
-    machine.systemctl("stop", *ours)
+    if machine.run("timeout", "10", "systemctl", "stop", *ours, check=False).returncode:
+        # A test that has failed left a request that nobody ends.
+        machine.systemctl("kill", "--signal=KILL", *ours, check=False)
+        machine.systemctl("stop", *ours)
     machine.systemctl("reset-failed")
     for folder in ("/etc/emperor", "/srv", "/var/log", "/home"):
         for path in machine.path(folder).iterdir():

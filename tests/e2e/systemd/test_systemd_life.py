@@ -186,3 +186,11 @@ def test_a_wrong_command_line_is_not_tried_for_ever(service: Installed) -> None:
     service.machine.run("systemctl", "start", service.unit, check=False)
     service.until("ActiveState", "failed")
     assert (service.show("ExecMainStatus"), service.show("NRestarts")) == ("2", "0")
+
+
+def test_an_app_learns_nothing_of_what_is_between_the_emperor_and_systemd(service: Installed) -> None:
+    blog = service.add("blog")
+    service.start()
+    service.machine.systemctl("restart", service.unit)
+    words = ("NOTIFY_", "WATCHDOG_", "LISTEN_", "INVOCATION_", "JOURNAL_")
+    assert [name for name in blog.get().json["os_environ"] if name.startswith(words)] == []

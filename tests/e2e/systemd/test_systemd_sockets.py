@@ -91,6 +91,22 @@ def test_each_listener_is_kept_once_under_a_name_of_its_own(service: Installed) 
     assert sorted(names(service)) == sorted(first)
 
 
+def test_what_is_kept_outlives_an_upgrade_in_place_and_a_restart_after_it(service: Installed) -> None:
+    blog = service.add("blog")
+    service.add("shop", socket="/srv/shop/scratch/shop.sock")
+    service.start()
+    wait_for(lambda: service.stored, lambda count: count == 2, "two listeners are kept")
+    with blog.crowd() as crowd:
+        for _ in range(2):
+            assert service.ctl("upgrade").returncode == 0
+            assert service.stored == 2
+            service.machine.systemctl("restart", service.unit)
+            wait_for(lambda: service.stored, lambda count: count == 2, "two listeners are kept")
+        told = crowd.answered
+        wait_for(lambda: crowd.answered, lambda count: count > told, "served on")
+    assert (crowd.refused, crowd.lost) == ([], [])
+
+
 def test_what_is_kept_falls_with_each_vassal_that_goes(service: Installed) -> None:
     apps, _ = place_three(service)
     service.start()

@@ -68,8 +68,9 @@ def probe(service: Installed, users: Users) -> Iterator[App]:
 
 
 def make_strict(service: Installed, *more: str) -> None:
+    """As it is; only that the virtualenvs of the tests lie in /tmp, where nobody installs anything."""
     text = (UNITS / "drop-ins" / "strict.conf").read_text()
-    service.drop_in("\n".join([text, *more, ""]), "strict")
+    service.drop_in("\n".join([text, f"BindReadOnlyPaths={service.machine.shared}", *more, ""]), "strict")
 
 
 def outcomes(app: App, trials: list[str]) -> dict[str, str]:
@@ -92,7 +93,7 @@ def test_the_strict_drop_in_takes_what_its_comments_say_and_nothing_else(service
 
 
 def test_a_folder_that_is_named_can_be_written_under_the_strict_drop_in(service: Installed, probe: App) -> None:
-    make_strict(service, "[Service]", "ReadWritePaths=/srv/probe/scratch")
+    make_strict(service, "ReadWritePaths=/srv/probe/scratch")
     service.start()
     assert outcomes(probe, ["own_folder"]) == {"own_folder": ""}
 
@@ -176,7 +177,6 @@ def test_what_people_deploy_serves_under_the_unit(
         app="flask_site.py",
         wsgi_file=None,
         base="/srv/demo",
-        app_="app",
         module="app",
         home=app_venv,
         pythonpath="%(base)",

@@ -65,7 +65,7 @@ def test_a_process_that_the_kernel_refuses_is_asked_for_again(
     before = fds_of()
     assert state(emperor.vassals["blog"]) == "BACKOFF"
     assert os.strerror(code) in emperor.vassals["blog"].error
-    drive(emperor.loop, lambda: len(tried) >= 3)
+    drive(emperor.loop, lambda: len(tried) >= 2)
     assert len(fds_of()) == len(before)
     assert not [line for line in emperor.journal.lines if line.startswith("bug")]  # type: ignore[attr-defined]
 
@@ -94,8 +94,8 @@ def test_without_a_thread_nothing_is_watched_and_that_is_said_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop = Loop(raise_it)
-    hints, complaints = [], []
-    watch = Watch(loop, lambda: hints.append(1), complaints.append)
+    complaints: list[str] = []
+    watch = Watch(loop, lambda: None, complaints.append)
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", no_thread)
         for _ in range(3):
@@ -121,7 +121,7 @@ def test_without_a_thread_a_descriptor_is_closed_later(monkeypatch: pytest.Monke
 
 def test_a_reserve_of_descriptors_is_left_for_those_who_ask_what_is_wrong() -> None:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    taken = len(fds_of()) - 1
+    taken = len(fds_of())
     limits.keep_reserve(8)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (taken + 10, before[1]))
@@ -180,10 +180,16 @@ FOR_PEOPLE = {
 
 
 def test_nothing_is_decided_by_the_wall_clock() -> None:
-    found = set()
-    for path in sorted(PACKAGE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Attribute) and node.attr in WALL and isinstance(node.value, ast.Name):
-                if node.value.id in ("time", "datetime", "date"):
-                    found.add(str(path.relative_to(PACKAGE)))
+    found = {str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if looks_at_the_wall_clock(path)}
     assert found - set(FOR_PEOPLE) == set()
+    assert "journal.py" in found
+
+
+def looks_at_the_wall_clock(path: Path) -> bool:
+    return any(
+        isinstance(node, ast.Attribute)
+        and node.attr in WALL
+        and isinstance(node.value, ast.Name)
+        and node.value.id in ("time", "datetime", "date")
+        for node in ast.walk(ast.parse(path.read_text()))
+    )
