@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from campaigns import tally
-from campaigns.scene import Places, Scene, Vassal, children, kill, wait_for
+from campaigns.processes import children, kill, wait_for
+from campaigns.scene import Places, Scene, Vassal
 from campaigns.tally import Answer, Figure, Kill, Result, Trouble
 from campaigns.visitors import Visitors
 

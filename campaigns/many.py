@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from campaigns import tally
-from campaigns.scene import Places, Scene, Vassal, rss, wait_for
+from campaigns.processes import rss, wait_for
+from campaigns.scene import Places, Scene, Vassal
 from campaigns.tally import Figure, Result, Trouble
 from campaigns.visitors import Visitors
 

@@ -9,12 +9,10 @@ import json
 import os
 import pwd
 import re
-import select
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,12 +22,12 @@ from typing import Any
 from benchmarks import measure, parsing
 from benchmarks.front import Gate, Nginx, free_port
 from campaigns.crowd import Client
-from campaigns.tally import Gazette, Kill, Trouble, gazette
+from campaigns.processes import children, wait_for
+from campaigns.tally import Gazette, Trouble, gazette
 
 APPS = Path(__file__).resolve().parent / "apps"
 _START = 60.0
 _MERCY = 30.0
-_CONNECTED = "03"
 _VERSION = re.compile(r'^VERSION = "\w+"$', re.M)
 
 
@@ -55,16 +53,6 @@ def choose_user(name: str, venv: Path) -> str:
     reach = ("test", "-x", f"{venv}/bin/python")
     done = subprocess.run(reach, user=who.pw_uid, group=who.pw_gid, extra_groups=[])
     return name if done.returncode == 0 else ""
-
-
-def wait_for(look: Callable[[], Any], what: str, seconds: float = _START, pause: float = 0.01) -> Any:
-    """Raises Trouble when it did not come true."""
-    deadline = time.monotonic() + seconds
-    while not (seen := look()):
-        if time.monotonic() > deadline:
-            raise Trouble(f"{what}: not within {seconds:g} s")
-        time.sleep(pause)
-    return seen
 
 
 @dataclass
@@ -288,58 +276,3 @@ def _uwsgi(scene: Scene) -> tuple[str, ...]:
 
 
 _COMMANDS = {"ours": _ours, "uwsgi": _uwsgi}
-
-
-def children(pid: int) -> list[int]:
-    """Of all threads, in the order in which they were born; [] if it is gone."""
-    found: list[int] = []
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):
-            found += [int(word) for word in path.read_text().split()]
-    return sorted(found)
-
-
-def kill(pid: int, path: Path | None = None) -> Kill:
-    """KILL, and wait until all that the process held open is closed. Raises ProcessLookupError.
-
-    ``path``: stop it first, to count the connections to this socket that it has.
-    """
-    fd = os.pidfd_open(pid)
-    try:
-        sent, held = time.monotonic(), 0
-        if path is not None:
-            signal.pidfd_send_signal(fd, signal.SIGSTOP)
-            wait_for(lambda: _state(pid) in "TZX", f"process {pid} stops", pause=0.0002)
-            held = connections(pid, path)
-        signal.pidfd_send_signal(fd, signal.SIGKILL)
-        select.select([fd], [], [], 10)
-        return Kill(sent, time.monotonic(), held)
-    finally:
-        os.close(fd)
-
-
-def _state(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        raise ProcessLookupError(pid) from None
-
-
-def connections(pid: int, path: Path) -> int:
-    """How many a process has that were made to this listening socket: /proc/net/unix gives them its path."""
-    held = set()
-    for link in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(FileNotFoundError):
-            held.add(os.readlink(link))
-    rows = (line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:])
-    return sum(row[7:] == [str(path)] and row[5] == _CONNECTED and f"socket:[{row[6]}]" in held for row in rows)
-
-
-def descriptors(pid: int) -> int:
-    return len(os.listdir(f"/proc/{pid}/fd"))
-
-
-def rss(pids: Iterable[int]) -> float:
-    """MiB."""
-    texts = (Path(f"/proc/{pid}/status").read_text() for pid in pids)
-    return sum(parsing.kib_fields(text)["VmRSS"] for text in texts) / 1024

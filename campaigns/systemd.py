@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from campaigns import tally
-from campaigns.scene import Places, Scene, kill
+from campaigns.processes import kill
+from campaigns.scene import Places, Scene
 from campaigns.tally import Result, Trouble
 from campaigns.visitors import Visitors
 

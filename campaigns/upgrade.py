@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from campaigns import tally
-from campaigns.scene import Places, Scene, children, descriptors, rss, wait_for
+from campaigns.processes import children, descriptors, rss, wait_for
+from campaigns.scene import Places, Scene
 from campaigns.tally import Result, Trouble
 from campaigns.visitors import Visitors
 

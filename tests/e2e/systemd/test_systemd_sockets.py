@@ -145,18 +145,20 @@ def test_a_vassal_that_went_while_the_emperor_was_away_leaves_no_listener(servic
     assert shop.get().status == 200
 
 
-def test_the_sockets_file_stays_the_same_over_a_restart(service: Installed) -> None:
-    blog = service.add("blog", socket="/run/blog.sock")
+def test_no_restart_of_many_makes_a_socket_anew(service: Installed) -> None:
+    """systemd's TERM goes to everybody in the control group, also to whom the emperor asks what it is a part of."""
+    apps = [service.add(f"blog{number}", socket=f"/run/blog{number}.sock") for number in range(3)]
+
+    def there() -> list[tuple[int, ...]]:
+        found = [os.stat(app.socket) for app in apps]
+        return [(one.st_ino, one.st_mode, one.st_uid, one.st_gid) for one in found]
+
     service.start()
-    before = os.stat(blog.socket)
-    service.machine.systemctl("restart", service.unit)
-    after = os.stat(blog.socket)
-    assert (after.st_ino, after.st_mode, after.st_uid, after.st_gid) == (
-        before.st_ino,
-        before.st_mode,
-        before.st_uid,
-        before.st_gid,
-    )
+    before = there()
+    for _ in range(8):
+        service.machine.systemctl("restart", service.unit)
+        assert there() == before
+    assert len(names(service)) == len(apps)
 
 
 @pytest.fixture
