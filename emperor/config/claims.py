@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from emperor.config.context import Checked
 from emperor.config.inifile import Row
-from emperor.model import ADMIN, TCP, Address, Problem, VassalSpec
+from emperor.model import ADMIN, TCP, UNIX, Address, Problem, VassalSpec
 
 EVERY_INTERFACE = ("", "0.0.0.0", "::")
 OWN, ADMINS, OWNERS = 0, 1, 2
@@ -24,11 +24,12 @@ Holder = Callable[[Address, VassalSpec], str]
 
 @dataclass(frozen=True)
 class Claim:
-    """One vassal's word for one address. ``rank``: OWN, ADMINS or OWNERS."""
+    """One vassal's word for one address. ``rank``: OWN, ADMINS or OWNERS. ``uid``: whom it runs as."""
 
     name: str
     address: Address
     rank: int
+    uid: int
 
 
 @dataclass
@@ -74,9 +75,9 @@ class Claims:
         return [(name, self._sound[name]) for name in (*self._ousted, *freed)]
 
     def _claims(self, name: str, spec: VassalSpec) -> tuple[Claim, ...]:
-        own = posixpath.join(self.runtime, f"{name}.sock")
-        usual = ADMINS if spec.authority.kind == ADMIN else OWNERS
-        return tuple(Claim(name, one.address, OWN if one.address.path == own else usual) for one in spec.sockets)
+        own = Address(UNIX, posixpath.join(self.runtime, f"{name}.sock"))
+        usual, uid = ADMINS if spec.authority.kind == ADMIN else OWNERS, spec.identity.uid
+        return tuple(Claim(name, one.address, OWN if one.address == own else usual, uid) for one in spec.sockets)
 
     def _conflicts(self, name: str, checked: Checked) -> list[Problem]:
         assert checked.spec is not None
@@ -107,7 +108,7 @@ class Claims:
             for name, claims in shelf.items()
             if name != claim.name
             for one in claims
-            if _overlap(one.address, claim.address)
+            if _overlap(one.address, claim.address) and not _strangers(one, claim)
         ]
 
     def _grant(self, name: str, claims: tuple[Claim, ...]) -> None:
@@ -139,6 +140,11 @@ def judge_all(found: Sequence[tuple[str, Checked]], runtime: str) -> list[Checke
 def precedence(name: str, checked: Checked) -> tuple[bool, str]:
     """Of inis that are first seen at the same time: a user's would not be first by its letters."""
     return checked.spec is None or checked.spec.authority.kind != ADMIN, name
+
+
+def _strangers(one: Claim, other: Claim) -> bool:
+    """Inis of two users for one path. At most one of them can bind it; a word alone keeps no stranger from starting."""
+    return one.rank == other.rank == OWNERS and one.uid != other.uid and one.address.family == UNIX
 
 
 def _shelf_of(address: Address) -> tuple[str, str, int]:

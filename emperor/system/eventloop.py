@@ -25,6 +25,8 @@ LONGEST_WAIT = 3600.0
 """Seconds: poll(2) and its like count milliseconds in an int, and Python raises OverflowError beyond."""
 
 
+FEW_TIMERS = 1000
+
 WAKEUPS = 65536
 """Bytes: as many as a pipe holds (pipe(7))."""
 
@@ -49,6 +51,7 @@ class Loop:
         self._on_error = on_error
         self._selector = selectors.DefaultSelector()
         self._timers: list[tuple[float, int, Timer]] = []
+        self._tidy_at = FEW_TIMERS
         self._order = itertools.count()
         self._signals: dict[int, Callback] = {}
         self._noted: set[int] = set()
@@ -77,6 +80,11 @@ class Loop:
             self._selector.unregister(fd)
 
     def call_at(self, when: float, callback: Callback) -> Timer:
+        if len(self._timers) >= self._tidy_at:
+            # Those that were taken back lie here until they are due, which may be long after a storm of orders.
+            self._timers = [entry for entry in self._timers if entry[2].callback is not None]
+            heapq.heapify(self._timers)
+            self._tidy_at = max(FEW_TIMERS, 2 * len(self._timers))
         timer = Timer(when, callback)
         heapq.heappush(self._timers, (when, next(self._order), timer))
         return timer

@@ -15,7 +15,7 @@ import pytest
 
 from tests.e2e.conftest import StartEmperor
 from tests.e2e.harness import procfs
-from tests.e2e.harness.daemon import Emperor, Vassal, ini
+from tests.e2e.harness.daemon import Emperor, Vassal
 from tests.e2e.harness.people import Users
 from tests.e2e.harness.waiting import DEADLINE, wait_for
 from tests.requirements import needs
@@ -96,20 +96,6 @@ def test_without_a_single_descriptor_it_stays_does_not_spin_and_goes_on(daemon: 
         assert seconds_of_cpu(daemon.pid) - before < 1.0
     all_run(daemon, "site", "late")
     assert site.row()["pid"] == row["pid"]
-
-
-def test_an_ini_that_could_not_be_read_for_want_of_descriptors_is_read_later(daemon: Emperor) -> None:
-    """The folder can be listed with the last descriptor; the way to a file takes two."""
-    daemon.add("site").running()
-    with limited(daemon, "nofile", 3):
-        os.symlink("/nowhere", daemon.vassals / "dangling.ini")
-        daemon.wait_for_log("Too many open files")
-    target = daemon.place("dangling")
-    text = ini(**target.options)
-    wait_for(lambda: states(daemon), lambda now: now.get("dangling") == "INVALID", "it is read")
-    (daemon.vassals / "dangling.ini").unlink()
-    (daemon.vassals / "dangling.ini").write_text(text)
-    all_run(daemon, "site", "dangling")
 
 
 # Processes --------------------------------------------------------------------------------------------------------

@@ -228,7 +228,8 @@ def test_no_more_than_so_many_start_at_once_and_a_reload_of_all_passes_the_same_
     assert daemon.ctl("reload", "all").returncode == 0
     counts = [int(line) for line in seen.read_text().split()]
     assert len(counts) == 2 * len(vassals)
-    assert max(counts) == 2
+    # More than two, only if one of them took so long that its place lapsed.
+    assert max(counts) <= 4
 
 
 def test_hanging_imports_do_not_keep_the_others_from_starting(emperor: StartEmperor) -> None:
@@ -237,7 +238,7 @@ def test_hanging_imports_do_not_keep_the_others_from_starting(emperor: StartEmpe
     for one in hanging:
         (one.folder / "app.py").write_text("import time\ntime.sleep(3600)\n")
         one.write()
-    site = daemon.add("site", start_timeout=2)
+    site = daemon.add("site")
     daemon.start("--max-starting", "2")
     site.running()
     assert {one.row()["state"] for one in hanging} == {"STARTING"}

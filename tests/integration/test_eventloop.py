@@ -344,3 +344,18 @@ def test_signals_that_nobody_was_called_for_can_be_taken_once(loop: Loop) -> Non
     loop.call_soon(loop.stop)
     loop.run()
     assert heard == []
+
+
+def test_timers_that_were_taken_back_do_not_pile_up(loop: Loop) -> None:
+    fired: list[int] = []
+    when = loop.now() + 3600.0
+    for number in range(20_000):
+        timer = loop.call_at(when, lambda: fired.append(-1))
+        if number % 100:
+            timer.cancel()
+    assert len(loop._timers) < 2000
+    for number in (3, 1, 2):
+        loop.call_at(loop.now() + number / 1000, lambda number=number: fired.append(number))
+    loop.call_at(loop.now() + 0.01, loop.stop)
+    loop.run()
+    assert fired == [1, 2, 3]

@@ -14,15 +14,16 @@ from pathlib import Path
 
 import pytest
 
+from emperor import inis
 from emperor.config.spec import Checked
 from emperor.control.messages import Policy
 from emperor.daemon import Emperor
-from emperor.errors import SpawnError
+from emperor.errors import EmperorError, SpawnError
 from emperor.journal import Journal
 from emperor.model import ADMIN, Authority
 from emperor.reading import Reader, Reading, Settings
 from emperor.supervision.record import state
-from emperor.system import limits
+from emperor.system import limits, trust
 from emperor.system.closer import Closer
 from emperor.system.eventloop import Loop
 from emperor.system.logs import open_for_append
@@ -82,8 +83,35 @@ def test_a_hundred_starts_that_fail_one_after_the_other_are_no_recursion(
     for number in range(100):
         serve(emperor, tmp_path, f"v{number}")
     assert {state(one) for one in emperor.vassals.values()} == {"STARTING"}
+    # Who waits for its turn does not run out of time.
+    assert {one.incoming.deadline for one in emperor.vassals.values() if one.incoming} == {None}
     emperor.gate.leave(("somebody", 1))
     assert {state(one) for one in emperor.vassals.values()} == {"BACKOFF"}
+
+
+def test_an_ini_that_could_not_be_read_is_read_again_by_itself(
+    emperor: Emperor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inis, "RESCAN", 0.2)
+    folder = tmp_path / "vassals.d"
+    folder.mkdir()
+    (folder / "blog.ini").write_text("[uwsgi]\n")
+    real, refusals = trust.read_ini, [1, 2]
+
+    def without_descriptors(path: str, euid: int) -> trust.Reading:
+        if refusals:
+            refusals.pop()
+            raise EmperorError(f"{path}: cannot be read: {os.strerror(errno.EMFILE)}")
+        return real(path, euid)
+
+    monkeypatch.setattr(trust, "read_ini", without_descriptors)
+    emperor.rule([str(folder)])
+    drive(emperor.loop, lambda: "blog" in emperor.vassals)
+    assert os.strerror(errno.EMFILE) in emperor.vassals["blog"].error
+    drive(emperor.loop, lambda: "names no app" in emperor.vassals["blog"].error)
+    assert emperor.intake.inis is not None
+    emperor.intake.close()
+    emperor.folders.close()
 
 
 def no_thread(thread: threading.Thread) -> None:

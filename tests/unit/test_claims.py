@@ -8,8 +8,10 @@ import pytest
 
 from emperor.config.claims import Claims, judge_all
 from emperor.config.spec import Checked
-from emperor.model import UNIX, Address, Authority, VassalSpec
+from emperor.model import OWNER, UNIX, Address, Authority, VassalSpec
 from tests.unit.config_world import APP, BY_ADMIN, BY_ALICE, check
+
+BY_BOB = Authority(OWNER, 1002)
 
 RUNTIME = "/run/emperor"
 X = "socket = /run/x.sock"
@@ -143,6 +145,23 @@ def test_a_users_ini_cannot_keep_an_administrators_app_from_starting(world: Worl
     assert world.judge("blog", X) == []
     assert world.settle() == {"aaa": False}
     assert world.judge("aaa", X, authority=BY_ALICE)
+
+
+def test_a_users_word_for_a_path_keeps_no_other_user_from_starting(world: World) -> None:
+    """It is bob's folder: alice, who cannot bind there, could do nothing else than name it."""
+    assert world.judge("aaa", X, authority=BY_ALICE) == []
+    assert world.judge("bobs", X, authority=BY_BOB) == []
+    assert world.settle() == {}
+    world.hold("bobs")
+    assert world.judge("aaa", X, authority=BY_ALICE)
+    assert world.judge("bobs", X, authority=BY_BOB) == []
+
+
+def test_two_inis_of_one_user_and_a_port_of_two_users_are_the_firsts(world: World) -> None:
+    assert world.judge("one", X, authority=BY_ALICE) == []
+    assert world.judge("two", X, authority=BY_ALICE)
+    assert world.judge("port", "socket = 127.0.0.1:8000", authority=BY_ALICE) == []
+    assert world.judge("bobs", "socket = 127.0.0.1:8000", authority=BY_BOB)
 
 
 def test_what_a_users_app_has_open_it_keeps(world: World) -> None:

@@ -83,9 +83,17 @@ exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin container=tests SYSTEMD_UNIT_PATH
 """``container``: without it systemd takes the kernel's settings and the clock for its own."""
 
 _SWEEP = """
-mount -n --make-rprivate / && mount -n -t cgroup2 cgroup2 "$FOLDER/stage" &&
-find "$FOLDER/stage/$NAME" -depth -type d -exec rmdir {} +
+set -eu
+mount -n --make-rprivate /
+mount -n -t cgroup2 cgroup2 "$FOLDER/stage"
+remove() { find "$1" -depth -type d -exec rmdir {} +; }
+for one in "$FOLDER/stage"/emp-*; do
+    owner="${one##*/emp-}"
+    [ -d "/proc/${owner%%-*}" ] || remove "$one" || true
+done
+[ ! -d "$FOLDER/stage/$NAME" ] || remove "$FOLDER/stage/$NAME"
 """
+"""Also what runs have left that were killed themselves: their processes are gone by then, their cgroups are not."""
 
 _LOGS = """
 [Service]

@@ -130,6 +130,40 @@ def test_a_stop_leaves_nothing(service: Installed) -> None:
     assert service.stored == 0
 
 
+def test_a_stop_that_overtakes_a_restart_leaves_nothing(service: Installed) -> None:
+    blog = service.add("blog", socket="/run/blog.sock")
+    service.start()
+    request = blog.held()
+    service.machine.systemctl("restart", "--no-block", service.unit)
+    service.until("ActiveState", "deactivating")
+    service.machine.systemctl("stop", "--no-block", service.unit)
+    assert request.let_go().status == 200
+    service.until("ActiveState", "inactive")
+    assert not os.path.exists(blog.socket)
+
+
+def test_a_start_that_is_asked_for_while_it_stops_finds_everything_in_order(service: Installed) -> None:
+    blog = service.add("blog", socket="/run/blog.sock")
+    service.start()
+    old, request = service.main, blog.held()
+    service.machine.systemctl("stop", "--no-block", service.unit)
+    service.until("ActiveState", "deactivating")
+    service.machine.systemctl("start", "--no-block", service.unit)
+    assert request.let_go().status == 200
+    service.returned(old)
+    assert (blog.get().status, service.stored) == (200, 1)
+
+
+def test_a_stop_while_an_app_is_imported_waits_for_nobody_and_leaves_nothing(service: Installed) -> None:
+    slow = service.add("slow", socket="/run/slow.sock")
+    slow.app(WAITS_AT_IMPORT)
+    service.machine.systemctl("start", "--no-block", service.unit)
+    slow.state("STARTING")
+    service.machine.systemctl("stop", service.unit)
+    assert (service.show("Result"), service.machine.of_unit(service.unit)) == ("success", [])
+    assert not os.path.exists(slow.socket)
+
+
 def test_the_watchdog_restarts_a_main_loop_that_does_not_turn_while_workers_serve(service: Installed) -> None:
     blog = service.add("blog")
     service.drop_in("[Service]\nWatchdogSec=2\n")
