@@ -25,10 +25,10 @@ from emperor.control.messages import (
     Request,
     answer,
 )
-from emperor.performer import Performer
 from emperor.supervision.outcome import Ticket, outcome
 from emperor.supervision.record import Vassal, Wanted
 from emperor.system.eventloop import Loop
+from emperor.tending.performer import Performer
 
 FOLLOW_EVERY = 0.2
 """Seconds between two looks at the rings that somebody follows."""

@@ -7,13 +7,14 @@ import os
 import sys
 from collections.abc import Sequence
 
-from emperor import __version__, handover, single
+from emperor import __version__, single
 from emperor.errors import EmperorError
 from emperor.reign import reign
-from emperor.startgate import usual_places
 from emperor.startup import FAILED
+from emperor.succession import handover
 from emperor.system import limits, reexec
 from emperor.system.reexec import Program
+from emperor.tending.startgate import usual_places
 
 CONFIG = "/etc/emperor/emperor.ini"
 

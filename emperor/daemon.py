@@ -11,23 +11,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from emperor import herald, snapshot, succession
+from emperor import herald, snapshot
 from emperor.answers import Answers
 from emperor.control.connection import Reply
 from emperor.control.messages import Policy
 from emperor.control.server import ControlServer
-from emperor.errands import Errands
 from emperor.errors import EmperorError
 from emperor.frontkeeper import FrontKeeper, route
-from emperor.handover import State
 from emperor.herald import Herald
-from emperor.holdings import Estate, Holdings
-from emperor.intake import Intake
+from emperor.holding.errands import Errands
+from emperor.holding.holdings import Estate, Holdings
+from emperor.intake.intake import Intake
+from emperor.intake.reading import Reader
 from emperor.journal import Journal
-from emperor.performer import Performer
-from emperor.reading import Reader
-from emperor.register import Register
-from emperor.startgate import StartGate
+from emperor.succession import takeover
+from emperor.succession.handover import State
+from emperor.succession.upgrade import Upgrade
 from emperor.supervision import wording
 from emperor.supervision.record import (
     Configured,
@@ -43,8 +42,10 @@ from emperor.system.folderlock import FolderLocks
 from emperor.system.notify import Notifier
 from emperor.system.placebook import PlaceBook
 from emperor.system.reexec import Program
-from emperor.upgrade import Upgrade
-from emperor.vassallog import VassalLog
+from emperor.tending.performer import Performer
+from emperor.tending.register import Register
+from emperor.tending.startgate import StartGate
+from emperor.tending.vassallog import VassalLog
 
 LOOK_EVERY = 5.0
 """Seconds between two looks at socket files, and the least between two reloads for what a vassal says of its own."""
@@ -97,7 +98,7 @@ class Emperor:
         self.estate = Estate(
             runtime, book, self.errands, self.journal, self.closer, {}, self.notifier, tuple(self.received)
         )
-        self.intake = Intake(self.reader, self.register, self.estate, self.journal)
+        self.intake = Intake(self.reader, self.register, self.estate, self.journal, self.control_path)
         self.herald = Herald(self.loop, self.notifier, self.vassals.values)
         self.upgrading = Upgrade(self.program, self, self.loop, self.journal, self.herald.reexecuting)
         self.front: FrontKeeper | None = None
@@ -111,7 +112,7 @@ class Emperor:
         self.intake.watch(places, self.loop, self.folders)
         if self.before is not None and self.intake.inis is not None:
             self.intake.inis.adopt({one.record.name: one.mark for one in self.before.vassals})
-            succession.take_over(self, self.before)
+            takeover.take_over(self, self.before)
             self.before = None
         self.loop.call_soon(self._open_for_business)
 
@@ -230,7 +231,7 @@ class Emperor:
         return self.errands.idle and self.closer.idle
 
     def export(self) -> State:
-        return succession.export(self)
+        return takeover.export(self)
 
     # The front door -------------------------------------------------------------------------------------------
 

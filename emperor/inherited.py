@@ -20,10 +20,10 @@ from emperor.config.inifile import Row
 from emperor.config.options import find
 from emperor.config.spec import Checked
 from emperor.errors import EmperorError
+from emperor.intake.reading import SOCKETS, Ini, Reader, Reading, ini_at
 from emperor.journal import Journal
 from emperor.lone import LISTENER, Paper, listener_at
 from emperor.model import ADMIN, Authority, Identity, VassalSpec
-from emperor.reading import SOCKETS, Ini, Reader, Reading, ini_at
 from emperor.system import library, prctl, privilege
 from emperor.system.accounts import SystemAccounts
 from emperor.system.processes import PATH, sealed

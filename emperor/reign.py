@@ -13,12 +13,12 @@ from emperor.control.messages import Policy, parse_verbs
 from emperor.daemon import Emperor
 from emperor.errors import EmperorError
 from emperor.frontkeeper import FrontKeeper
-from emperor.handover import State
-from emperor.inis import listing
+from emperor.intake.inis import listing
+from emperor.intake.reading import Reader, Settings
 from emperor.journal import Journal
 from emperor.model import Identity
-from emperor.reading import Reader, Settings
 from emperor.startup import FAILED, OK, run
+from emperor.succession.handover import State
 from emperor.system import pidfile, places, privilege
 from emperor.system.accounts import SystemAccounts
 from emperor.system.logs import open_for_append

@@ -16,9 +16,9 @@ from emperor.config.commandline import cli_rows
 from emperor.config.inifile import Row
 from emperor.control.messages import Policy
 from emperor.daemon import Emperor
+from emperor.intake.reading import Reader, Reading, Settings
 from emperor.journal import Journal
 from emperor.model import ADMIN, VASSAL_NAME, Authority, Problem
-from emperor.reading import Reader, Reading, Settings
 from emperor.startup import FAILED, OK, run
 from emperor.startup import USAGE as USAGE_ERROR
 

@@ -6,10 +6,10 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from emperor.performer import Performer
 from emperor.supervision.channel import WorkerReport
 from emperor.supervision.record import Vassal, state
 from emperor.supervision.trouble import Trouble, since, trouble, wait
+from emperor.tending.performer import Performer
 
 
 def snapshot(vassal: Vassal, performer: Performer, config: str, now: float, lines: int = 0) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from emperor.control.messages import Policy
 from emperor.daemon import Emperor
-from emperor.handover import State
+from emperor.intake.reading import Reader
 from emperor.journal import Journal
-from emperor.reading import Reader
+from emperor.succession.handover import State
 from emperor.system import fdstore, prctl, reexec, runtime
 from emperor.system.eventloop import Loop
 from emperor.system.fdstore import Received

@@ -9,8 +9,8 @@ import tempfile
 import time
 
 from emperor.errors import EmperorError
+from emperor.intake.reading import Reader, Settings
 from emperor.model import VassalSpec
-from emperor.reading import Reader, Settings
 from emperor.supervision import channel
 from emperor.supervision.commission import CHECK, Commission
 from emperor.system import library, processes

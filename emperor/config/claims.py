@@ -38,6 +38,8 @@ class Claims:
 
     runtime: str
     holder: Holder
+    control: str = ""
+    """The path of the emperor's own socket, which no vassal gets; "": none."""
     _granted: dict[str, tuple[Claim, ...]] = field(default_factory=dict)
     _shelf: dict[tuple[str, str, int], dict[str, list[Claim]]] = field(default_factory=dict)
     _sound: dict[str, Checked] = field(default_factory=dict)
@@ -85,8 +87,12 @@ class Claims:
         found = []
         for claim, row in zip(self._claims(name, checked.spec), rows, strict=True):
             other = self._other(claim, checked.spec)
-            if other:
+            words = ""
+            if self.control and claim.address.path == self.control:
+                words = f"{claim.address} is the emperor's own control socket -- give the vassal another address"
+            elif other:
                 words = f"{claim.address} is vassal {other}'s already -- give one of the two another address"
+            if words:
                 place = (row.path, row.line, row.key) if row is not None else (checked.spec.config, 0, "socket")
                 found.append(Problem(*place, words))
         return found

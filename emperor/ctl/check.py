@@ -12,8 +12,8 @@ from emperor.config.spec import Checked
 from emperor.control.messages import FAILED, OK
 from emperor.ctl.console import Console
 from emperor.errors import EmperorError
+from emperor.intake.reading import Settings, check_file
 from emperor.model import VASSAL_NAME, Problem
-from emperor.reading import Settings, check_file
 from emperor.system.places import vassals_folder
 from emperor.text import printable
 

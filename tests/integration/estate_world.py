@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from emperor.errands import Errands
-from emperor.estate import Estate
-from emperor.holdings import Holdings
+from emperor.holding.errands import Errands
+from emperor.holding.estate import Estate
+from emperor.holding.holdings import Holdings
 from emperor.model import ADMIN, OWNER, Address, Authority, SocketSpec, VassalSpec
 from emperor.supervision.channel import Listening
 from emperor.system import fdstore

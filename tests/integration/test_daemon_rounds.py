@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from emperor import performer as hands
 from emperor.config.spec import Checked
 from emperor.control.messages import Policy
 from emperor.daemon import Emperor
+from emperor.intake.reading import Reader, Reading, Settings
 from emperor.model import ADMIN, Authority
-from emperor.performer import Performer
-from emperor.reading import Reader, Reading, Settings
 from emperor.supervision.record import Spawn, state
 from emperor.system.eventloop import Loop
 from emperor.system.notify import Notifier
+from emperor.tending import performer as hands
+from emperor.tending.performer import Performer
 from tests.integration.kernel_world import Notes, drive, raise_it, unix, vassal_spec
 
 

@@ -16,13 +16,13 @@ from typing import Optional
 import pytest
 
 from emperor.errors import ListenError
-from emperor.hearing import CHUNK, LAST_BYTES, LAST_DATAGRAMS, MAX_DESCRIPTORS, Hearing, Listener
 from emperor.supervision import channel
 from emperor.supervision.channel import Lines, Listening, Message, Serving, Workers
 from emperor.supervision.ration import BYTES, DATAGRAMS, LINES
 from emperor.system.closer import Closer
 from emperor.system.eventloop import Loop
 from emperor.system.processes import Child
+from emperor.tending.hearing import CHUNK, LAST_BYTES, LAST_DATAGRAMS, MAX_DESCRIPTORS, Hearing, Listener
 from tests.integration.kernel_world import drive, fds_of, raise_it, until
 
 MEBIBYTE = 1 << 20

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from emperor import inis
-from emperor.inis import Inis, listing
+from emperor.intake import inis
+from emperor.intake.inis import Inis, listing
 from emperor.supervision import quiet
 from emperor.supervision.quiet import Rest
 from emperor.system.eventloop import Loop

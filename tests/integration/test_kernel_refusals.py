@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from emperor import inis
 from emperor.config.spec import Checked
 from emperor.control.messages import Policy
 from emperor.daemon import Emperor
 from emperor.errors import EmperorError, SpawnError
+from emperor.intake import inis
+from emperor.intake.reading import Reader, Reading, Settings
 from emperor.journal import Journal
 from emperor.model import ADMIN, Authority
-from emperor.reading import Reader, Reading, Settings
 from emperor.supervision.record import state
 from emperor.system import limits, trust
 from emperor.system.closer import Closer

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from emperor.reading import SOCKETS, Reader, Settings
+from emperor.intake.reading import SOCKETS, Reader, Settings
 
 
 def addresses(folder: Path, *lines: str) -> list[str]:

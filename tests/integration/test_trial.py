@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from emperor import trial
-from emperor.reading import Settings
+from emperor.intake.reading import Settings
 from tests.integration.kernel_world import fds_of
 from tests.requirements import SYSTEM_PYTHON, needs
 

@@ -12,7 +12,7 @@ import pytest
 from emperor.config import placement
 from emperor.model import ADMIN, Authority, VassalSpec
 from emperor.system import logs
-from emperor.vassallog import VassalLog
+from emperor.tending.vassallog import VassalLog
 from tests.integration.kernel_world import Notes, vassal_spec
 
 
@@ -24,7 +24,7 @@ def notes() -> Notes:
 @pytest.fixture
 def log(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> Iterator[VassalLog]:
     """One whose files the emperor opens, wherever the tests keep theirs."""
-    monkeypatch.setattr("emperor.vassallog.opener", lambda authority, ours: placement.EMPEROR)
+    monkeypatch.setattr("emperor.tending.vassallog.opener", lambda authority, ours: placement.EMPEROR)
     log = VassalLog("blog", notes)
     yield log
     log.close()
@@ -71,13 +71,13 @@ def test_a_file_that_cannot_be_opened_anew_is_said(log: VassalLog, notes: Notes,
 def test_a_full_disk_is_a_warning_until_a_line_can_be_written(
     log: VassalLog, notes: Notes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("emperor.vassallog.open_for_append", lambda path: os.open("/dev/full", os.O_WRONLY))
+    monkeypatch.setattr("emperor.tending.vassallog.open_for_append", lambda path: os.open("/dev/full", os.O_WRONLY))
     log.follow(keeps(tmp_path, tmp_path / "log"))
     log.say("one")
     log.say("two")
     assert log.warning == f"logto {tmp_path}/log: 2 lines could not be written -- is the disk full?"
     assert len(log.ring.last(9)) == 2
-    monkeypatch.setattr("emperor.vassallog.open_for_append", logs.open_for_append)
+    monkeypatch.setattr("emperor.tending.vassallog.open_for_append", logs.open_for_append)
     log.reopen()
     log.say("three")
     assert log.warning == ""

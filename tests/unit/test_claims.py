@@ -220,3 +220,11 @@ def test_a_check_of_several_inis_judges_as_an_emperor_at_its_start() -> None:
 def test_a_check_of_one_name_twice_compares_only_the_first() -> None:
     judged = judge_all([("blog", ini("blog", X)), ("blog", ini("blog", X))], RUNTIME)
     assert [one.spec is not None for one in judged] == [True, True]
+
+
+def test_the_emperors_own_socket_is_nobodys() -> None:
+    claims = Claims(RUNTIME, lambda address, spec: "", control=f"{RUNTIME}/control.sock")
+    judged = claims.judge("control", ini("control"))
+    assert judged.spec is None
+    assert f"{RUNTIME}/control.sock is the emperor's own control socket" in str(judged.problems[-1])
+    assert claims.judge("blog", ini("blog")).spec is not None

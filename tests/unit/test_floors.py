@@ -22,7 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 """Ground first. The modules that lie in no room are the programs: one room on the top floor."""
 
 GROUND = FLOORS[0]
-PROGRAM_FOLDERS = ("emperor.ctl",)
+PROGRAM_FOLDERS = ("emperor.ctl", "emperor.holding", "emperor.intake", "emperor.succession", "emperor.tending")
 VASSALS_PROGRAMS = (
     "emperor.crew",
     "emperor.launch",

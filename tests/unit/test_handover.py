@@ -8,25 +8,25 @@ from typing import Any
 
 import pytest
 
-from emperor import handover
 from emperor.answers import AnswersState, FollowerState, PendingState
 from emperor.control.connection import Caller
 from emperor.control.messages import Peer
 from emperor.control.server import ControlState
-from emperor.crib import ChildState, CribState, GraveState
 from emperor.errors import EmperorError
-from emperor.estate import HeldState
 from emperor.frontkeeper import FrontState
-from emperor.handover import State, VassalState
-from emperor.hearing import Heard
+from emperor.holding.estate import HeldState
 from emperor.model import UNIX, Address, Identity, SocketSpec, Target, VassalSpec
-from emperor.performer import PerformerState
+from emperor.succession import handover
+from emperor.succession.handover import State, VassalState
 from emperor.supervision import generation as gen
 from emperor.supervision.channel import WorkerReport
 from emperor.supervision.generation import Patience
 from emperor.supervision.outcome import Ticket
 from emperor.supervision.record import Vassal
 from emperor.system.listeners import Access, Place
+from emperor.tending.crib import ChildState, CribState, GraveState
+from emperor.tending.hearing import Heard
+from emperor.tending.performer import PerformerState
 
 SPEC = VassalSpec(
     "blog",

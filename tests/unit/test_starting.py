@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from emperor.startgate import StartGate
 from emperor.supervision.record import Begun, Queued, Vassal
 from emperor.supervision.starting import PATIENCE, Starting, Token, ask, default_places, leave, tick
 from emperor.supervision.vassal import step
 from emperor.system.eventloop import Callback, Loop, Timer
+from emperor.tending.startgate import StartGate
 from tests.unit.vassal_world import START_TIMEOUT, World, reloading, running, starting
 
 A, B, C, D = (("a", 1), ("b", 1), ("c", 1), ("d", 1))

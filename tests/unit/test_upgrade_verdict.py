@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from emperor.succession.upgrade import verdict
 from emperor.system.reexec import Program
-from emperor.upgrade import verdict
 
 BLOG, SHOP = "/etc/emperor/vassals.d/blog.ini", "/etc/emperor/vassals.d/shop.ini"
 

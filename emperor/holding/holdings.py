@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from emperor import fresh as fresh_ones
 from emperor.config.placement import EMPEROR, SYSTEMD, VASSAL, binder
 from emperor.errors import ListenError
-from emperor.estate import Estate
-from emperor.fresh import Fresh
-from emperor.held import Held, HeldState, access_of, checked, held_of, make_folder, shown, state_of
-from emperor.missing import Missing
+from emperor.holding import fresh as fresh_ones
+from emperor.holding.estate import Estate
+from emperor.holding.fresh import Fresh
+from emperor.holding.held import Held, HeldState, access_of, checked, held_of, make_folder, shown, state_of
+from emperor.holding.missing import Missing
 from emperor.model import ADMIN, UNIX, Address, SocketSpec, VassalSpec
 from emperor.supervision.channel import Listening, Lost
 from emperor.system import listeners, trust

@@ -17,10 +17,10 @@ from emperor import plain
 from emperor.answers import AnswersState
 from emperor.control.server import ControlState
 from emperor.errors import EmperorError
-from emperor.estate import HeldState
 from emperor.frontkeeper import FrontState
-from emperor.performer import PerformerState
+from emperor.holding.estate import HeldState
 from emperor.supervision.record import Vassal
+from emperor.tending.performer import PerformerState
 
 VARIABLE = "EMPEROR_HANDOVER"
 """In the environment of the program that takes over: the descriptor of the text."""

@@ -12,8 +12,8 @@ import os
 from collections.abc import Callable, Iterable
 
 from emperor.config.placement import EMPEROR, VASSAL
-from emperor.errands import Errands
 from emperor.errors import EmperorError
+from emperor.holding.errands import Errands
 from emperor.journal import Journal
 from emperor.model import UNIX, Address, Identity
 from emperor.system import fdstore, listeners, trust

@@ -12,19 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from emperor.crib import (
-    Crib,
-    CribState,
-    GraveState,
-    adopt_child,
-    export_child,
-    export_crib,
-)
 from emperor.errors import EmperorError, SpawnError
-from emperor.hearing import NOTHING_YET, Heard, Hearing, Listener
-from emperor.holdings import Holdings
+from emperor.holding.holdings import Holdings
 from emperor.journal import Journal
-from emperor.startgate import StartGate
 from emperor.supervision.channel import Failed, Listening, Lost, Message, Serving, WorkerReport, Workers
 from emperor.supervision.commission import SERVE, Commission
 from emperor.supervision.generation import Action
@@ -48,7 +38,17 @@ from emperor.system.closer import Closer
 from emperor.system.eventloop import Loop
 from emperor.system.logs import Ring
 from emperor.system.processes import Child
-from emperor.vassallog import VassalLog
+from emperor.tending.crib import (
+    Crib,
+    CribState,
+    GraveState,
+    adopt_child,
+    export_child,
+    export_crib,
+)
+from emperor.tending.hearing import NOTHING_YET, Heard, Hearing, Listener
+from emperor.tending.startgate import StartGate
+from emperor.tending.vassallog import VassalLog
 
 MAX_UNBURIED = 2
 """Killed generations whose workers may still be finishing; an older one is swept when there are more."""

@@ -10,23 +10,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from emperor.config.claims import Claims, precedence
-from emperor.estate import Estate
-from emperor.inis import Inis, occupy
+from emperor.holding.estate import Estate
+from emperor.intake.inis import Inis, occupy
+from emperor.intake.reading import Reader, Reading
 from emperor.journal import Journal
 from emperor.model import Address, Problem, VassalSpec
-from emperor.reading import Reader, Reading
-from emperor.register import Register
 from emperor.supervision.record import Configured, Misconfigured, Order, Wanted
 from emperor.system.eventloop import Loop
 from emperor.system.folderlock import FolderLocks
+from emperor.tending.register import Register
 
 
 class Intake:
     """``paths``: name → where its ini lies; ``readings``: what it said when it was read last."""
 
-    def __init__(self, reader: Reader, register: Register, estate: Estate, journal: Journal) -> None:
+    def __init__(self, reader: Reader, register: Register, estate: Estate, journal: Journal, control: str = "") -> None:
         self._reader, self._register, self._estate, self._journal = reader, register, estate, journal
-        self.claims = Claims(reader.settings.runtime_folder, self._holder)
+        self.claims = Claims(reader.settings.runtime_folder, self._holder, control)
         self.paths: dict[str, str] = {}
         self.readings: dict[str, Reading] = {}
         self.inis: Inis | None = None

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from emperor.journal import Journal
-from emperor.performer import Performer
 from emperor.supervision import vassal as lifecycle
 from emperor.supervision.record import Doing, Exit, Exited, Spawn, Tick, Vassal, VassalEvent, next_deadline
 from emperor.system.eventloop import Loop, Timer
+from emperor.tending.performer import Performer
 
 
 @dataclass

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from emperor.config.placement import EMPEROR, SYSTEMD
-from emperor.errands import Errands
-from emperor.heirlooms import Heirlooms
-from emperor.held import Held, HeldState
+from emperor.holding.errands import Errands
+from emperor.holding.heirlooms import Heirlooms
+from emperor.holding.held import Held, HeldState
 from emperor.journal import Journal
 from emperor.model import Address
 from emperor.system import fdstore, listeners
@@ -23,7 +23,7 @@ from emperor.system.notify import Notifier
 from emperor.system.placebook import PlaceBook
 
 if TYPE_CHECKING:
-    from emperor.holdings import Holdings
+    from emperor.holding.holdings import Holdings
 
 
 __all__ = ["Estate", "HeldState"]

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 
 from emperor.config.placement import EMPEROR
-from emperor.held import Held
+from emperor.holding.held import Held
 from emperor.model import Address
 from emperor.supervision.backoff import worth_repeating
 from emperor.system import listeners

@@ -13,13 +13,14 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from emperor import __version__, handover
+from emperor import __version__
 from emperor.control import messages
 from emperor.control.connection import Reply
 from emperor.control.messages import FAILED, answer
 from emperor.errors import EmperorError
-from emperor.handover import State
 from emperor.journal import Journal
+from emperor.succession import handover
+from emperor.succession.handover import State
 from emperor.system import processes, reexec
 from emperor.system.eventloop import Loop, Timer
 from emperor.system.reexec import Program

@@ -9,10 +9,10 @@ import os
 import socket
 from dataclasses import dataclass
 
-from emperor.hearing import Heard, Hearing
 from emperor.model import VassalSpec
 from emperor.supervision.channel import WorkerReport
 from emperor.system.processes import Child
+from emperor.tending.hearing import Heard, Hearing
 
 
 @dataclass

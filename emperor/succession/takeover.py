@@ -6,20 +6,21 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from emperor import __version__, handover
+from emperor import __version__
 from emperor.answers import Answers
 from emperor.control.server import ControlServer
-from emperor.estate import Estate
 from emperor.frontkeeper import FrontKeeper
-from emperor.handover import State, VassalState
-from emperor.intake import Intake
+from emperor.holding.estate import Estate
+from emperor.intake.intake import Intake
+from emperor.intake.reading import Reader
 from emperor.journal import Journal
-from emperor.reading import Reader
-from emperor.register import Register
+from emperor.succession import handover
+from emperor.succession.handover import State, VassalState
+from emperor.succession.upgrade import tell_askers
 from emperor.supervision.record import Wanted
 from emperor.system.eventloop import Loop
 from emperor.system.folderlock import FolderLocks
-from emperor.upgrade import tell_askers
+from emperor.tending.register import Register
 
 
 class Realm(Protocol):

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 from emperor.config.placement import EMPEROR
 from emperor.errors import ListenError
-from emperor.estate import Estate
-from emperor.held import Held
+from emperor.holding.estate import Estate
+from emperor.holding.held import Held
 from emperor.model import UNIX, Address, SocketSpec, VassalSpec
 from emperor.system import drafts, listeners
 from emperor.system.listeners import Access

@@ -1,0 +1,1 @@
+"""From folders of inis to vassals: which have changed, what they say, whose the addresses are."""

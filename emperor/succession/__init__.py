@@ -1,0 +1,1 @@
+"""The daemon's program is replaced in place: what is handed over, who may take over, how."""
