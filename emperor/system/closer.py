@@ -14,6 +14,8 @@ import socket
 import struct
 import threading
 
+from emperor.system.threads import deaf_to_signals
+
 _NO_LINGER = struct.pack("ii", 0, 0)
 """struct linger of socket(7)"""
 
@@ -44,7 +46,7 @@ class Closer:
         self._taken += 1
         if not self._free.acquire(blocking=False) and self._threads < MOST_THREADS:
             # No thread to be had (EAGAIN): it waits for one that there is, or for the next close.
-            with contextlib.suppress(RuntimeError):
+            with contextlib.suppress(RuntimeError), deaf_to_signals():
                 threading.Thread(target=self._work, name=f"closer-{self._threads + 1}", daemon=True).start()
                 self._threads += 1
         self._queue.put(fd)

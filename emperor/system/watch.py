@@ -24,6 +24,7 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
 from emperor.system.eventloop import Loop, Timer
+from emperor.system.threads import deaf_to_signals
 
 PAUSE = 0.05
 """Seconds between two hints at least: whoever can write a watched folder could keep the emperor busy with looking."""
@@ -106,13 +107,15 @@ class Watch:
             if self._observer is None:
                 # It would write to standard error that events were lost, which hints may be.
                 logging.getLogger("watchdog").addHandler(logging.NullHandler())
-                observer = Observer()
-                observer.start()
+                with deaf_to_signals():
+                    observer = Observer()
+                    observer.start()
                 self._observer = observer
             # Not every watchdog follows a link; where it leads is in the key.
             real = os.path.realpath(folder)
             waker = _Waker(self._ring, real)
-            self._watches[folder] = (self._observer.schedule(waker, real), key, waker)
+            with deaf_to_signals():
+                self._watches[folder] = (self._observer.schedule(waker, real), key, waker)
             self._failed.discard(folder)
         except (OSError, RuntimeError) as error:
             # RuntimeError: no thread to be had. The slow rescan still sees everything, only later.

@@ -12,7 +12,10 @@ import pytest
 
 from emperor.errors import EmperorError
 from emperor.system import reexec
+from emperor.system.closer import Closer
+from emperor.system.eventloop import Loop
 from emperor.system.reexec import Program
+from emperor.system.watch import Watch
 
 FIRST = """\
 import os, signal, sys
@@ -115,11 +118,41 @@ def test_the_running_program_is_what_was_typed() -> None:
     assert done.stdout.strip() == str(Program(words, "/", 2)), done.stderr
 
 
+AGAIN = """\
+import signal
+from emperor.system import reexec
+
+reexec.hold_signals()
+reexec.send_again([signal.SIGUSR1])
+print(sorted(signal.sigpending()) == [signal.SIGUSR1])
+"""
+
+
 def test_signals_that_were_taken_are_sent_again_to_ourselves() -> None:
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", AGAIN], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(root)}
+    )
+    assert done.stdout == "True\n", done.stderr
+
+
+def blocked(tid: str) -> int:
+    lines = Path(f"/proc/self/task/{tid}/status").read_text().splitlines()
+    return next(int(line.split()[1], 16) for line in lines if line.startswith("SigBlk:"))
+
+
+def test_our_helping_threads_hear_no_signal_that_the_new_program_is_to_hear(tmp_path: Path) -> None:
+    before, loop = set(os.listdir("/proc/self/task")), Loop(lambda error: None)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    watch = Watch(loop, lambda: None, lambda complaint: None)
     try:
-        reexec.hold_signals()
-        reexec.send_again([signal.SIGUSR1])
-        assert signal.sigtimedwait([signal.SIGUSR1], 0) is not None
+        watch.follow([str(tmp_path)])
+        Closer().close(os.open("/dev/null", os.O_RDONLY))
+        helping = set(os.listdir("/proc/self/task")) - before
+        assert len(helping) >= 3
+        for tid in helping:
+            assert all(blocked(tid) >> (signum - 1) & 1 for signum in reexec.HEEDED)
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == mask
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        watch.close()
+        loop.close()

@@ -85,6 +85,8 @@ def reset(machine: Machine) -> None:
     for folder in ("/etc/emperor", "/srv", "/var/log", "/home"):
         for path in machine.path(folder).iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for left in (*machine.path("/run").glob("*.sock"), *machine.path("/tmp").glob("*.sock")):
+        left.unlink()
     for drop_ins in machine.path("/etc/systemd/system").glob("emperor*.service.d"):
         shutil.rmtree(drop_ins)
     machine.systemctl("daemon-reload")

@@ -135,7 +135,7 @@ def test_a_stop_that_overtakes_a_restart_leaves_nothing(service: Installed) -> N
     service.start()
     request = blog.held()
     service.machine.systemctl("restart", "--no-block", service.unit)
-    service.until("ActiveState", "deactivating")
+    wait_for(lambda: "stopping:" in service.log, what="it has found out what it is a part of")
     service.machine.systemctl("stop", "--no-block", service.unit)
     assert request.let_go().status == 200
     service.until("ActiveState", "inactive")

@@ -98,6 +98,20 @@ def test_a_folder_that_is_named_can_be_written_under_the_strict_drop_in(service:
     assert outcomes(probe, ["own_folder"]) == {"own_folder": ""}
 
 
+def test_a_restart_and_a_reload_refuse_nobody_under_the_strict_drop_in(service: Installed) -> None:
+    make_strict(service)
+    blog = service.add("blog")
+    service.start()
+    before = os.stat(blog.socket).st_ino
+    with blog.crowd() as crowd:
+        for verb in ("reload", "restart", "restart"):
+            told = crowd.answered
+            service.machine.systemctl(verb, service.unit)
+            wait_for(lambda told=told: crowd.answered > told, what="served on")  # type: ignore[misc]
+    assert (crowd.refused, crowd.lost) == ([], [])
+    assert (os.stat(blog.socket).st_ino, service.stored) == (before, 1)
+
+
 @pytest.mark.parametrize("strict", [False, True])
 def test_sockets_anywhere_but_in_run_emperor_are_what_strict_forbids(service: Installed, strict: bool) -> None:
     if strict:
