@@ -18,6 +18,9 @@ _PATIENCE = 30.0
 VISIBLE = 300.0
 """Milliseconds from a touch to the first answer of the new code, the import's own time left out."""
 
+_ALONE = 1.6
+"""Seconds: a file that changes again within one second is left to rest for longer, as an editor's pieces are."""
+
 _PEERS_PAUSE = 3.0
 """Seconds: uWSGI knows a change by its second, and makes those wait that come too often."""
 
@@ -70,6 +73,7 @@ def play(key: str, way: str, app: str, times: int, places: Places, say: Say) -> 
         scene.open_gates()
         with Visitors([*site.customers(CLIENTS), site.probe()]) as visitors:
             seen = _reloads(site, visitors, times, tuple(WAYS), say)
+        alone = _reloads(site, visitors, max(5, times // 10), ("touch", "code"), say, pause=_ALONE)
         news = scene.gazette()
         failures = visitors.tally.failures
         figures = (
@@ -77,10 +81,11 @@ def play(key: str, way: str, app: str, times: int, places: Places, say: Say) -> 
             tally.count("failed POSTs", visitors.tally.failed("POST")),
             tally.count("refused", visitors.tally.refused + len(news.refused), 0),
             tally.sent_twice(failures, news),
-            tally.count("reloads that nobody saw", len(seen.absent), 0),
+            tally.count("reloads that nobody saw", len(seen.absent + alone.absent), 0),
             tally.count("lines of nginx's log without a failure, and the other way round",
                         len(tally.disagreements(failures, news)), 0),
-            *tally.spread_figures("new code visible after a touch, less its import", seen.touched, VISIBLE),
+            *tally.spread_figures("new code visible after a touch, less its import", alone.touched, VISIBLE),
+            *tally.spread_figures("the same after touches within a second of each other", seen.touched),
             *tally.spread_figures("the same after emperorctl reload or HUP", seen.others),
             tally.milliseconds("the import itself, p50", tally.spread(seen.imports).p50),
             tally.milliseconds("longest wait for an answer", tally.spread(visitors.latencies).most),

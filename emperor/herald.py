@@ -16,6 +16,7 @@ from emperor.supervision.record import Vassal, state
 from emperor.system import processes
 from emperor.system.eventloop import Loop
 from emperor.system.notify import Notifier
+from emperor.system.threads import deaf_to_signals
 
 LONGEST_START = 30.0
 """Seconds after which one app that imports for ever no longer makes everybody else wait for READY."""
@@ -118,14 +119,16 @@ def _ask(*words: str) -> str:
     # Where a user's manager is found.
     runtime = {name: value for name, value in os.environ.items() if name == "XDG_RUNTIME_DIR"}
     try:
-        return subprocess.run(
-            ["systemctl", *scope, *words],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=ASKING,
-            env={"PATH": processes.PATH, "LANG": "C", **runtime},
-        ).stdout
+        # The TERM that ends us goes to every process of the unit, and would end this one before it has answered.
+        with deaf_to_signals():
+            return subprocess.run(
+                ["systemctl", *scope, *words],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=ASKING,
+                env={"PATH": processes.PATH, "LANG": "C", **runtime},
+            ).stdout
     except (OSError, subprocess.SubprocessError):
         return ""
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def deaf_to_signals() -> Iterator[None]:
-    """Threads that are started within block every signal for good; who starts them blocks them for that moment."""
+    """Threads and programs that are started within block every signal for good; who starts them, for that moment."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         yield
