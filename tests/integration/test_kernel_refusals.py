@@ -198,8 +198,8 @@ def test_a_step_of_the_wall_clock_moves_no_deadline(monkeypatch: pytest.MonkeyPa
 WALL = {"time", "time_ns", "localtime", "gmtime", "ctime", "now", "utcnow", "today"}
 FOR_PEOPLE = {
     "journal.py": "the stamp of a line",
-    "performer.py": "Exit.at, which is shown",
-    "register.py": "Exit.at, which is shown",
+    "tending/performer.py": "Exit.at, which is shown",
+    "tending/register.py": "Exit.at, which is shown",
     "system/processes.py": "Exit.at, which is shown",
     "system/logs.py": "the stamp of a line",
     "system/library.py": "how old a copy is that nobody has locked; a wrong answer costs a copy",

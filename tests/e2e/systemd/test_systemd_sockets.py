@@ -115,7 +115,7 @@ def test_what_is_kept_falls_with_each_vassal_that_goes(service: Installed) -> No
         path = app.emperor.machine.path(app.socket_inside)
         app.ini.unlink()
         wait_for(lambda left=left: service.stored == left, what=f"{left} are left")  # type: ignore[misc]
-        assert not path.exists()
+        wait_for(lambda path=path: not path.exists(), what=f"{path} is gone")  # type: ignore[misc]
 
 
 def test_what_is_kept_follows_a_changed_address(service: Installed) -> None:
