@@ -30,7 +30,7 @@ from emperor.system.scoreboard import Scoreboard
 from emperor.worker import READY, ending, finish
 
 SIGNALS = {Action.RETIRE: signal.SIGHUP, Action.TERM: signal.SIGTERM, Action.KILL: signal.SIGKILL}
-DRAINING = (signal.SIGTERM, signal.SIGHUP)
+DRAINING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 MAX_READS = 16
 """A pipe holds at most 1 MiB (pipe(7)); what is written while we read may never end."""

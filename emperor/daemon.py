@@ -207,10 +207,10 @@ class Emperor:
         return self.intake.order(name, verb)
 
     def _reload_all(self) -> None:
-        self.herald.reloading()
         for name in list(self.vassals):
             self.order(name, "reload")
-        self.herald.look()
+        # Before the orders nobody moves, and the reload would be over at once.
+        self.herald.reloading()
 
     def _reopen_logs(self) -> None:
         self.journal.reopen()
@@ -265,6 +265,9 @@ class Emperor:
     def _perhaps_end(self) -> None:
         if self.ended or not self.stopping or self.vassals or (self.front is not None and self.front.running):
             return
+        # Meanwhile a stop may have overtaken the restart.
+        if self.estate.left and not herald.comes_back(herald.own_unit()):
+            self.estate.clear_up()
         if not self.errands.idle:
             self.errands.when_done(self._perhaps_end)
             return

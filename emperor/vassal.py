@@ -148,6 +148,8 @@ class _Vassal:
         loop, pid = self._loop, self._commission.parent
         loop.on_signal(signal.SIGCHLD, self._crew.reap)
         loop.on_signal(signal.SIGTERM, lambda: self._crew.drain(self._spec.reload_mercy))
+        # systemd's watchdog ends an emperor that hangs by a signal to all of us (WatchdogSignal= of the unit).
+        loop.on_signal(signal.SIGQUIT, lambda: self._crew.drain(self._spec.reload_mercy))
         loop.on_signal(signal.SIGHUP, lambda: self._crew.drain(self._spec.reload_mercy, Event.RETIRE))
         loop.on_signal(signal.SIGINT, lambda: None)
         loop.on_signal(signal.SIGUSR1, self._reopen)

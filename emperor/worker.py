@@ -39,7 +39,7 @@ def work(
     parent: int,
 ) -> int:
     """Serve until drained; the exit code. ``application`` None: import it here (lazy-apps)."""
-    for signum in (signal.SIGTERM, signal.SIGHUP):
+    for signum in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(signum, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if not prctl.die_with_parent(signal.SIGTERM, parent):
@@ -60,7 +60,8 @@ def work(
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, drain)
     signal.signal(signal.SIGTERM, drain)
-    keep_to_one_process(server, (signal.SIGHUP, signal.SIGTERM))
+    signal.signal(signal.SIGQUIT, drain)
+    keep_to_one_process(server, (signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT))
     os.write(report, READY)
     os.close(report)
     server.run()

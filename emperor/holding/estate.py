@@ -46,6 +46,7 @@ class Estate:
     notifier: Notifier | None = None
     received: Iterable[Received] = ()
     leave_behind: bool = False
+    left: list[tuple[str, Held]] = field(default_factory=list)
     drafts: set[str] = field(default_factory=set)
     """Temporary names that are in use."""
 
@@ -86,14 +87,28 @@ class Estate:
         """
         if held.binder == SYSTEMD:
             return
-        path = held.spec.address.path
         if not leave:
             self.unstore(held)
         if held.binder == EMPEROR:
             held.sock.close()
         else:
             self.closer.close(held.sock.detach())
-        if leave or held.place is None:
+        if leave:
+            self.left.append((name, held))
+        else:
+            self._remove(name, held)
+
+    def clear_up(self) -> None:
+        """Nobody comes back after all: what was left for the next emperor goes, too."""
+        for name, held in self.left:
+            self.unstore(held)
+            self._remove(name, held)
+        self.left.clear()
+
+    def _remove(self, name: str, held: Held) -> None:
+        """Its file, if it is the one that we know."""
+        path = held.spec.address.path
+        if held.place is None:
             return
         if held.binder == EMPEROR:
             listeners.unlink(path, held.place)
