@@ -37,24 +37,20 @@ from emperor.system import limits, privilege, processes
 from emperor.system.closer import Closer
 from emperor.system.eventloop import Loop
 from emperor.system.logs import Ring
-from emperor.system.processes import Child
+from emperor.tending.burials import Burials
 from emperor.tending.crib import (
     Crib,
     CribState,
     GraveState,
     adopt_child,
-    export_child,
     export_crib,
 )
 from emperor.tending.hearing import NOTHING_YET, Heard, Hearing, Listener
 from emperor.tending.startgate import StartGate
 from emperor.tending.vassallog import VassalLog
 
-MAX_UNBURIED = 2
-"""Killed generations whose workers may still be finishing; an older one is swept when there are more."""
 MAX_WAKE = 30.0
 """Seconds that the workers of a killed generation have at most."""
-REAP_AGAIN = 1.0
 DESCRIPTORS = 8
 """Of ours, at most, while a generation is started: channel, output, log, pidfd, commission, and subprocess's own."""
 
@@ -89,8 +85,7 @@ class Performer:
         self._loop, self._journal, self._launcher = loop, journal, launcher
         self._closer, self._gate, self._tell, self._forget = closer, gate, tell, forget
         self._cribs: dict[int, Crib] = {}
-        # Of each that is dead and not reaped: when its group is swept.
-        self._unburied: dict[int, tuple[Child, float]] = {}
+        self._burials = Burials(loop)
         self._postponed: Spawn | None = None
 
     @property
@@ -188,8 +183,7 @@ class Performer:
         self.holdings.keep(order.spec)
 
     def release(self, order: Release) -> None:
-        for pid in list(self._unburied):
-            self._bury(pid)
+        self._burials.bury_all()
         self.holdings.release()
 
     def forget(self, order: Forget) -> None:
@@ -204,14 +198,13 @@ class Performer:
 
     def export(self) -> PerformerState:
         cribs = tuple(export_crib(crib) for crib in self._cribs.values())
-        graves = tuple(GraveState(export_child(child, dead=True), due) for child, due in self._unburied.values())
-        return PerformerState(cribs, graves, tuple(self.ring.last(self.ring.count)), self.ring.count)
+        return PerformerState(cribs, self._burials.export(), tuple(self.ring.last(self.ring.count)), self.ring.count)
 
     def adopt(self, state: PerformerState) -> None:
         """Go on where an older program of ours was, in this very process."""
         self.ring.refill(state.lines, state.count)
         for grave in state.unburied:
-            self._lay_out(adopt_child(grave.child), grave.due)
+            self._burials.lay_out(adopt_child(grave.child), grave.due)
         for one in state.cribs:
             self.log.follow(one.spec)
             crib = Crib(one.number, one.spec, adopt_child(one.child), one.launcher)
@@ -267,26 +260,8 @@ class Performer:
         ended = _in_words(crib, processes.how_it_ended(crib.child))
         # Killed: its workers are finishing what they have. The zombie keeps their group's number ours.
         wake = 0.0 if ended.signal is None else min(crib.spec.reload_mercy, MAX_WAKE)
-        self._lay_out(crib.child, self._loop.now() + wake)
-        waiting = [pid for pid, (_, due) in self._unburied.items() if due > self._loop.now()]
-        if len(waiting) > MAX_UNBURIED:
-            self._bury(waiting[0])
+        self._burials.lay_out(crib.child, self._loop.now() + wake)
         self._tell(Exited(crib.number, ended, random.random()))
-
-    def _lay_out(self, child: Child, due: float) -> None:
-        self._unburied[child.pid] = (child, due)
-        if due <= self._loop.now():
-            self._bury(child.pid)
-        else:
-            self._loop.call_at(due, lambda: self._bury(child.pid))
-
-    def _bury(self, pid: int) -> None:
-        child, due = self._unburied.pop(pid, (None, 0.0))
-        if child is None or processes.reap(child):
-            return
-        # Somebody traces it. It is dead and swept; only its number is not free yet.
-        self._unburied[pid] = (child, due)
-        self._loop.call_at(self._loop.now() + REAP_AGAIN, lambda: self._bury(pid))
 
 
 def _in_words(crib: Crib, ended: Exit) -> Exit:

@@ -291,7 +291,7 @@ def test_a_pipe_handed_up_leaves_no_descriptor(daemon: Emperor, users: Users) ->
     vassal.running()
     before = settled_descriptors(daemon)
     reload_ten_times(daemon, "hers")
-    # Of two generations that were killed the pid is still ours (MAX_UNBURIED of the performer).
+    # Of two generations that were killed the pid is still ours (MOST of tending.burials).
     assert settled_descriptors(daemon) <= before + 2
     assert daemon.log_text.count("no socket -- closed") == 11
 
@@ -304,6 +304,6 @@ def test_one_that_kills_itself_when_it_is_to_go_leaves_neither_zombies_nor_descr
     before = settled_descriptors(daemon)
     reload_ten_times(daemon, "hers")
     vassal.running()
-    # MAX_UNBURIED of the performer, and the one that has died a moment ago.
+    # MOST of tending.burials, and the one that has died a moment ago.
     wait_for(lambda: zombies(daemon.pid), lambda seen: seen <= 3, "the older ones are reaped")
     assert settled_descriptors(daemon) <= before + 3
