@@ -7,7 +7,7 @@ in ``config.spec``. This process imports no app, speaks no web protocol and open
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,8 +26,9 @@ from emperor.intake.reading import Reader
 from emperor.journal import Journal
 from emperor.succession import takeover
 from emperor.succession.handover import State
-from emperor.succession.upgrade import Upgrade
+from emperor.succession.upgrade import Upgrade, tell_askers
 from emperor.supervision import wording
+from emperor.supervision.quiet import Signature
 from emperor.supervision.record import (
     Configured,
     Order,
@@ -85,7 +86,7 @@ class Emperor:
             self.loop, self.control_path, self.answers, self.policy, before.control if before is not None else None
         )
         try:
-            self.launcher = library.install(runtime)
+            self.launcher = self._install(runtime)
             book = PlaceBook(runtime, self.single, before.book if before is not None else -1)
         except (EmperorError, OSError):
             self.control.close()
@@ -105,15 +106,25 @@ class Emperor:
         self._settle_estate()
         self.loop.call_at(self.loop.now() + LOOK_EVERY, self._look_at_sockets)
 
+    def _install(self, runtime: str) -> str:
+        """The launcher. Those that older vassals run from stay; without a new one theirs will do."""
+        if self.before is None:
+            return library.install(runtime)
+        library.hold(crib.launcher for one in self.before.vassals for crib in one.performer.cribs)
+        try:
+            return library.install(runtime)
+        except (EmperorError, OSError) as error:
+            self.journal.warning("emperor", f"{error} -- vassals are started from the copy that was there")
+            return self.before.launcher
+
     # Beginning ------------------------------------------------------------------------------------------------
 
     def rule(self, places: Sequence[str]) -> None:
         """Watch these folders, from the next turn of the loop on. EmperorError: another emperor serves one of them."""
-        self.intake.watch(places, self.loop, self.folders)
+        self.intake.watch(places, self.loop, self.folders, begun=self.before is not None)
         if self.before is not None and self.intake.inis is not None:
-            self.intake.inis.adopt({one.record.name: one.mark for one in self.before.vassals})
+            self.intake.inis.adopt({one.record.name: one.ini for one in self.before.vassals if one.ini is not None})
             takeover.take_over(self, self.before)
-            self.before = None
         self.loop.call_soon(self._open_for_business)
 
     def heed_signals(self) -> None:
@@ -126,7 +137,10 @@ class Emperor:
     def _open_for_business(self) -> None:
         if self.stopping or self.intake.inis is None:
             return
-        if self.vassals:
+        if self.before is not None:
+            # All that could go wrong in becoming this program has not.
+            self.journal.info("emperor", tell_askers(self.before, self.control.reply_to, self.loop.now()))
+            self.before = None
             self.intake.inis.look()
         else:
             self.intake.first_look()
@@ -224,7 +238,7 @@ class Emperor:
             raise EmperorError("the emperor is stopping")
         self.upgrading.ask(reply)
 
-    def sound(self) -> list[str]:
+    def sound(self) -> Mapping[str, Signature]:
         return self.intake.sound()
 
     def at_rest(self) -> bool:

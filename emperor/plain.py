@@ -6,10 +6,11 @@ further dataclasses; what does not fit the hints exactly, a field more or a fiel
 
 from __future__ import annotations
 
+import functools
 import types
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
 from typing import Any
 
@@ -30,6 +31,70 @@ def lower(value: Any) -> Plain:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise TypeError(f"{type(value).__name__} has no plain form")
+
+
+Schema = dict[str, dict[str, str]]
+"""Class → field → its type in words; of an enum its values."""
+
+
+def schema(kind: Any) -> Schema:
+    """Every class that a value of ``kind`` may hold, as this program knows it."""
+    found: Schema = {}
+    _collect(kind, found)
+    return found
+
+
+def gaps(kind: Any, written: Schema) -> str:
+    """Why this program could not build every ``kind`` that a program with the ``written`` schema lowers, or ""."""
+    known = schema(kind)
+    for name, theirs in written.items():
+        ours = known.get(name)
+        if ours is None:
+            # Then nothing of ours holds it: who does would have another type.
+            continue
+        for field, words in theirs.items():
+            if field not in ours:
+                return f"{name}: unknown field {field}"
+            if ours[field].removesuffix(_OPTIONAL) != words.removesuffix(_OPTIONAL):
+                return f"{name}.{field}: {words} where {ours[field].removesuffix(_OPTIONAL)} should be"
+        for field, words in ours.items():
+            if field not in theirs and words and not words.endswith(_OPTIONAL):
+                return f"{name}: missing field {field}"
+    return ""
+
+
+_OPTIONAL = ", or its default"
+
+
+def _collect(kind: Any, found: Schema) -> None:
+    for part in typing.get_args(kind):
+        _collect(part, found)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        found[kind.__name__] = {str(one.value): "" for one in kind}
+    elif is_dataclass(kind) and isinstance(kind, type) and kind.__name__ not in found:
+        hints = _hints(kind)
+        found[kind.__name__] = {one.name: _words(hints[one.name]) + _default(one) for one in fields(kind)}
+        for hint in hints.values():
+            _collect(hint, found)
+
+
+def _default(one: Field[Any]) -> str:
+    return "" if one.default is MISSING and one.default_factory is MISSING else _OPTIONAL
+
+
+def _words(kind: Any) -> str:
+    """The same in every version of Python, however the hint was spelled."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return " | ".join(sorted(map(_words, arguments)))
+    if origin is not None:
+        return f"{origin.__name__}[{', '.join(map(_words, arguments))}]"
+    return "..." if kind is Ellipsis else str(kind.__name__)
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
 
 
 def build(kind: Any, raw: Plain, where: str = "") -> Any:
@@ -58,7 +123,7 @@ def _dataclass(kind: Any, raw: Plain, where: str) -> Any:
     for words, names in (("unknown", unknown), ("missing", missing)):
         if names:
             raise ValueError(f"{where or kind.__name__}: {words} field {names[0]}")
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     return kind(**{name: build(hints[name], one, f"{where or kind.__name__}.{name}") for name, one in raw.items()})
 
 

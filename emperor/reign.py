@@ -19,7 +19,7 @@ from emperor.journal import Journal
 from emperor.model import Identity
 from emperor.startup import FAILED, OK, run
 from emperor.succession.handover import State
-from emperor.system import pidfile, places, privilege
+from emperor.system import library, pidfile, places, privilege, runtime
 from emperor.system.accounts import SystemAccounts
 from emperor.system.logs import open_for_append
 from emperor.system.reexec import Program
@@ -35,6 +35,8 @@ def reign(args: argparse.Namespace, program: Program, before: State | None) -> i
     if before is not None and before.control.path != control:
         raise EmperorError(f"--control-socket {control}: it was {before.control.path} -- restart instead of upgrading")
     if args.check:
+        if before is not None:
+            _rehearse(args, reader.settings.runtime_folder, before)
         return _check(reader, where, taking_over=before is not None)
     return _serve(args, where, control, reader, program, before)
 
@@ -49,9 +51,7 @@ def _serve(
 ) -> int:
     policy = Policy(os.geteuid(), _control_gid(args.control_group), parse_verbs(args.control_public))
     listener = _http(args.http, before)
-    journal = Journal(args.log_format, _log_opener(args.logto))
-    if journal.error:
-        raise EmperorError(f"--logto {args.logto}: {journal.error}")
+    journal = _journal(args, before)
     pid_path = os.path.abspath(args.pidfile) if args.pidfile else ""
 
     def prepare(emperor: Emperor) -> None:
@@ -59,7 +59,7 @@ def _serve(
         emperor.gate.resize(args.max_starting)
         emperor.rule(where)
         if pid_path:
-            pidfile.write(pid_path)
+            _write_pid(pid_path, journal, before)
         if listener is not None:
             emperor.front = FrontKeeper(emperor.loop, journal, listener, reader.own, _door(reader))
             if before is not None and before.front is not None:
@@ -72,6 +72,42 @@ def _serve(
     finally:
         if pid_path:
             pidfile.remove(pid_path)
+
+
+def _rehearse(args: argparse.Namespace, folder: str, before: State) -> None:
+    """All that can fail when this program takes over, tried while nothing is given up. EmperorError, OSError."""
+    _control_gid(args.control_group)
+    parse_verbs(args.control_public)
+    if args.http and before.front is None:
+        frontkeeper.listen(args.http).close()
+    if args.logto:
+        os.close(open_for_append(os.path.abspath(args.logto)))
+    if args.pidfile and not os.access(os.path.dirname(os.path.abspath(args.pidfile)), os.W_OK):
+        raise EmperorError(f"--pidfile {args.pidfile}: its folder cannot be written")
+    runtime.prepare(folder, os.geteuid())
+    library.install(folder)
+
+
+def _journal(args: argparse.Namespace, before: State | None) -> Journal:
+    journal = Journal(args.log_format, _log_opener(args.logto))
+    if not journal.error:
+        return journal
+    flaw = f"--logto {args.logto}: {journal.error}"
+    if before is None:
+        raise EmperorError(flaw)
+    # Gone since the check: nobody's requests are given up for that.
+    journal = Journal(args.log_format)
+    journal.warning("emperor", f"{flaw} -- the log goes to standard error")
+    return journal
+
+
+def _write_pid(path: str, journal: Journal, before: State | None) -> None:
+    try:
+        pidfile.write(path)
+    except (OSError, EmperorError) as error:
+        if before is None:
+            raise
+        journal.warning("emperor", f"--pidfile {path}: {error} -- it stays as it was")
 
 
 def _settings(args: argparse.Namespace, control: str) -> Settings:

@@ -163,6 +163,9 @@ class Holdings:
         """Go on with what an older program of this process held; the estate has adopted its own before."""
         for state in states:
             lent = self._estate.heirlooms.lent_as(state.fd) if state.binder == SYSTEMD else None
+            if state.binder == SYSTEMD and lent is None:
+                # It listens no more (its app has shut it down), so it was closed, and its number may be another's.
+                continue
             sock = lent.sock if lent is not None else socket.socket(fileno=state.fd)
             sock.setblocking(False)
             os.set_inheritable(state.fd, False)

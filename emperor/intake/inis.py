@@ -36,6 +36,15 @@ SILENT = (".*", "*~", "*.swp", "*.bak", "*.dpkg-*", "*.rpmnew", "*.rpmsave", "#*
 
 
 @dataclass(frozen=True)
+class IniState:
+    """What is handed over of one ini. ``place``: the folder or glob that it was found by; ``mark``: its signature."""
+
+    path: str
+    place: str
+    mark: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Listing:
     """``names``: vassal → path. ``missing``: the place could not be read, for this reason. ``odd``: not vassals."""
 
@@ -168,14 +177,22 @@ class Inis:
         """Could every place be read at the last look, and is it ours?"""
         return not self._missing
 
-    def export(self) -> dict[str, tuple[int, ...]]:
-        """Name → the signature that is known, as far as there is one."""
-        return {name: mark for name, mark in self._look.known.items() if isinstance(mark, tuple)}
+    def export(self) -> dict[str, IniState]:
+        """What is known of each name."""
+        known = {name: mark for name, mark in self._look.known.items() if isinstance(mark, tuple)}
+        return {
+            name: IniState(self._paths[name], self._origin[name], mark)
+            for name, mark in known.items()
+            if name in self._paths
+        }
 
-    def adopt(self, known: Mapping[str, tuple[int, ...]]) -> None:
+    def adopt(self, states: Mapping[str, IniState]) -> None:
         """What was known to an older program: only what differs from it is news."""
-        marks = {name: Mark(*mark) if len(mark) == len(Mark._fields) else mark for name, mark in known.items() if mark}
-        self._look = replace(self._look, known=marks)
+        marks: dict[str, Signature] = {}
+        for name, one in states.items():
+            self._paths[name], self._origin[name] = one.path, one.place
+            marks[name] = Mark(*one.mark) if len(one.mark) == len(Mark._fields) else one.mark
+        self._look, self._begun = replace(self._look, known=marks), True
 
     def close(self) -> None:
         self._watch.close()

@@ -11,10 +11,11 @@ from dataclasses import replace
 
 from emperor.config.claims import Claims, precedence
 from emperor.holding.estate import Estate
-from emperor.intake.inis import Inis, occupy
+from emperor.intake.inis import Inis, occupy, signature
 from emperor.intake.reading import Reader, Reading
 from emperor.journal import Journal
 from emperor.model import Address, Problem, VassalSpec
+from emperor.supervision.quiet import Signature
 from emperor.supervision.record import Configured, Misconfigured, Order, Wanted
 from emperor.system.eventloop import Loop
 from emperor.system.folderlock import FolderLocks
@@ -33,9 +34,13 @@ class Intake:
         self.closed = False
         self._arriving: list[tuple[str, Reading]] | None = None
 
-    def watch(self, places: Sequence[str], loop: Loop, folders: FolderLocks) -> None:
-        """EmperorError: another emperor serves one of them. Nothing is read yet."""
-        occupy(places, folders)
+    def watch(self, places: Sequence[str], loop: Loop, folders: FolderLocks, begun: bool = False) -> None:
+        """EmperorError: another emperor serves one of them. Nothing is read yet.
+
+        ``begun``: we have served them before, and such a folder's vassals stay as they are.
+        """
+        if not begun:
+            occupy(places, folders)
         self.inis = Inis(places, loop, self._journal, self._changed, self._removed, folders)
 
     def close(self) -> None:
@@ -146,5 +151,7 @@ class Intake:
             self._register.tell(name, Order(verb))
         return ""
 
-    def sound(self) -> list[str]:
-        return [self.paths[name] for name, one in self.readings.items() if one.checked.spec and name in self.paths]
+    def sound(self) -> dict[str, Signature]:
+        """The inis that are valid as they were read, and what they are now."""
+        names = [name for name, one in self.readings.items() if one.checked.spec and name in self.paths]
+        return {self.paths[name]: signature(self.paths[name]) for name in names}

@@ -19,6 +19,7 @@ from emperor.control.server import ControlState
 from emperor.errors import EmperorError
 from emperor.frontkeeper import FrontState
 from emperor.holding.estate import HeldState
+from emperor.intake.inis import IniState
 from emperor.supervision.record import Vassal
 from emperor.tending.performer import PerformerState
 
@@ -33,11 +34,10 @@ _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_S
 
 @dataclass(frozen=True)
 class VassalState:
-    """``config``: its ini, ``mark``: that file's signature, () if it is not known."""
+    """``ini``: where it lies and what was known of it; None: it has none, or no more."""
 
     record: Vassal
-    config: str
-    mark: tuple[int, ...]
+    ini: IniState | None
     performer: PerformerState
     held: tuple[HeldState, ...]
 
@@ -46,17 +46,18 @@ class VassalState:
 class State:
     """``askers``: the clients who wait to hear that it is done. ``begun``: monotonic seconds.
 
-    ``book``: the descriptor that keeps the place book ours, -1: none. ``folders``: those that keep the folders ours.
+    ``launcher``: of the vassals that were started last. ``book``: the descriptor that keeps the place book ours, -1: none.
+    ``folders``: those that keep the folders ours.
     ``heirlooms``: systemd's listeners that no vassal has yet, and their names.
     """
 
-    format: int
     version: str
     begun: float
     vassals: tuple[VassalState, ...]
     control: ControlState
     answers: AnswersState
     askers: tuple[int, ...]
+    launcher: str
     book: int
     folders: dict[str, int]
     heirlooms: tuple[tuple[int, str], ...]
@@ -83,7 +84,9 @@ class State:
 
 
 def encode(state: State) -> bytes:
-    return json.dumps(plain.lower(state)).encode("ascii")
+    """With the schema: what the state might hold a moment later is read, or refused, as a whole and in time."""
+    whole = {"format": FORMAT, "schema": plain.schema(State), "state": plain.lower(state)}
+    return json.dumps(whole).encode("ascii")
 
 
 def decode(data: bytes) -> State:
@@ -92,8 +95,11 @@ def decode(data: bytes) -> State:
         raw = json.loads(data)
         if not isinstance(raw, dict) or raw.get("format") != FORMAT:
             raise ValueError(f"format {raw.get('format') if isinstance(raw, dict) else '?'}, {FORMAT} is known")
-        state = plain.build(State, raw)
-    except (ValueError, TypeError, KeyError) as error:
+        gap = plain.gaps(State, raw["schema"])
+        if gap:
+            raise ValueError(gap)
+        state = plain.build(State, raw["state"])
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise EmperorError(f"handover: cannot be read: {error} -- restart instead of upgrading") from None
     assert isinstance(state, State)
     return state

@@ -11,13 +11,12 @@ from emperor.answers import Answers
 from emperor.control.server import ControlServer
 from emperor.frontkeeper import FrontKeeper
 from emperor.holding.estate import Estate
+from emperor.intake.inis import IniState
 from emperor.intake.intake import Intake
 from emperor.intake.reading import Reader
 from emperor.journal import Journal
-from emperor.succession import handover
 from emperor.succession.handover import State, VassalState
-from emperor.succession.upgrade import tell_askers
-from emperor.supervision.record import Wanted
+from emperor.supervision.record import Vassal, Wanted, first_fatal
 from emperor.system.eventloop import Loop
 from emperor.system.folderlock import FolderLocks
 from emperor.tending.register import Register
@@ -30,6 +29,7 @@ class Realm(Protocol):
     journal: Journal
     reader: Reader
     register: Register
+    launcher: str
     intake: Intake
     estate: Estate
     control: ControlServer
@@ -40,16 +40,14 @@ class Realm(Protocol):
 
 def export(realm: Realm) -> State:
     """Everything, unchanged by being told."""
-    marks: Mapping[str, tuple[int, ...]] = realm.intake.inis.export() if realm.intake.inis is not None else {}
+    known: Mapping[str, IniState] = realm.intake.inis.export() if realm.intake.inis is not None else {}
     return State(
-        format=handover.FORMAT,
         version=__version__,
         begun=realm.loop.now(),
         vassals=tuple(
             VassalState(
                 one,
-                realm.intake.paths.get(name, ""),
-                marks.get(name, ()),
+                known.get(name),
                 realm.register.performers[name].export(),
                 realm.register.performers[name].holdings.export(),
             )
@@ -58,6 +56,7 @@ def export(realm: Realm) -> State:
         control=realm.control.export(),
         answers=realm.answers.export(),
         askers=(),
+        launcher=realm.launcher,
         book=realm.estate.book.lock,
         folders=realm.folders.export(),
         heirlooms=realm.estate.heirlooms.export(),
@@ -68,24 +67,43 @@ def export(realm: Realm) -> State:
 def take_over(realm: Realm, state: State) -> None:
     """Go on where an older program of this process was."""
     realm.estate.heirlooms.adopt(state.heirlooms)
-    for one in state.vassals:
-        # First who has what open: that decides whose it is.
-        realm.register.enter(one.record.name)
-        realm.intake.paths[one.record.name] = one.config
-        performer = realm.register.performers[one.record.name]
-        performer.holdings.adopt(one.held)
-        performer.holdings.leaving = one.record.wanted is Wanted.GONE
-        performer.adopt(one.performer)
-    for one in state.vassals:
-        realm.register.resume(one.record)
-        _read_again(realm, one)
+    # First who has what open, then who was found sound: that decides whose it is.
+    for step, order in ((_enter, state.vassals), (_go_on, sorted(state.vassals, key=_refused))):
+        for one in order:
+            try:
+                step(realm, one)
+            except Exception as error:
+                # What is wrong with one vassal's sockets or ini is no reason to lose the others.
+                realm.journal.bug(error)
     realm.answers.adopt(state.answers, realm.control.reply_to)
-    realm.journal.info("emperor", tell_askers(state, realm.control.reply_to, realm.loop.now()))
+    realm.answers.look_again()
 
 
-def _read_again(realm: Realm, one: VassalState) -> None:
+def _refused(one: VassalState) -> bool:
+    return bool(first_fatal(one.record.problems))
+
+
+def _enter(realm: Realm, one: VassalState) -> None:
+    name = one.record.name
+    realm.register.enter(name)
+    performer = realm.register.performers[name]
+    # The processes first: whatever else may be wrong, they are watched.
+    performer.adopt(one.performer)
+    performer.holdings.adopt(one.held)
+    performer.holdings.leaving = one.record.wanted is Wanted.GONE
+
+
+def _go_on(realm: Realm, one: VassalState) -> None:
+    if one.ini is not None:
+        realm.intake.paths[one.record.name] = one.ini.path
+    realm.register.resume(one.record)
+    if one.ini is not None:
+        _read_again(realm, one.record, one.ini.path)
+
+
+def _read_again(realm: Realm, record: Vassal, path: str) -> None:
     """What this version makes of the ini is no reason to reload; to show another problem, or none, it is one."""
-    record, reading = one.record, realm.reader.read(one.record.name, one.config)
+    reading = realm.reader.read(record.name, path)
     if reading.authority is None:
         # Not there at this moment: the next look at the folder knows more.
         return

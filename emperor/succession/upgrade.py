@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -21,6 +21,7 @@ from emperor.errors import EmperorError
 from emperor.journal import Journal
 from emperor.succession import handover
 from emperor.succession.handover import State
+from emperor.supervision.quiet import Signature
 from emperor.system import processes, reexec
 from emperor.system.eventloop import Loop, Timer
 from emperor.system.reexec import Program
@@ -37,8 +38,10 @@ STAYS = "this emperor goes on as it is"
 class Realm(Protocol):
     """What the daemon tells of itself."""
 
-    def sound(self) -> Collection[str]:
-        """The inis that are valid as we read them."""
+    stopping: bool
+
+    def sound(self) -> Mapping[str, Signature]:
+        """The inis that are valid as we read them, and what they are at this moment."""
         ...
 
     def at_rest(self) -> bool:
@@ -70,17 +73,23 @@ class Upgrade:
         self._check: Check | None = None
         self._begun = 0.0
         self._under_way = False
+        self._sound: Mapping[str, Signature] = {}
 
     def ask(self, reply: Reply | None = None) -> None:
         if reply is not None:
             self._askers.append(reply)
+        if self._realm.stopping:
+            self._refuse("the emperor is stopping")
+            return
         if self._under_way:
             return
         self._under_way, self._begun = True, self._loop.now()
         self._journal.info("emperor", "upgrade: the installed program reads everything first")
         try:
             self._start_check()
-        except (OSError, EmperorError) as error:
+        except Exception as error:
+            if not isinstance(error, (OSError, EmperorError)):
+                self._journal.bug(error)
             self._refuse(f"not checked: {error}")
 
     def abandon(self) -> None:
@@ -94,13 +103,14 @@ class Upgrade:
         program = self._program
         if program is None:
             raise EmperorError("emperor run is not upgraded in place: start it anew")
+        self._sound = self._realm.sound()
         output = os.memfd_create("check", os.MFD_CLOEXEC)
         paper = processes.sealed(handover.encode(self._realm.export()))
         try:
             popen = subprocess.Popen(
                 program.asked_to("--check"),
                 executable=program.path,
-                cwd=program.folder,
+                cwd=program.place,
                 env={**os.environ, handover.VARIABLE: str(paper)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -130,7 +140,9 @@ class Upgrade:
             text = file.read().decode("utf-8", "backslashreplace")
         if not self._under_way:
             return
-        flaw = verdict(code, text, self._realm.sound())
+        # One that was written meanwhile may be broken for just that moment, and its owner must not have a say in this.
+        now = self._realm.sound()
+        flaw = verdict(code, text, [path for path, mark in self._sound.items() if now.get(path) == mark])
         if flaw:
             self._refuse(flaw)
         else:
@@ -160,7 +172,9 @@ class Upgrade:
                 reexec.become(self._program, state.descriptors | {paper}, environ)
             finally:
                 os.close(paper)
-        except (OSError, EmperorError) as error:
+        except Exception as error:
+            if not isinstance(error, (OSError, EmperorError)):
+                self._journal.bug(error)
             self._refuse(f"exec: {error}")
         finally:
             reexec.release_signals()

@@ -18,6 +18,7 @@ import shutil
 import stat
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from emperor.errors import EmperorError
@@ -91,6 +92,14 @@ def install(runtime: str) -> str:
         raise EmperorError(f"{error.filename or shelf}: install: {error.strerror or error} -- {folders.NOT_STARTED}")
     _tidy(shelf, home)
     return str(home / LAUNCHER)
+
+
+def hold(launchers: Iterable[str]) -> None:
+    """Keep the copies that these lie in, for as long as this process lives: vassals still run from them."""
+    for home in {Path(launcher).parent for launcher in launchers}:
+        # Never closed, as that of ``install``.
+        with contextlib.suppress(OSError):
+            _lock(home, fcntl.LOCK_SH)
 
 
 def _digest() -> str:

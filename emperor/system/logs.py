@@ -82,6 +82,16 @@ class Ring:
     def last(self, wanted: int) -> list[str]:
         return list(self._lines)[-wanted:] if wanted > 0 else []
 
+    def tail(self, size: int) -> tuple[str, ...]:
+        """As many of the last lines as ``size`` characters hold."""
+        found: list[str] = []
+        for line in reversed(self._lines):
+            size -= len(line)
+            if size < 0:
+                break
+            found.append(line)
+        return tuple(reversed(found))
+
     def since(self, number: int) -> list[str]:
         """The lines after the ``number``-th that are still there."""
         return self.last(min(self.count - number, len(self._lines)))

@@ -47,6 +47,14 @@ class Program:
             raise EmperorError(f"{word}: no such program")
         return found
 
+    @property
+    def place(self) -> str:
+        """Where to start it: "/" if its folder is gone, or not for who we have become.
+
+        If the command line names anything relative to that, the program will not find it, and says so.
+        """
+        return self.folder if os.path.isdir(self.folder) and os.access(self.folder, os.X_OK) else "/"
+
     def asked_to(self, option: str) -> list[str]:
         """The command line with one more option, before the program's own arguments."""
         cut = len(self.words) - self.given
@@ -69,7 +77,7 @@ def send_again(signums: Iterable[int]) -> None:
 
 def become(program: Program, keep: frozenset[int], environ: dict[str, str]) -> None:
     """Never returns if it works; OSError: it did not, and nothing has changed."""
-    with _only(keep), _in(program.folder):
+    with _only(keep), _in(program.place):
         os.execve(program.path, program.words, environ)
 
 

@@ -49,6 +49,8 @@ from emperor.tending.hearing import NOTHING_YET, Heard, Hearing, Listener
 from emperor.tending.startgate import StartGate
 from emperor.tending.vassallog import VassalLog
 
+MOST_HANDED_OVER = 32768
+"""Characters of a vassal's last lines that an upgrade keeps."""
 MAX_WAKE = 30.0
 """Seconds that the workers of a killed generation have at most."""
 DESCRIPTORS = 8
@@ -198,7 +200,7 @@ class Performer:
 
     def export(self) -> PerformerState:
         cribs = tuple(export_crib(crib) for crib in self._cribs.values())
-        return PerformerState(cribs, self._burials.export(), tuple(self.ring.last(self.ring.count)), self.ring.count)
+        return PerformerState(cribs, self._burials.export(), self.ring.tail(MOST_HANDED_OVER), self.ring.count)
 
     def adopt(self, state: PerformerState) -> None:
         """Go on where an older program of ours was, in this very process."""

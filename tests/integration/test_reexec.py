@@ -85,9 +85,13 @@ def test_an_exec_that_fails_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_gone_is_no_reason_to_lose_anything(tmp_path: Path) -> None:
-    where = os.getcwd()
-    with pytest.raises(FileNotFoundError):
-        reexec.become(Program((sys.executable,), str(tmp_path / "gone"), 0), frozenset(), {})
+    where, program = os.getcwd(), tmp_path / "not-a-program"
+    program.write_bytes(b"\x7fELF, or so it says")
+    program.chmod(0o755)
+    gone = Program((str(program),), str(tmp_path / "gone"), 0)
+    assert gone.place == "/"
+    with pytest.raises(OSError, match="Exec format error"):
+        reexec.become(gone, frozenset(), {})
     assert os.getcwd() == where
 
 

@@ -15,6 +15,7 @@ from emperor.control.server import ControlState
 from emperor.errors import EmperorError
 from emperor.frontkeeper import FrontState
 from emperor.holding.estate import HeldState
+from emperor.intake.inis import IniState
 from emperor.model import UNIX, Address, Identity, SocketSpec, Target, VassalSpec
 from emperor.succession import handover
 from emperor.succession.handover import State, VassalState
@@ -44,11 +45,12 @@ CRIB = CribState(
 )
 GRAVE = GraveState(ChildState(99, 24, -1, -1, 1.0), 35.0)
 STATE = State(
-    format=handover.FORMAT,
     version="1.0",
     begun=4.5,
     vassals=(
-        VassalState(RECORD, "/v/blog.ini", (1, 2, 3), PerformerState((CRIB,), (GRAVE,), ("a line",), 9), (HELD,)),
+        VassalState(
+            RECORD, IniState("/v/blog.ini", "/v", (1, 2, 3)), PerformerState((CRIB,), (GRAVE,), ("a line",), 9), (HELD,)
+        ),
     ),
     control=ControlState("/run/control.sock", 25, (1, 3), 26, (Caller(27, Peer(0, 0), "", "{", True, False),)),
     answers=AnswersState(
@@ -56,6 +58,7 @@ STATE = State(
         (FollowerState(28, {"blog": 3}),),
     ),
     askers=(29,),
+    launcher="/run/lib/x/launch.py",
     book=30,
     folders={"/v": 31},
     heirlooms=((32, "blog"),),
@@ -72,13 +75,26 @@ def test_every_descriptor_that_is_named_stays_open() -> None:
     assert replace(STATE, front=None, book=-1).descriptors == STATE.descriptors - {30, 33, 34}
 
 
+def renamed(raw: Any) -> None:
+    grave = raw["schema"]["GraveState"]
+    grave["until"] = grave.pop("due")
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
         (lambda raw: raw.update(format=99), "format 99"),
-        (lambda raw: raw.update(later=1), "unknown field later"),
-        (lambda raw: raw.pop("control"), "missing field control"),
-        (lambda raw: raw["vassals"][0]["record"].update(wanted="sideways"), "sideways"),
+        (lambda raw: raw["schema"]["State"].update(later="int"), "State: unknown field later"),
+        (lambda raw: raw["schema"]["Vassal"].pop("name"), "Vassal: missing field name"),
+        # That nobody waits to be buried now says nothing of the moment of the exec.
+        (
+            lambda raw: (raw["state"]["vassals"][0]["performer"].update(unburied=[]), renamed(raw)),
+            "unknown field until",
+        ),
+        (lambda raw: raw["schema"]["Wanted"].update(sideways=""), "Wanted: unknown field sideways"),
+        (lambda raw: raw["schema"]["Generation"].update(number="str"), "Generation.number: str where int should be"),
+        (lambda raw: raw["state"].pop("control"), "missing field control"),
+        (lambda raw: raw.pop("schema"), "schema"),
     ],
 )
 def test_what_another_version_wrote_is_refused_by_name(change: Any, reason: str) -> None:
@@ -99,3 +115,14 @@ def test_without_the_variable_nobody_has_left_anything() -> None:
     assert handover.received({}) is None
     assert handover.received(environ) is None
     assert environ == {}
+
+
+def test_a_new_program_may_know_more_than_the_old_one_as_long_as_it_can_do_without() -> None:
+    raw = json.loads(handover.encode(STATE))
+    # As an older program wrote it, to which both were unknown.
+    del (
+        raw["schema"]["WorkerReport"]["exits"],
+        raw["state"]["vassals"][0]["performer"]["cribs"][0]["workers"][0]["exits"],
+    )
+    del raw["schema"]["Phase"]["dead"]
+    assert handover.decode(json.dumps(raw).encode()) == STATE
