@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 
 from emperor.control.messages import Policy
@@ -66,6 +67,9 @@ def run(
         raise
     loop.run()
     loop.close()
+    for signum in reexec.HEEDED:
+        # All that they ask for is done; by their default they would spoil the exit code of the last moment.
+        signal.signal(signum, signal.SIG_IGN)
     notifier.close()
     journal.info("emperor", "has ended")
     return FAILED if emperor.failed else OK

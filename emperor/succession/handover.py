@@ -46,9 +46,9 @@ class VassalState:
 class State:
     """``askers``: the clients who wait to hear that it is done. ``begun``: monotonic seconds.
 
-    ``launcher``: of the vassals that were started last. ``book``: the descriptor that keeps the place book ours, -1: none.
-    ``folders``: those that keep the folders ours.
-    ``heirlooms``: systemd's listeners that no vassal has yet, and their names.
+    ``launcher``: of the vassals that were started last. ``book``: the descriptor that keeps the place book ours, -1:
+    none. ``folders``: those that keep the folders ours. ``heirlooms``: systemd's listeners that no vassal has yet, and
+    their names.
     """
 
     version: str

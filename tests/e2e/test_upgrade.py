@@ -12,6 +12,7 @@ import pytest
 from tests.e2e.conftest import StartEmperor
 from tests.e2e.harness.daemon import Emperor, Vassal
 from tests.e2e.harness.waiting import DEADLINE, wait_for
+from tests.e2e.harness.wire import Visitor
 
 
 @pytest.fixture
@@ -152,3 +153,72 @@ def test_an_ini_that_was_broken_before_is_no_obstacle(daemon: Emperor, site: Vas
     assert daemon.ctl("upgrade").returncode == 0
     assert daemon.row("wrong")["state"] == "INVALID"
     assert site.row()["state"] == "RUNNING"
+
+
+def held(site: Vassal) -> tuple[Visitor, Path]:
+    """A request in flight, and the file that lets it end."""
+    folder = site.folder / "held"
+    folder.mkdir()
+    site.own(folder)
+    visitor = site.visitor(f"/hold?{folder}")
+    wait_for((folder / "started").exists, what="a request in flight")
+    return visitor, folder / "go"
+
+
+# Bad moments ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_the_new_program_could_not_open_is_found_out_before(emperor: StartEmperor, folder: Path) -> None:
+    logs = folder / "logs"
+    logs.mkdir()
+    daemon = emperor()
+    daemon.start("--logto", str(logs / "emperor.log"), "--pidfile", str(logs / "pid"))
+    site = daemon.add("site")
+    row = site.running()
+    logs.rename(folder / "gone")
+    told = daemon.ctl("upgrade")
+    assert told.returncode == 1 and "No such file or directory" in told.stderr
+    assert site.row()["pid"] == row["pid"]
+    logs.mkdir()
+    assert daemon.ctl("upgrade").returncode == 0
+    assert site.row()["pid"] == row["pid"]
+
+
+def test_one_that_is_stopping_is_not_upgraded(daemon: Emperor, site: Vassal) -> None:
+    visitor, go = held(site)
+    daemon.signal(signal.SIGTERM)
+    daemon.wait_for_log("stopping: requests in flight finish")
+    daemon.signal(signal.SIGUSR2)
+    daemon.wait_for_log("upgrade: refused: the emperor is stopping")
+    go.touch()
+    assert visitor.answer().status == 200
+    assert daemon.process and daemon.process.wait(DEADLINE) == 0
+
+
+def test_a_folder_that_is_away_at_that_moment_leaves_its_vassals_as_they_are(daemon: Emperor, site: Vassal) -> None:
+    row = site.row()
+    away = daemon.vassals.with_name("away")
+    # An ini that is broken anyway: then nothing that could be read before is missed by the check.
+    (daemon.vassals / "site.ini").write_text("[uwsgi]\nprocesses = many\n")
+    site.until(lambda one: one["error"], "its problem is shown")
+    daemon.vassals.rename(away)
+    daemon.wait_for_log("cannot be read")
+    assert daemon.ctl("upgrade").returncode == 0
+    daemon.wait_for_log("upgraded in place")
+    log = len(daemon.log_text)
+    # The next program has looked at least once, and twice the time that a removal rests.
+    wait_for(lambda: "cannot be read" in daemon.log_text[log - 2000 :], what="the new program's look")
+    away.rename(daemon.vassals)
+    daemon.wait_for_log("can be read again")
+    assert (site.row()["pid"], site.row()["state"]) == (row["pid"], "RUNNING")
+
+
+def test_a_removed_ini_whose_vassal_drains_is_still_forgotten(daemon: Emperor, site: Vassal) -> None:
+    visitor, go = held(site)
+    site.ini.unlink()
+    site.state("STOPPING")
+    assert daemon.ctl("upgrade").returncode == 0
+    go.touch()
+    assert visitor.answer().status == 200
+    wait_for(lambda: "site" not in daemon.names(), what="it is gone")
+    assert not os.path.exists(site.socket)
