@@ -125,9 +125,20 @@ class Holdings:
         self._let_go([held for address, held in self._held.items() if address not in named])
         for wanted in spec.sockets:
             if wanted.address in self._held:
+                self._warn_of_sharing(self._held[wanted.address], spec)
                 self._adjust(wanted, spec)
                 # Systemd may have been deaf before.
                 self._estate.store(self.name, self._held[wanted.address])
+
+    def _warn_of_sharing(self, held: Held, spec: VassalSpec) -> None:
+        """A socket without a file cannot be moved: who held it goes on holding it."""
+        before = held.owner.identity
+        if held.spec.address.family != UNIX and before.uid != spec.identity.uid:
+            self._estate.journal.warning(
+                self.name,
+                f"{held.spec.address}: what is left of {before.user}'s processes may still accept from it -- "
+                f"emperorctl stop {self.name}, then start, gives {spec.identity.user} one of its own",
+            )
 
     def release(self) -> None:
         """Let go of all of them; of their files too, unless the next emperor is to find them."""
@@ -223,6 +234,10 @@ class Holdings:
     def _open(self, wanted: SocketSpec, spec: VassalSpec, number: int) -> None:
         """Have a listener for it: the one that is held, one of systemd's, or a new one; unless the vassal binds it."""
         binder = self._binder(wanted.address, spec)
+        held = self._held.get(wanted.address)
+        if held is not None and held.binder != SYSTEMD and not listeners.listens(held.sock):
+            # Its app has shut it down, for everybody who holds it.
+            self._let_go([held])
         if wanted.address not in self._held and not self._inherit(wanted, spec, binder):
             if binder == EMPEROR:
                 self._bind(wanted, spec)

@@ -163,6 +163,11 @@ def unlink(path: str, place: Place) -> bool:
     return False
 
 
+def listens(sock: socket.socket) -> bool:
+    """Whoever holds a TCP listener can end it for all, by shutdown(2)."""
+    return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+
+
 def check(sock: socket.socket, address: Address) -> None:
     """Is this, handed up by a vassal, the listener at ``address`` and nothing else? Raises ListenError.
 

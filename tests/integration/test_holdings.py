@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from emperor.config.placement import SYSTEMD
 from emperor.errors import ListenError
-from emperor.model import ABSTRACT, TCP, Address, Authority, Identity, SocketSpec
+from emperor.model import ABSTRACT, TCP, Address, Authority, Identity, SocketSpec, VassalSpec
 from emperor.supervision.channel import Listening
 from emperor.system.listeners import Place
 from tests.integration.estate_world import BY_ADMIN, BY_OWNER, World, bound_by_vassal, connects, hand_up, path_of
@@ -364,3 +365,55 @@ def test_what_nobody_of_us_bound_is_not_replaced(world: World, kind: str) -> Non
             holdings.provide(spec)
         holdings.release()
     assert os.path.lexists(path)
+
+
+# Sockets without a file -----------------------------------------------------------------------------------------------
+
+
+def tcp_spec(world: World) -> VassalSpec:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    return world.spec(SocketSpec("uwsgi", Address(TCP, host="127.0.0.1", port=port)))
+
+
+def test_a_listener_that_its_app_has_shut_down_is_bound_anew(world: World) -> None:
+    spec, holdings = tcp_spec(world), world.holdings()
+    (fd,) = holdings.provide(spec).values()
+    theirs = os.dup(fd)
+    try:
+        with socket.socket(fileno=os.dup(theirs)) as app:
+            app.shutdown(socket.SHUT_RDWR)
+        where = (spec.sockets[0].address.host, spec.sockets[0].address.port)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(where)
+        holdings.provide(spec)
+        socket.create_connection(where).close()
+    finally:
+        os.close(theirs)
+
+
+def test_whose_processes_may_still_accept_from_a_port_is_said_when_its_user_changes(world: World) -> None:
+    spec, holdings = tcp_spec(world), world.holdings()
+    holdings.provide(spec)
+    holdings.keep(spec)
+    assert not any("accept" in line for line in world.journal.lines)
+    changed = replace(spec, identity=replace(spec.identity, uid=spec.identity.uid + 1, user="carol"))
+    holdings.provide(changed)
+    holdings.keep(changed)
+    holdings.keep(changed)
+    (line,) = (line for line in world.journal.lines if "accept" in line)
+    assert f"{spec.identity.user}'s processes may still accept from it" in line and "gives carol one" in line
+
+
+def test_of_systemds_listener_that_is_gone_nothing_is_taken_over(world: World) -> None:
+    spec, holdings = tcp_spec(world), world.holdings()
+    holdings.provide(spec)
+    (state,) = holdings.export()
+    other, number = world.holdings(), os.open("/dev/null", os.O_RDONLY)
+    try:
+        # Its number is somebody else's by now.
+        other.adopt([replace(state, binder=SYSTEMD, fd=number)])
+        assert other.export() == ()
+        os.fstat(number)
+    finally:
+        os.close(number)

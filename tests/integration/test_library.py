@@ -211,6 +211,20 @@ def test_an_old_copy_that_an_emperor_runs_from_stays(runtime: Path, package: Pat
     assert all((home / "launch.py").exists() for home in homes)
 
 
+def test_an_old_copy_that_vassals_run_from_stays_when_its_emperor_is_replaced(runtime: Path, package: Path) -> None:
+    homes = []
+    for age in (9, 3, 2, 1):
+        with (package / "vassal.py").open("a") as file:
+            file.write("# changed\n")
+        homes.append(Path(library.install(str(runtime))).parent)
+        os.utime(homes[-1], (time.time() - age * 86400 - 60,) * 2)
+        _forget_locks(homes[-1])
+        if len(homes) == 1:
+            library.hold([str(homes[0] / "launch.py"), str(runtime / "lib" / "gone" / "launch.py")])
+    library.install(str(runtime))
+    assert [home.exists() for home in homes] == [True, False, True, True]
+
+
 def _forget_locks(home: Path) -> None:
     """As the end of the process that installed it would."""
     for fd, where in fds_of().items():
