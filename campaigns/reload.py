@@ -73,7 +73,7 @@ def play(key: str, way: str, app: str, times: int, places: Places, say: Say) -> 
         scene.open_gates()
         with Visitors([*site.customers(CLIENTS), site.probe()]) as visitors:
             seen = _reloads(site, visitors, times, tuple(WAYS), say)
-        alone = _reloads(site, visitors, max(5, times // 10), ("touch", "code"), say, pause=_ALONE)
+            alone = _reloads(site, visitors, max(5, times // 10), ("touch", "code"), say, pause=_ALONE)
         news = scene.gazette()
         failures = visitors.tally.failures
         figures = (

@@ -9,7 +9,6 @@ This module runs in vassals: standard library, Python 3.9.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import random
@@ -24,6 +23,7 @@ from emperor.supervision import generation as gen
 from emperor.supervision.channel import WorkerReport
 from emperor.supervision.generation import Action, Event, Generation, Patience, Phase
 from emperor.supervision.seat import Death, Fellows, Past, died, forked, refused, word
+from emperor.system import forks
 from emperor.system.eventloop import Loop, Timer
 from emperor.system.logs import LineCutter
 from emperor.system.scoreboard import Scoreboard
@@ -31,6 +31,8 @@ from emperor.worker import READY, ending, finish
 
 SIGNALS = {Action.RETIRE: signal.SIGHUP, Action.TERM: signal.SIGTERM, Action.KILL: signal.SIGKILL}
 DRAINING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+UNKNOWN = "ended, and was reaped by the app"
 
 MAX_READS = 16
 """A pipe holds at most 1 MiB (pipe(7)); what is written while we read may never end."""
@@ -104,7 +106,7 @@ class Crew:
         """SIGCHLD: take what has died. Only our own: the app's children are the app's."""
         for seat in self._seats:
             if seat.pid:
-                pid, status = os.waitpid(seat.pid, os.WNOHANG)
+                pid, status = forks.wait(seat.pid)
                 if pid:
                     self._gone(seat, status)
 
@@ -120,7 +122,7 @@ class Crew:
         try:
             pipes += os.pipe2(os.O_CLOEXEC)
             pipes += os.pipe2(os.O_CLOEXEC)
-            pid = _deaf_fork()
+            pid = forks.fork(DRAINING)
         except OSError as error:
             for fd in pipes:
                 os.close(fd)
@@ -202,9 +204,7 @@ class Crew:
         if seat.generation.phase is not Phase.STARTING:
             self._in_time(seat)
         for action in actions:
-            # Its pid is ours until we reap it.
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(seat.pid, SIGNALS[action])
+            forks.send(seat.pid, SIGNALS[action])
 
     def _in_time(self, seat: Seat) -> None:
         # A thousand deaths would leave a thousand timers waiting for their hour.
@@ -216,7 +216,8 @@ class Crew:
         for seat in self._seats:
             self._step(seat, Event.KILL)
 
-    def _gone(self, seat: Seat, status: int) -> None:
+    def _gone(self, seat: Seat, status: Optional[int]) -> None:
+        """``status`` None: nobody knows how it ended."""
         assert seat.generation is not None
         before = seat.generation
         self._drain_output(seat)
@@ -229,7 +230,7 @@ class Crew:
             return
         # A lazy app may be why it died before it served; another one was imported long ago.
         proven = before.had_served or not self._spec.lazy_apps
-        death = Death(before, ending(status), count.requests > 0, proven)
+        death = Death(before, UNKNOWN if status is None else ending(status), count.requests > 0, proven, count.busy > 0)
         seat.past, pause = died(seat.past, death, self._fellows(), self._loop.now(), random.random())
         self._say(seat, f"{death.how} -- starting another{_when(pause)}")
         if pause:
@@ -297,7 +298,7 @@ class Crew:
             state=word(seat.generation, count.busy),
             requests=count.requests,
             exceptions=count.exceptions,
-            rss=_rss(seat.pid),
+            rss=forks.rss(seat.pid),
             exits=seat.past.exits,
             last_exit=seat.past.last_exit,
             died_at=seat.past.died_at,
@@ -307,26 +308,3 @@ class Crew:
 
 def _when(pause: float) -> str:
     return f" in {pause:.1f} s" if pause else ""
-
-
-def _deaf_fork() -> int:
-    """Fork with the drain signals held back: the fork would take one with its vassal's handlers, and lose it."""
-    pid = -1
-    signal.pthread_sigmask(signal.SIG_BLOCK, DRAINING)
-    try:
-        pid = os.fork()
-    finally:
-        if pid != 0:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, DRAINING)
-    return pid
-
-
-def _rss(pid: int) -> int:
-    """Resident bytes, proc(5) statm; 0 if it is gone."""
-    if not pid:
-        return 0
-    try:
-        with open(f"/proc/{pid}/statm", encoding="ascii") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError, ValueError):
-        return 0

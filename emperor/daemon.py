@@ -33,6 +33,7 @@ from emperor.supervision.record import (
     Configured,
     Order,
     Vassal,
+    first_fatal,
     state,
 )
 from emperor.system import library
@@ -103,7 +104,7 @@ class Emperor:
         self.herald = Herald(self.loop, self.notifier, self.vassals.values)
         self.upgrading = Upgrade(self.program, self, self.loop, self.journal, self.herald.reexecuting)
         self.front: FrontKeeper | None = None
-        self._settle_estate()
+        self._said_of_control = ""
         self.loop.call_at(self.loop.now() + LOOK_EVERY, self._look_at_sockets)
 
     def _install(self, runtime: str) -> str:
@@ -166,6 +167,10 @@ class Emperor:
             for loss in losses:
                 self.journal.warning(name, loss)
             self.register.tell(name, Configured(record.spec, record.problems, reload=True))
+        word = self.control.look()
+        if word and word != self._said_of_control:
+            self.journal.warning("emperor", word)
+        self._said_of_control = word
         self._settle_estate()
         self.loop.call_at(self.loop.now() + LOOK_EVERY, self._look_at_sockets)
 
@@ -195,7 +200,8 @@ class Emperor:
         line = wording.change(before, after)
         if line:
             self.journal.info(after.name, line)
-        elif after.error and after.error != before.error:
+        elif after.error and after.error != before.error and after.error != first_fatal(after.problems):
+            # What is wrong with an ini has been said when it was read.
             self.journal.warning(after.name, after.error)
         if self.single and state(after) == "BACKOFF" and after.proven is None:
             self.failed = True

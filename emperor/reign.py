@@ -85,7 +85,7 @@ def _rehearse(args: argparse.Namespace, folder: str, before: State) -> None:
     if args.pidfile and not os.access(os.path.dirname(os.path.abspath(args.pidfile)), os.W_OK):
         raise EmperorError(f"--pidfile {args.pidfile}: its folder cannot be written")
     runtime.prepare(folder, os.geteuid())
-    library.install(folder)
+    library.rehearse(library.install(folder))
 
 
 def _journal(args: argparse.Namespace, before: State | None) -> Journal:

@@ -77,7 +77,7 @@ def _allows_root(rows: Sequence[Row]) -> bool:
 def _serve(path: str, rows: Sequence[Row], control: str) -> int:
     runtime = os.path.dirname(os.path.abspath(control)) if control else ""
     reader = Reader(Settings(runtime=runtime, allow_root=_allows_root(rows)))
-    name = _name(path)
+    name = _name(path or _app_of(rows))
     reading = _read(reader, name, path, rows)
     if reading.checked.spec is None:
         return _refuse(reading.checked.problems)
@@ -107,6 +107,15 @@ def _read(reader: Reader, name: str, path: str, rows: Sequence[Row]) -> Reading:
 def _name(path: str) -> str:
     stem = os.path.basename(path).removesuffix(".ini")
     return stem if VASSAL_NAME.fullmatch(stem) else "app"
+
+
+def _app_of(rows: Sequence[Row]) -> str:
+    """What to call one that has no ini: two apps in two terminals are two."""
+    for row in rows:
+        option = options.find(row.key)
+        if option is not None and option.name in ("wsgi-file", "module"):
+            return row.value.partition(":")[0].removesuffix(".py")
+    return ""
 
 
 def _take(words: list[str], option: str) -> tuple[list[str], str]:

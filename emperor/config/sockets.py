@@ -112,6 +112,9 @@ def _common(settings: Settings, context: Context, identity: Identity | None, fin
     """
     owner = settings.last("chown-socket")
     uid, gid = _owner(owner, context, identity, findings) if owner else (None, None)
+    mode = settings.last("chmod-socket")
+    if mode and identity and not _lets_in(mode.value, uid, gid, context, identity):
+        findings.warn(mode, _shut_out(mode.value, context, identity))
     return SocketSpec(
         protocol=UWSGI,
         address=Address(UNIX),
@@ -120,6 +123,26 @@ def _common(settings: Settings, context: Context, identity: Identity | None, fin
         uid=uid,
         gid=gid,
         backlog=settings.value("listen", SocketSpec.backlog),
+    )
+
+
+def _lets_in(mode: int, uid: int | None, gid: int | None, context: Context, identity: Identity) -> bool:
+    """May the web server's user connect to such a socket, by owner, group or as anybody? Nobody known: yes."""
+    web = context.web
+    if web is None or web.uid == 0 or mode & 0o002:
+        return True
+    owner, group = identity.uid if uid is None else uid, identity.gid if gid is None else gid
+    if web.uid == owner:
+        return bool(mode & 0o200)
+    return group in (web.gid, *web.groups) and bool(mode & 0o020)
+
+
+def _shut_out(mode: int, context: Context, identity: Identity) -> str:
+    assert context.web is not None
+    web = context.web.user
+    return (
+        f"{mode:o} shuts {web} out, the web server, unless its folder gives the socket another group or ACL -- "
+        f"leave this line out, or write chown-socket = {identity.user}:{web} and 660 or more"
     )
 
 

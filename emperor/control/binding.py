@@ -53,6 +53,17 @@ def bind(path: str) -> Bound:
         raise
 
 
+def restore(bound: Bound) -> Bound | None:
+    """Listen anew if its file is gone: nobody could reach us any more. None: it is there, or something else is.
+
+    EmperorError: the kernel refuses.
+    """
+    with contextlib.suppress(OSError):
+        os.lstat(bound.path)
+        return None
+    return _listen(bound.path, bound.lock)
+
+
 def release(bound: Bound) -> None:
     """Close, and remove the path if it is still the socket that we bound."""
     bound.sock.close()

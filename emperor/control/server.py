@@ -64,6 +64,23 @@ class ControlServer:
         self._replies = {caller.fd: self._resume(caller) for caller in (state.callers if state is not None else ())}
         self._listen()
 
+    def look(self) -> str:
+        """Has somebody removed our file? Then it is bound anew; what happened, in a line, or ""."""
+        if self._bound is None:
+            return ""
+        try:
+            fresh = binding.restore(self._bound)
+        except EmperorError as error:
+            return str(error)
+        if fresh is None:
+            return ""
+        self._loop.unwatch(self._bound.sock.fileno())
+        self._bound.sock.close()
+        self._bound = fresh
+        if self._breather is None:
+            self._listen()
+        return f"control socket {fresh.path}: its file was removed -- bound again"
+
     def export(self) -> ControlState:
         assert self._bound is not None
         callers = tuple(client.export() for client in self._clients)

@@ -26,7 +26,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
     console.print(f"emperorctl {__version__} (Python {platform.python_version()})")
     console.print(f"emperor    {printable(theirs or silence)}")
     if theirs and theirs != __version__:
-        console.error("the running emperor is of another version -- restart it to run the installed one")
+        console.error(
+            "the running emperor is of another version -- emperorctl upgrade makes it the installed one, in place"
+        )
     return OK
 
 

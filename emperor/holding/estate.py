@@ -49,6 +49,8 @@ class Estate:
     left: list[tuple[str, Held]] = field(default_factory=list)
     drafts: set[str] = field(default_factory=set)
     """Temporary names that are in use."""
+    moved: set[Address] = field(default_factory=set)
+    """Of which addresses the holder has changed since somebody took note of it."""
 
     def __post_init__(self) -> None:
         self.heirlooms = Heirlooms(self.received, self.book, self.errands, self.journal, self.closer, self._unstore)

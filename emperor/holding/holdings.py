@@ -306,6 +306,7 @@ class Holdings:
     def _hold(self, held: Held) -> None:
         self._held[held.spec.address] = held
         self._estate.holders[held.spec.address] = self
+        self._estate.moved.add(held.spec.address)
         self._estate.store(self.name, held)
 
     def _drop_fresh(self) -> None:
@@ -320,4 +321,5 @@ class Holdings:
             del self._held[address]
             if self._estate.holders.get(address) is self:
                 del self._estate.holders[address]
+                self._estate.moved.add(address)
             self._estate.dismiss(self.name, held, leave)

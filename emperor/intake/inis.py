@@ -208,7 +208,7 @@ class Inis:
         seen, before = self._see(), self._look.known
         whole = {name for name in seen if os.path.basename(self._paths[name]) in arrived}
         self._look, ripe = quiet.look(self._look, seen, self._loop.now(), rests, whole)
-        self._watch.follow(self._folders())
+        self._watch.follow(self._folders(), self._linked())
         for name in ripe:
             try:
                 self._tell(name, before.get(name), seen.get(name))
@@ -281,13 +281,14 @@ class Inis:
                 self._journal.warning(path, message)
 
     def _folders(self) -> set[str]:
-        """The places, their parents (a folder may be removed and made again), and where links lead."""
+        """The places, and their parents: a folder may be removed and made again."""
         folders = set()
         for place in self._places:
             folder = place if not glob.has_magic(place) else os.path.dirname(place)
             if not glob.has_magic(folder):
                 folders |= {folder, os.path.dirname(os.path.abspath(folder))}
-        for path in self._paths.values():
-            if os.path.islink(path):
-                folders.add(os.path.dirname(os.path.realpath(path)))
         return folders
+
+    def _linked(self) -> set[str]:
+        """Where links lead."""
+        return {os.path.dirname(os.path.realpath(path)) for path in self._paths.values() if os.path.islink(path)}

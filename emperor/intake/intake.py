@@ -10,16 +10,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from emperor.config.claims import Claims, precedence
+from emperor.config.context import Checked
 from emperor.holding.estate import Estate
 from emperor.intake.inis import Inis, occupy, signature
 from emperor.intake.reading import Reader, Reading
 from emperor.journal import Journal
 from emperor.model import Address, Problem, VassalSpec
+from emperor.supervision.outcome import REMOVED
 from emperor.supervision.quiet import Signature
 from emperor.supervision.record import Configured, Misconfigured, Order, Wanted
-from emperor.system.eventloop import Loop
+from emperor.system.eventloop import Loop, Timer
 from emperor.system.folderlock import FolderLocks
 from emperor.tending.register import Register
+
+MOST_SETTLED = 16
+"""Inis that are judged again in one turn of the loop."""
 
 
 class Intake:
@@ -32,6 +37,9 @@ class Intake:
         self.readings: dict[str, Reading] = {}
         self.inis: Inis | None = None
         self.closed = False
+        self._loop: Loop | None = None
+        self._settling = False
+        self._again: Timer | None = None
         self._arriving: list[tuple[str, Reading]] | None = None
 
     def watch(self, places: Sequence[str], loop: Loop, folders: FolderLocks, begun: bool = False) -> None:
@@ -39,6 +47,7 @@ class Intake:
 
         ``begun``: we have served them before, and such a folder's vassals stay as they are.
         """
+        self._loop = loop
         if not begun:
             occupy(places, folders)
         self.inis = Inis(places, loop, self._journal, self._changed, self._removed, folders)
@@ -86,7 +95,7 @@ class Intake:
         self.readings.pop(name, None)
         self.claims.withdraw(name)
         if name in self._register.vassals:
-            self._register.performers[name].holdings.leaving = True
+            self._say_that_it_leaves(name, True)
             self._register.tell(name, Order("remove"))
 
     def take(self, name: str, reading: Reading, reload: bool) -> None:
@@ -97,7 +106,7 @@ class Intake:
         ousted = self.claims.ousted(name)
         reading = replace(reading, checked=self.claims.judge(name, reading.checked))
         performer, checked = self._register.performers[name], reading.checked
-        performer.holdings.leaving = False
+        self._say_that_it_leaves(name, False)
         before = self.readings.get(name)
         if before is not None and before.authority != reading.authority:
             # What an older owner's app has printed is not the new one's to read.
@@ -120,11 +129,50 @@ class Intake:
         given = holdings.leaving and theirs is not None and theirs.identity == spec.identity
         return "" if given else holdings.name
 
+    def _say_that_it_leaves(self, name: str, leaving: bool) -> None:
+        """Whoever waits for one of its sockets may take it over now, or may not any more."""
+        holdings = self._register.performers[name].holdings
+        if holdings.leaving != leaving:
+            holdings.leaving = leaving
+            self._estate.moved.update(one for one, holder in self._estate.holders.items() if holder is holdings)
+
     def settle_claims(self) -> None:
-        """An address is free, or is another's now: whoever waited for it comes up."""
-        for name, checked in self.claims.unsettled():
-            if name in self.readings:
-                self.take(name, replace(self.readings[name], checked=checked), reload=True)
+        """An address is free, or is another's now: whoever waited for it comes up.
+
+        To be called after everything that happens, what it does itself included: so it takes one after another, and of
+        very many only some in one turn of the loop.
+        """
+        if self._settling or self.closed:
+            return
+        self._settling = True
+        try:
+            for _ in range(MOST_SETTLED):
+                restless = self._restless()
+                if not restless:
+                    return
+                self._settle(*restless[0])
+        finally:
+            self._settling = False
+        if self._loop is not None and self._again is None:
+            self._again = self._loop.call_soon(self._settle_more)
+
+    def _restless(self) -> list[tuple[str, Checked]]:
+        if self._estate.moved:
+            self.claims.moved(self._estate.moved)
+            self._estate.moved.clear()
+        return self.claims.unsettled()
+
+    def _settle_more(self) -> None:
+        self._again = None
+        self.settle_claims()
+
+    def _settle(self, name: str, checked: Checked) -> None:
+        try:
+            self.take(name, replace(self.readings[name], checked=checked), reload=True)
+        except Exception as error:
+            # It is not to be tried for ever, and no reason to pass over the others.
+            self.claims.withdraw(name)
+            self._journal.bug(error)
 
     def _publish(self, name: str, problems: tuple[Problem, ...]) -> None:
         for problem in problems:
@@ -132,11 +180,10 @@ class Intake:
 
     def order(self, name: str, verb: str) -> str:
         """start, stop, restart, reload; "" or the reason why not. All but stop read the ini again."""
-        if self.closed:
-            return "the emperor is stopping"
-        if verb == "reload" and self._register.vassals[name].wanted is not Wanted.UP:
-            return f"stopped on purpose -- emperorctl start {name}"
-        if verb != "stop" and name in self.paths:
+        refusal = self._refusal(name, verb)
+        if refusal:
+            return refusal
+        if verb != "stop":
             if self.inis is not None:
                 self.inis.acknowledge(name)
             reading = self._reader.read(name, self.paths[name])
@@ -150,6 +197,14 @@ class Intake:
         if verb != "reload":
             self._register.tell(name, Order(verb))
         return ""
+
+    def _refusal(self, name: str, verb: str) -> str:
+        if self.closed:
+            return "the emperor is stopping"
+        if verb == "reload" and self._register.vassals[name].wanted is Wanted.DOWN:
+            return f"stopped on purpose -- emperorctl start {name}"
+        # Without a path it is older than this program, and its ini was gone before: it only ends.
+        return REMOVED if verb != "stop" and name not in self.paths else ""
 
     def sound(self) -> dict[str, Signature]:
         """The inis that are valid as they were read, and what they are now."""

@@ -26,6 +26,10 @@ CALM = 1.0
 LONGEST = 2.0
 """Seconds after which a file that is touched without end is told of all the same: at each moment it is whole."""
 
+AT_LENGTH = 10.0
+"""Seconds after which a file that is written without end is told of all the same: what is half of it does no harm to
+what runs, and whoever never comes to rest would never be told what is wrong."""
+
 Signature = Optional[Hashable]
 """None: the file is not there."""
 
@@ -68,7 +72,7 @@ class Rest(NamedTuple):
 RESTS: Mapping[Kind, Rest] = {
     Kind.TOUCHED: Rest(BRIEF, QUIET, LONGEST),
     Kind.REPLACED: Rest(BRIEF, QUIET, LONGEST),
-    Kind.WRITTEN: Rest(QUIET, QUIET, math.inf),
+    Kind.WRITTEN: Rest(QUIET, QUIET, AT_LENGTH),
 }
 
 AT_ONCE: Mapping[Kind, Rest] = dict.fromkeys(Kind, Rest(0.0, 0.0, 0.0))
@@ -155,7 +159,9 @@ def _moved(
         first = last.first
     calm = last.calm if last is not None else now >= before.told.get(name, -math.inf) + CALM
     rest = rests[change]
-    due = min(since + (rest.calm if calm else rest.busy), first + rest.longest)
+    # That it is not there is told only at rest: it would cost the vassal its life.
+    longest = rest.longest if signature is not None else math.inf
+    due = min(since + (rest.calm if calm else rest.busy), first + longest)
     return Moving(signature, change, calm, first, since, due)
 
 

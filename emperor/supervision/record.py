@@ -216,7 +216,8 @@ def state(vassal: Vassal) -> str:
 def next_deadline(vassal: Vassal) -> Optional[float]:
     """When ``Tick`` is due, monotonic seconds."""
     times = [one.deadline for one in vassal.alive if one.deadline is not None]
-    if vassal.retry_at is not None and vassal.wanted is Wanted.UP:
+    pauses = vassal.serving is None and vassal.incoming is None and vassal.wanted is Wanted.UP
+    if vassal.retry_at is not None and pauses:
         times.append(vassal.retry_at)
     if vassal.reload_wanted and vassal.wanted is Wanted.UP and not vassal.restart_wanted:
         times.extend(_turns(vassal))

@@ -25,6 +25,10 @@ FELLOWS_CAP = 5.0
 """Seconds that a seat stays empty at most while others of its crew answer: one that the kernel has no memory for each
 time must not be forked without an end, and one that was only unlucky is soon wanted."""
 
+ASKED_CAP = 2.0
+"""The same for a worker that died of a request, whoever else is there: no client, no death, and the clients of other
+pages wait for each of them. A fork of an imported app every other second costs next to nothing."""
+
 REFUSED_CAP = 5.0
 """Seconds between two tries to fork at most, while the kernel refuses: EAGAIN, ENOMEM, EMFILE."""
 
@@ -54,12 +58,16 @@ class Fellows:
 
 @dataclass(frozen=True)
 class Death:
-    """``answered``: had it ended a request? ``proven``: was its app imported when it died?"""
+    """``answered``: had it ended a request? ``proven``: was its app imported when it died?
+
+    ``asked``: had it a request in flight?
+    """
 
     worker: Generation
     how: str
     answered: bool
     proven: bool
+    asked: bool = False
 
 
 def died(past: Past, death: Death, fellows: Fellows, now: float, luck: float) -> tuple[Past, float]:
@@ -67,7 +75,10 @@ def died(past: Past, death: Death, fellows: Fellows, now: float, luck: float) ->
     stable = death.worker.had_served and now - death.worker.born >= backoff.STABLE
     failures = 1 if death.answered or stable else past.failures + 1
     after = replace(past, failures=failures, exits=past.exits + 1, last_exit=death.how, died_at=now)
-    return after, _pause(failures, fellows, luck) if death.proven else backoff.delay(failures, False, luck)
+    if not death.proven:
+        return after, backoff.delay(failures, False, luck)
+    pause = _pause(failures, fellows, luck)
+    return after, min(ASKED_CAP, pause) if death.asked else pause
 
 
 def refused(past: Past, reason: str, now: float, luck: float) -> tuple[Past, float]:

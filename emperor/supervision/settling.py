@@ -61,10 +61,18 @@ def settle(draft: Draft) -> None:
         if draft.vassal.alive:
             return
         draft.put(restart_wanted=False)
+    _make_way(draft)
     if draft.vassal.serving is None and draft.vassal.incoming is None:
         _start_anew(draft)
     elif draft.vassal.reload_wanted:
         _reload(draft)
+
+
+def _make_way(draft: Draft) -> None:
+    """Who was told to go takes nobody new: its successor starts beside it, if it is one of two at most."""
+    vassal = draft.vassal
+    if vassal.serving is not None and vassal.serving.phase is Phase.DRAINING and vassal.outgoing is None:
+        draft.put(outgoing=vassal.serving, serving=None)
 
 
 def _reload(draft: Draft) -> None:

@@ -49,10 +49,14 @@ def step(vassal: Vassal, event: VassalEvent, now: float) -> tuple[Vassal, tuple[
 
 def _on_configured(draft: Draft, event: Configured) -> None:
     vassal = draft.vassal
-    # The same file seen again proves nothing new about what failed to start beside the generation that serves.
-    seen = vassal.running and not event.reload and event.spec == vassal.spec
+    # The same file seen again proves nothing new about what failed to start beside the generation that serves, or that
+    # did and is started again.
+    falls_back = vassal.incoming is not None and vassal.incoming_spec == vassal.proven != vassal.spec
+    seen = (vassal.running or falls_back) and not event.reload and event.spec == vassal.spec
     rejected = vassal.rejected if seen else ""
-    newest = vassal.incoming_spec or (vassal.proven if vassal.serving is not None else event.spec)
+    called_off = vassal.incoming is not None and vassal.incoming.phase in gen.LEAVING and not vassal.incoming.late
+    coming = None if called_off else vassal.incoming_spec
+    newest = coming or (vassal.proven if vassal.serving is not None else event.spec)
     # An order may have read what nobody has told of yet, or what a bad ini before it had called off.
     refused = bool(vassal.rejected) and event.spec == vassal.spec
     reload = event.reload or (event.spec != newest and not refused)
@@ -75,7 +79,7 @@ def _on_misconfigured(draft: Draft, event: Misconfigured) -> None:
     first = next(one for one in event.problems if one.fatal)
     # The file's word replaces a pause that an older file earned, but not a generation that serves.
     draft.put(problems=event.problems, error=str(first), traceback="", reload_wanted=False)
-    if event.void and draft.vassal.serving is None:
+    if event.void and not draft.vassal.running:
         draft.drive("incoming", gen.Event.DRAIN)
         draft.put(spec=None, proven=None, rejected="", retry_at=None, exhausted=False)
     if draft.vassal.wanted is Wanted.GONE:
@@ -87,7 +91,9 @@ def _on_order(draft: Draft, event: Order) -> None:
     if event.verb == "start":
         draft.put(wanted=Wanted.UP, **fresh)
     elif event.verb == "stop":
-        draft.put(wanted=Wanted.DOWN, reload_wanted=False, restart_wanted=False, **fresh)
+        # Without an ini it is forgotten when it has gone: stopped, it would be there for ever.
+        wanted = Wanted.GONE if draft.vassal.wanted is Wanted.GONE else Wanted.DOWN
+        draft.put(wanted=wanted, reload_wanted=False, restart_wanted=False, **fresh)
     elif event.verb == "restart":
         draft.put(wanted=Wanted.UP, restart_wanted=True, reload_wanted=False, rejected="", **fresh)
     elif event.verb == "remove":
@@ -158,7 +164,8 @@ def _on_exited(draft: Draft, event: Exited) -> None:
     tried = draft.vassal.incoming_spec if slot == "incoming" else None
     draft.put(**{slot: None}, last_exit=event.exit)
     if slot == "incoming":
-        draft.put(incoming_spec=None)
+        # A start that failed of itself has had its end.
+        draft.put(incoming_spec=None, cut_short=draft.vassal.cut_short if expected else 0)
     if expected or (slot == "incoming" and draft.vassal.reload_wanted):
         # A newer one is about to start, and its result counts.
         return
@@ -188,8 +195,8 @@ def _why(vassal: Vassal, one: Generation, exit: Exit) -> str:
 
 def _count_failure(draft: Draft, one: Generation, event: Exited, reason: str) -> None:
     vassal = draft.vassal
-    stable = one.ready_at is not None and draft.now - one.ready_at >= backoff.STABLE
-    failures = 1 if stable else vassal.failures + 1
+    served = draft.now - one.ready_at if one.ready_at is not None else None
+    failures = 1 if backoff.stable(draft.now - one.born, served) else vassal.failures + 1
     limit = vassal.spec.max_restarts if vassal.spec is not None else 0
     exhausted = bool(limit) and failures > limit
     pause = 0.0 if exhausted else backoff.delay(failures, one.had_served, event.luck)
@@ -198,7 +205,8 @@ def _count_failure(draft: Draft, one: Generation, event: Exited, reason: str) ->
         failures=failures,
         restarts=vassal.restarts + 1,
         exhausted=exhausted,
-        retry_at=draft.now + pause if pause else None,
+        # Who starts already waits for nothing.
+        retry_at=draft.now + pause if pause and vassal.incoming is None else None,
     )
 
 

@@ -1,7 +1,8 @@
 """One emperor for each folder of inis: flock(2) on the folder itself.
 
 It promises: nobody is waited for, and nothing is written. Whoever can read a folder can lock it, so a lock counts only
-if a living process of root's, or of our own user, took it; anybody else's is told, and does not stand in our way.
+if a living process of root's, or of our own user, has it in its hands; anybody else's is told, and does not stand in
+our way. The kernel names who took it, which somebody else may hold since, and the number be another process's by now.
 It does not see an emperor in another PID namespace, nor one on a filesystem that has no locks.
 """
 
@@ -111,24 +112,44 @@ def _key(fd: int) -> Key:
 def _refused(fd: int, error: OSError) -> Verdict:
     if error.errno != errno.EWOULDBLOCK:
         return Verdict(warning=f"{error.strerror} -- a second emperor on it would not be noticed")
-    pid = _locker(fd)
-    uids = _uids(pid)
+    wanted = _as_in_proc_locks(fd)
+    pid = _locker(wanted)
+    uids = _uids(pid) if _has(pid, wanted) else set()
     if uids and uids <= {0, os.geteuid()}:
         return Verdict(Holder(pid, _control_of(pid)))
     who = f"pid {pid} of uid {min(uids)}" if uids else "somebody"
     return Verdict(warning=f"{who}, who is no emperor of ours, has locked it -- this emperor goes on without the lock")
 
 
-def _locker(fd: int) -> int:
-    """Who took the flock(2) on what ``fd`` has open, by /proc/locks (proc_locks(5)); 0: it does not tell."""
-    wanted = _as_in_proc_locks(fd)
+def _locker(wanted: str) -> int:
+    """Who took the flock(2) on this file, by /proc/locks (proc_locks(5)); 0: it does not tell."""
     with contextlib.suppress(OSError), open("/proc/locks", encoding="ascii", errors="replace") as locks:
         for line in locks:
-            words = line.split()
-            # "1: FLOCK ADVISORY WRITE 1234 fe:00:5678 0 EOF"; who only waits has "->" in the second place.
-            if len(words) > 5 and words[1] == "FLOCK" and words[5] == wanted and words[4].isdigit():
-                return int(words[4])
+            # Who only waits has "->" in the second place.
+            if _is_flock(line.split(), wanted):
+                return int(line.split()[4])
     return 0
+
+
+def _has(pid: int, wanted: str) -> bool:
+    """Is the lock one of a descriptor of this process? No: another one has this number now, or we may not look.
+
+    By proc_pid_fdinfo(5), which asks the kernel alone; to look at the files could wait for their filesystems.
+    """
+    with contextlib.suppress(OSError):
+        for entry in os.listdir(f"/proc/{pid}/fdinfo") if pid else ():
+            with (
+                contextlib.suppress(OSError),
+                open(f"/proc/{pid}/fdinfo/{entry}", encoding="ascii", errors="replace") as file,
+            ):
+                if any(line.startswith("lock:") and _is_flock(line.split()[1:], wanted) for line in file):
+                    return True
+    return False
+
+
+def _is_flock(words: list[str], wanted: str) -> bool:
+    """``1: FLOCK ADVISORY WRITE 1234 fe:00:5678 0 EOF``"""
+    return len(words) > 5 and words[1] == "FLOCK" and words[5] == wanted and words[4].isdigit()
 
 
 def _as_in_proc_locks(fd: int) -> str:

@@ -1,24 +1,30 @@
 """Where does it hang? The one look at an import that takes too long, before whoever waits for it ends it.
 
-It promises: the import is interrupted for the look alone and then goes on; an app that wants SIGALRM for itself gets
-it, and is not looked at. What never comes back to Python (a loop in C that holds the interpreter) cannot be looked at.
+It promises: the import goes on as if nobody had looked. No signal comes for it, and no call is cut short: a second
+thread sleeps until then, and reads where the first one is. It hears no signal, is no ``threading.Thread`` (so that the
+app does not meet it there), and is gone when the import is over.
+
+What holds the interpreter for ever (a loop in C) cannot be looked at. An app that forks while it is imported does so
+with two threads, of which Python 3.12 and later warn.
 
 This module runs in vassals: standard library, Python 3.9.
 """
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
-import time
+import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import FrameType
-from typing import Callable, Optional
+from typing import Callable
 
 Tell = Callable[[str, str], None]
 """Hears where it hangs, in one line, and the stack."""
+
+MOST_LOOKS = 1000
 
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _PYTHONS = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
@@ -32,27 +38,54 @@ def before_the_end_of(limit: float) -> float:
 
 @contextmanager
 def looked_at(seconds: float, tell: Tell) -> Iterator[None]:
-    """If the block still runs after so many seconds, ``tell`` is called once in it, by a signal handler.
+    """If the block still runs after so many seconds, ``tell`` is called once, in another thread, while it goes on."""
+    over, ended = _thread.allocate_lock(), _thread.allocate_lock()
+    over.acquire()
+    ended.acquire()
+    watched, pid, native = _thread.get_ident(), os.getpid(), [0]
 
-    To be used in the main thread.
-    """
+    def look() -> None:
+        native[0] = _thread.get_native_id()
+        try:
+            # Asked twice: what holds the interpreter meanwhile may have come to its end.
+            if not over.acquire(True, seconds) and not over.acquire(False):
+                _look(watched, tell)
+        finally:
+            ended.release()
 
-    def look(signum: int, frame: Optional[FrameType]) -> None:
-        stack = [one for one in traceback.extract_stack(frame) if not _is_machinery(one.filename)]
-        if stack:
-            tell(where(stack), "".join(traceback.format_list(stack)))
-
-    signal.signal(signal.SIGALRM, look)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    due = time.monotonic() + seconds
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        _thread.start_new_thread(look, ())
+    except RuntimeError:
+        # No thread to be had: nobody looks.
+        ended.release()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     try:
         yield
     finally:
-        left = signal.getitimer(signal.ITIMER_REAL)[0]
-        if left and abs(time.monotonic() + left - due) < 0.1:
-            signal.setitimer(signal.ITIMER_REAL, 0.0)
-        if signal.getsignal(signal.SIGALRM) is look:
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        # In a fork of the app's there is no such thread.
+        if os.getpid() == pid:
+            over.release()
+            ended.acquire()
+            _wait_for_the_end_of(native[0])
+
+
+def _look(watched: int, tell: Tell) -> None:
+    frame = sys._current_frames().get(watched)
+    stack = [one for one in traceback.extract_stack(frame) if not _is_machinery(one.filename)] if frame else []
+    if stack:
+        tell(where(stack), "".join(traceback.format_list(stack)))
+
+
+def _wait_for_the_end_of(native: int) -> None:
+    """The kernel's thread ends a little later than its last line; a fork must not see it."""
+    sleeper = _thread.allocate_lock()
+    sleeper.acquire()
+    for _ in range(MOST_LOOKS):
+        if not native or not os.path.exists(f"/proc/self/task/{native}"):
+            return
+        sleeper.acquire(True, 0.00002)
 
 
 def where(stack: Sequence[traceback.FrameSummary]) -> str:

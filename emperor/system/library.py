@@ -16,6 +16,8 @@ import os
 import py_compile
 import shutil
 import stat
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterable
@@ -23,6 +25,7 @@ from pathlib import Path
 
 from emperor.errors import EmperorError
 from emperor.system import runtime as folders
+from emperor.text import printable
 
 PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -42,6 +45,7 @@ VASSAL_SIDE = (
     "system/__init__.py",
     "system/acl.py",
     "system/eventloop.py",
+    "system/forks.py",
     "system/hanging.py",
     "system/listeners.py",
     "system/logs.py",
@@ -92,6 +96,16 @@ def install(runtime: str) -> str:
         raise EmperorError(f"{error.filename or shelf}: install: {error.strerror or error} -- {folders.NOT_STARTED}")
     _tidy(shelf, home)
     return str(home / LAUNCHER)
+
+
+def rehearse(launcher: str) -> None:
+    """Can what vassals run be imported at all, by our own interpreter? EmperorError, with the last line of why not."""
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import emperor.vassal, emperor.worker, emperor.serving.native"
+    command = [sys.executable, "-I", "-c", code, os.path.dirname(launcher)]
+    done = subprocess.run(command, capture_output=True, text=True, errors="backslashreplace", cwd="/", timeout=30)
+    if done.returncode:
+        why = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise EmperorError(f"{launcher}: import: {printable(why)} -- no vassal could be started")
 
 
 def hold(launchers: Iterable[str]) -> None:

@@ -33,7 +33,7 @@ DEFAULT_MODE = 0o660
 SO_PROTOCOL, SO_DOMAIN = 38, 39
 _MENDS = {
     errno.EADDRINUSE: "ss -ltnp shows who has it",
-    errno.EACCES: "ports below 1024 and root's folders are root's",
+    errno.EACCES: "its folder, or the port (below 1024), is not this user's",
     errno.ENOENT: "make its folder first",
     errno.EPERM: "only root can give it away: leave chown-socket out, or use the emperor's folder",
 }

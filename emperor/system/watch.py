@@ -34,6 +34,10 @@ STORM = 250
 event costs more than whoever makes them pays, and the parent of a watched folder may be /tmp."""
 CALM = 1.0
 
+MOST_LINKED = 32
+"""Folders that are watched because a link leads there: each costs a thread of ours, and whoever may put an ini down may
+put many. What changes in the others is seen by the rescan."""
+
 READING = frozenset({EVENT_TYPE_OPENED, EVENT_TYPE_CLOSED_NO_WRITE})
 """Our own look at a file must not be a reason for the next one."""
 
@@ -71,14 +75,27 @@ class Watch:
         self._observer: BaseObserver | None = None
         self._watches: dict[str, tuple[ObservedWatch, tuple[int, int], _Waker]] = {}
         self._failed: set[str] = set()
+        self._told_of_links = False
         self._calm: dict[str, Timer] = {}
         self._pause: Timer | None = None
         self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         loop.watch(self._read, self._heard)
 
-    def follow(self, folders: Iterable[str]) -> None:
-        """Watch exactly these folders. One that was replaced is watched anew; one that is missing is left out."""
-        wanted = {folder: key for folder in folders if (key := _identity(folder)) is not None}
+    def follow(self, folders: Iterable[str], linked: Iterable[str] = ()) -> None:
+        """Watch exactly these folders. One that was replaced is watched anew; one that is missing is left out.
+
+        ``linked``: more of them, of which ``MOST_LINKED`` are watched, and those the longest that are by now.
+        """
+        wanted = self._there(folders)
+        more = self._there(set(linked).difference(wanted))
+        chosen = sorted(more, key=lambda folder: (folder not in self._watches and folder not in self._calm, folder))
+        wanted.update((folder, more[folder]) for folder in chosen[:MOST_LINKED])
+        if len(chosen) > MOST_LINKED and not self._told_of_links:
+            self._told_of_links = True
+            self._complain(
+                f"watch: links lead to {len(chosen)} folders -- {MOST_LINKED} of them are watched, "
+                "changes in the others are seen by the rescan"
+            )
         for folder in list(self._watches):
             _, key, waker = self._watches[folder]
             if waker.over or wanted.get(folder) != key:
@@ -86,6 +103,9 @@ class Watch:
         for folder, key in wanted.items():
             if folder not in self._watches and folder not in self._calm:
                 self._add(folder, key)
+
+    def _there(self, folders: Iterable[str]) -> dict[str, tuple[int, int]]:
+        return {folder: key for folder in folders if (key := _identity(folder)) is not None}
 
     def arrivals(self) -> set[str]:
         """The names, without their folders, that were given by a rename within one since the last call: a hint too."""

@@ -1,11 +1,18 @@
 """The ears on one vassal's process: its channel, and what it prints.
 
-It promises: what is heard is rationed, so that no talk keeps the emperor from others; every descriptor that comes up is
-taken or closed, and none of them is closed by the loop; once a message breaks the rules, the channel is deaf for good.
+It promises: what is heard is rationed, so that no talk keeps the emperor from others; once a message breaks the rules,
+the channel is deaf for good.
+
+A descriptor that is taken must be closed some day, which may hang, and until then every program that we start has a
+copy to close. So a message is looked at before it is taken (MSG_PEEK of recv(2), without room for descriptors, which
+leaves them all in the queue): only a listener may come with one, and only with one, and one that is no socket makes
+the channel deaf too. That one is all that a generation can leave with us; as long as its close hangs, nothing more is
+taken from any vassal of the same user (``system.closer``). What is still in the queue goes with the channel.
 """
 
 from __future__ import annotations
 
+import array
 import os
 import socket
 from collections.abc import Callable
@@ -13,18 +20,16 @@ from dataclasses import dataclass, replace
 
 from emperor.errors import ChannelError, EmperorError
 from emperor.supervision import channel, ration
-from emperor.supervision.channel import Lines, Message
+from emperor.supervision.channel import Lines, Listening, Message
 from emperor.supervision.ration import Ration
-from emperor.system.closer import Closer
+from emperor.system.closer import Share, is_socket
 from emperor.system.eventloop import Loop
 from emperor.system.logs import LineCutter
 from emperor.system.processes import Child
 
 CHUNK = 8192
-MAX_DESCRIPTORS = 253
-"""SCM_MAX_FD of the kernel: fewer would leave closing the rest to it, in the middle of our call."""
-MOST_QUEUED = 1000
-"""More than a socket's default send buffer holds of the smallest datagrams: each costs its bookkeeping too."""
+ROOM_FOR_ONE = socket.CMSG_LEN(array.array("i").itemsize)
+"""CMSG_SPACE would be room for two (cmsg(3))."""
 LAST_DATAGRAMS, LAST_BYTES = 50, 65536
 """How much is still read of one that has died."""
 
@@ -57,9 +62,7 @@ NOTHING_YET = Heard()
 class Hearing:
     """From ``start`` until ``stop``, which takes the channel and the output from the child."""
 
-    def __init__(
-        self, child: Child, loop: Loop, closer: Closer, listener: Listener, heard: Heard = NOTHING_YET
-    ) -> None:
+    def __init__(self, child: Child, loop: Loop, closer: Share, listener: Listener, heard: Heard = NOTHING_YET) -> None:
         assert child.channel is not None
         self._channel, self._output = child.channel, child.output
         self._loop, self._closer, self._listener = loop, closer, listener
@@ -92,21 +95,9 @@ class Hearing:
             self._listener.lines([], self._ration.lost)
         self._stopped = True
         self._pause()
-        self._discard_rest()
-        self._closer.close(self._channel.detach())
+        self._closer.end(self._channel)
         # A pipe of ours: nothing can be in it that waits.
         os.close(self._output)
-
-    def _discard_rest(self) -> None:
-        """What nobody listens to any more may hold descriptors, and they are closed by whoever closes the channel."""
-        for _ in range(MOST_QUEUED):
-            try:
-                _, fds, _, _ = socket.recv_fds(self._channel, 1, MAX_DESCRIPTORS)
-            except OSError:
-                return
-            # An empty message looks like the end, so the end is not looked for.
-            for fd in fds:
-                self._closer.close(fd)
 
     def _on_channel(self) -> None:
         self._hear_datagram()
@@ -140,31 +131,46 @@ class Hearing:
 
     def _hear_datagram(self) -> bool:
         """Was there one?"""
-        fds: list[int] = []
         try:
-            data, fds, flags, _ = socket.recv_fds(self._channel, channel.MAX_DATAGRAM + 1, MAX_DESCRIPTORS)
+            data, _, flags, _ = self._channel.recvmsg(channel.MAX_DATAGRAM + 1, 0, socket.MSG_PEEK)
             if not data:
                 self._end()
                 return False
-            if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC) or len(fds) > 1:
-                raise ChannelError("channel: a message is too large, or holds too many descriptors")
-            self._dispatch(channel.decode(data), fds)
+            if flags & socket.MSG_TRUNC:
+                raise ChannelError("channel: a message is too large")
+            message = channel.decode(data)
+            fd = self._take_descriptor(message) if flags & socket.MSG_CTRUNC else None
+            # Out of the queue. A descriptor that came with it is ours by now, so that its last close is not here.
+            self._channel.recv(1)
+            self._dispatch(message, fd)
         except BlockingIOError:
             return False
         except (EmperorError, OSError) as error:
             self._listener.complain(f"{error} -- its channel is not listened to any more")
             self._end()
             return False
-        finally:
-            for fd in fds:
-                self._closer.close(fd)
         return True
 
-    def _dispatch(self, message: Message, fds: list[int]) -> None:
+    def _take_descriptor(self, message: Message) -> int:
+        """What the message at the head of the queue comes with: one socket."""
+        if not isinstance(message, Listening):
+            raise ChannelError("channel: a descriptor comes with what is no listener")
+        if self._closer.hangs:
+            raise ChannelError("channel: a descriptor, and closing an earlier one of the same user still hangs")
+        _, more, flags, _ = self._channel.recvmsg(1, ROOM_FOR_ONE, socket.MSG_PEEK | socket.MSG_CMSG_CLOEXEC)
+        fds = array.array("i", b"".join(data for _, _, data in more))
+        if not flags & socket.MSG_CTRUNC and len(fds) == 1 and is_socket(fds[0]):
+            return fds[0]
+        for fd in fds:
+            self._closer.close(fd)
+        what = "too many descriptors" if flags & socket.MSG_CTRUNC else "no socket"
+        raise ChannelError(f"channel: handed up {what} as a listener")
+
+    def _dispatch(self, message: Message, fd: int | None) -> None:
         if isinstance(message, Lines):
             self._tell_lines(list(message.lines), message.dropped)
         else:
-            self._listener.message(message, fds.pop() if fds else None)
+            self._listener.message(message, fd)
 
     def _tell_lines(self, lines: list[str], dropped: int = 0) -> None:
         self._ration = ration.refresh(self._ration, self._loop.now())

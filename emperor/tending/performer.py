@@ -15,6 +15,7 @@ from typing import Any
 from emperor.errors import EmperorError, SpawnError
 from emperor.holding.holdings import Holdings
 from emperor.journal import Journal
+from emperor.model import VassalSpec
 from emperor.supervision.channel import Failed, Listening, Lost, Message, Serving, WorkerReport, Workers
 from emperor.supervision.commission import SERVE, Commission
 from emperor.supervision.generation import Action
@@ -34,7 +35,7 @@ from emperor.supervision.record import (
     VassalEvent,
 )
 from emperor.system import limits, privilege, processes
-from emperor.system.closer import Closer
+from emperor.system.closer import Closer, Share
 from emperor.system.eventloop import Loop
 from emperor.system.logs import Ring
 from emperor.tending.burials import Burials
@@ -133,7 +134,8 @@ class Performer:
             self.holdings.when_removed(self._ask_to_begin)
             return
         nobody_serves = not any(crib.serving for crib in self._cribs.values())
-        self._gate.enter((self.name, order.number), nobody_serves, lambda: self._begin(order))
+        owner = order.spec.identity.uid
+        self._gate.enter((self.name, order.number), nobody_serves, lambda: self._begin(order), owner)
 
     def _begin(self, order: Spawn) -> None:
         """Called on behalf of anybody: a bug here is no other vassal's, and leaves no generation without a process."""
@@ -152,6 +154,8 @@ class Performer:
         spec = order.spec
         try:
             limits.keep_reserve(DESCRIPTORS + len(spec.sockets))
+            if self._share(spec).spent:
+                raise SpawnError(f"start: what earlier vassals of {spec.identity.user} sent hangs in close(2)")
             self.log.follow(spec)
             listeners = self.holdings.provide(spec, order.number)
             places, leftovers = self.holdings.places(spec), self.holdings.leftovers(spec)
@@ -220,16 +224,17 @@ class Performer:
             self.log.hear,
             lambda complaint: self._journal.warning(self.name, complaint),
         )
-        crib.hearing = Hearing(crib.child, self._loop, self._closer, listener, heard)
+        crib.hearing = Hearing(crib.child, self._loop, self._share(crib.spec), listener, heard)
         crib.hearing.start()
         self._loop.watch(crib.child.pidfd, lambda: self._ended(crib))
+
+    def _share(self, spec: VassalSpec) -> Share:
+        return self._closer.share(spec.identity.uid)
 
     def _hear(self, crib: Crib, message: Message, fd: int | None) -> None:
         if isinstance(message, Listening) and fd is not None:
             self.holdings.take(crib.spec, message, fd)
             return
-        if fd is not None:
-            self._closer.close(fd)
         if isinstance(message, (Serving, Failed)):
             self._gate.leave((self.name, crib.number))
         _HEAR[type(message)](self, crib, message)

@@ -30,10 +30,13 @@ class StartGate:
     def resize(self, places: int) -> None:
         self._take(starting.tick(replace(self._state, places=places), self._loop.now()))
 
-    def enter(self, token: Token, urgent: bool, begin: Callable[[], object]) -> None:
-        """Call ``begin`` once there is a place: at once, or later, from the loop; never, if it leaves before."""
+    def enter(self, token: Token, urgent: bool, begin: Callable[[], object], owner: int = 0) -> None:
+        """Call ``begin`` once there is a place: at once, or later, from the loop; never, if it leaves before.
+
+        ``owner``: the uid that it is to run as; owners take turns.
+        """
         self._waiting[token] = begin
-        self._take(starting.ask(self._state, token, urgent, self._loop.now()))
+        self._take(starting.ask(self._state, token, urgent, self._loop.now(), owner))
 
     def leave(self, token: Token) -> None:
         """Its start is over, well or not, or is not wanted any more. To be told of everybody, any number of times."""

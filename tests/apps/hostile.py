@@ -167,6 +167,37 @@ def pipe():
     wait()
 
 
+def hanging_file():
+    """In a child, which would hang in its end as well."""
+    say("serving", {})
+    if child() != 0:
+        wait()
+    return os.open(SPEC["chdir"] + "/fuse/f", os.O_RDONLY)
+
+
+def many_times(act):
+    CHANNEL.setblocking(False)
+    try:
+        for _ in range(200):
+            act()
+    except OSError:
+        pass
+    log("handed up")
+    wait()
+
+
+def hanging_listener():
+    """Hands up as a listener, as often as it can, what nobody can close."""
+    fd = hanging_file()
+    many_times(lambda: listening(fd))
+
+
+def hanging_words():
+    """The same with messages that nothing comes with."""
+    fd = hanging_file()
+    many_times(lambda: say("lost", {"index": 31}, [fd]))
+
+
 def elsewhere():
     """Hands up a listener of the very path, from a mount namespace of its own, once it may."""
     path = SPEC["sockets"][0]["address"]["path"]

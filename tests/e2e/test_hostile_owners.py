@@ -14,7 +14,7 @@ import pytest
 
 from tests.e2e.conftest import StartEmperor
 from tests.e2e.harness import procfs
-from tests.e2e.harness.daemon import Emperor, Vassal
+from tests.e2e.harness.daemon import APPS, Emperor, Vassal
 from tests.e2e.harness.hostile import (
     answers_soon,
     cpu_seconds,
@@ -129,6 +129,47 @@ def test_a_connection_that_lingers_handed_up_as_a_listener_stalls_nobody(
     for _ in range(3):
         answers_soon(daemon)
     canary(daemon)
+    with within(5):
+        assert daemon.stop() == 0
+
+
+@contextmanager
+def hanging_files(users: Users, folder: Path) -> Iterator[None]:
+    """A filesystem of alice's below, where each close(2) hangs until this is over."""
+    folder.mkdir()
+    command = [SYSTEM_PYTHON, str(APPS / "fuse_hanging.py"), str(folder), str(users.alice.uid)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdin and server.stdout
+        try:
+            told = server.stdout.readline()
+            if told != "mounted\n":
+                pytest.skip(f"FUSE: {told or 'no /dev/fuse'}")
+            yield
+        finally:
+            server.stdin.close()
+
+
+@pytest.mark.parametrize(("act", "hanging"), [("hanging_listener", 1), ("hanging_words", 0)])
+def test_what_nobody_can_close_costs_one_descriptor_however_often_it_is_sent(
+    daemon: Emperor, users: Users, act: str, hanging: int
+) -> None:
+    """A file on a filesystem of hers that does not answer: close(2) asks it (FUSE_FLUSH)."""
+    vassal = hostile(daemon, users, "serve", socket=users.alice.home / f"{act}.sock", reload_mercy=2)
+    vassal.running()
+    before, threads = settled_descriptors(daemon), len(os.listdir(f"/proc/{daemon.pid}/task"))
+    with hanging_files(users, vassal.folder / "fuse"):
+        hers(vassal, env=f"ACT={act}")
+        daemon.wait_for_log("handed up")
+        reload_ten_times(daemon, "hers")
+        answers_soon(daemon)
+        # MOST of tending.burials; and each generation's channel waits for what hangs before it.
+        assert settled_descriptors(daemon) <= before + 2 + 11 * hanging
+        assert len(os.listdir(f"/proc/{daemon.pid}/task")) <= threads + hanging
+        assert daemon.log_text.count("not listened to any more") == 11
+        # Another's program is started: it closes its copies of all that we have open.
+        canary(daemon)
+        daemon.ctl("stop", "canary")
+    wait_for(lambda: settled_descriptors(daemon), lambda seen: seen <= before + 2, "what hung is closed")
     with within(5):
         assert daemon.stop() == 0
 
@@ -293,7 +334,7 @@ def test_a_pipe_handed_up_leaves_no_descriptor(daemon: Emperor, users: Users) ->
     reload_ten_times(daemon, "hers")
     # Of two generations that were killed the pid is still ours (MOST of tending.burials).
     assert settled_descriptors(daemon) <= before + 2
-    assert daemon.log_text.count("no socket -- closed") == 11
+    assert daemon.log_text.count("no socket as a listener") == 11
 
 
 def test_one_that_kills_itself_when_it_is_to_go_leaves_neither_zombies_nor_descriptors(

@@ -141,6 +141,36 @@ def test_a_running_vassal_whose_new_ini_names_anothers_socket_runs_on(daemon: Em
     assert [one["address"] for one in second.running()["sockets"]] == [str(daemon.run / "x.sock")]
 
 
+def test_two_that_swap_their_sockets_have_them_once_one_is_stopped(daemon: Emperor) -> None:
+    paths = {"blue": daemon.run / "x.sock", "green": daemon.run / "y.sock"}
+    blue, green = (daemon.add(name, socket=path) for name, path in paths.items())
+    pids = {one.name: one.running()["pid"] for one in (blue, green)}
+    blue.write(socket=paths["green"])
+    green.write(socket=paths["blue"])
+    frees = "is still open in vassal {0}, whose new ini is refused -- emperorctl stop {0} frees it"
+    for one, other in ((blue, green), (green, blue)):
+        one.until(lambda now, other=other: frees.format(other.name) in (now["error"] or ""), "it is told what frees it")
+        assert (one.row()["state"], one.row()["pid"]) == ("RUNNING", pids[one.name])
+    assert daemon.ctl("stop", "blue").returncode == 0
+    green.until(lambda now: now["error"] is None and now["pid"] != pids["green"], "it has the other's socket")
+    assert daemon.ctl("start", "blue").returncode == 0
+    for one, other in ((blue, green), (green, blue)):
+        assert [held["address"] for held in one.running()["sockets"]] == [str(paths[other.name])]
+
+
+def test_very_many_that_wait_for_one_socket_keep_nobody_else_waiting(daemon: Emperor) -> None:
+    first, *others = [daemon.place(f"v{number:02}", socket=daemon.run / "x.sock") for number in range(40)]
+    first.write()
+    first.running()
+    for one in others:
+        one.write()
+    daemon.wait_for(lambda rows: [row["state"] for row in rows].count("INVALID") == len(others), "one has it")
+    first.ini.unlink()
+    wait_for(lambda: others[0].row()["state"], lambda state: state == "RUNNING")
+    for one in others[1:]:
+        one.until(lambda now: (now["error"] or "").endswith(TAKEN.format("v01")), "it is told whose it is now")
+
+
 def test_at_the_start_the_alphabet_decides(emperor: StartEmperor) -> None:
     daemon = emperor()
     vassals = [daemon.add(name, socket=daemon.run / "x.sock") for name in ("c", "a", "b")]

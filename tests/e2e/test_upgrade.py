@@ -139,6 +139,21 @@ def test_a_program_that_cannot_read_what_we_can_does_not_take_over(daemon: Emper
     assert daemon.ctl("upgrade").returncode == 0
 
 
+def test_a_program_whose_vassal_side_cannot_be_imported_does_not_take_over(daemon: Emperor, site: Vassal) -> None:
+    row = site.row()
+    package = next((daemon.programs.parent / "lib").glob("python*/site-packages/emperor"))
+    module = package / "vassal.py"
+    saved = module.read_text()
+    try:
+        module.write_text(saved + "\nraise RuntimeError('half an installation')\n")
+        told = daemon.ctl("upgrade")
+    finally:
+        module.write_text(saved)
+    assert told.returncode == 1
+    assert "half an installation" in told.stderr and "no vassal could be started" in told.stderr
+    assert site.row()["pid"] == row["pid"]
+
+
 def test_only_administrators_may_ask(daemon: Emperor, site: Vassal) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root: another user than the emperor's")
@@ -222,3 +237,11 @@ def test_a_removed_ini_whose_vassal_drains_is_still_forgotten(daemon: Emperor, s
     assert visitor.answer().status == 200
     wait_for(lambda: "site" not in daemon.names(), what="it is gone")
     assert not os.path.exists(site.socket)
+
+
+def test_a_control_socket_that_somebody_removed_is_bound_again(daemon: Emperor, site: Vassal) -> None:
+    daemon.control.unlink()
+    daemon.wait_for_log("control.sock: its file was removed -- bound again")
+    assert daemon.ctl("status").returncode == 0
+    assert daemon.ctl("upgrade").returncode == 0
+    assert daemon.ctl("status").returncode == 0

@@ -442,6 +442,42 @@ def test_children_that_are_not_the_crews_are_not_reaped(world: World) -> None:
         assert other.wait() == 7
 
 
+def test_who_was_reaped_by_the_app_is_replaced_and_all_others_too(world: World) -> None:
+    """An app has a thread that waits for any child."""
+    world.start(answers, processes=3)
+    pids = world.until_idle()
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    assert os.waitpid(pids[0], 0)[0] == pids[0]
+    world.until(lambda: all(one.exits == 1 for one in world.crew.reports()))
+    assert not set(world.until_idle()) & set(pids)
+    assert [one.last_exit for one in world.crew.reports()] == [
+        "ended, and was reaped by the app",
+        "killed by SIGKILL",
+        "killed by SIGKILL",
+    ]
+
+
+def test_nobody_is_signalled_whose_pid_is_not_ours_any_more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The app has reaped one a moment ago, and the number may be anybody's."""
+    world.start(answers, processes=2)
+    pid, other = world.until_idle()
+    sent: list[int] = []
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    with subprocess.Popen(["sh", "-c", "sleep 60 & echo $!; read x; kill $!"], stdin=-1, stdout=-1) as shell:
+        assert shell.stdin and shell.stdout
+        # Somebody else's child has the number now.
+        world.crew._seats[0].pid = int(shell.stdout.readline())
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "kill", lambda who, signum: sent.append(who))
+            world.crew.drain(60.0)
+        shell.stdin.close()
+    assert sent == [other]
+    os.kill(other, signal.SIGTERM)
+    world.until(lambda: world.emptied)
+
+
 @pytest.mark.parametrize("name, nth", [("fork", 1), ("pipe2", 1), ("pipe2", 2)])
 def test_when_there_can_be_no_fork_it_is_tried_again(
     world: World, monkeypatch: pytest.MonkeyPatch, name: str, nth: int

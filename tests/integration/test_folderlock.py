@@ -164,6 +164,55 @@ def test_a_lock_whose_owner_has_gone_is_nobodys_word(folder: Path, locks: Folder
         other.stdin.close()
 
 
+LEND = """
+import fcntl, os, sys
+fd = os.open(sys.argv[1], os.O_RDONLY)
+fcntl.flock(fd, fcntl.LOCK_EX)
+me = os.getpid()
+if os.fork():
+    os._exit(0)
+os.setsid()
+print(me, flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def again(number: int) -> Iterator[None]:
+    """A process of root's that has this pid, which is free."""
+    last = Path("/proc/sys/kernel/ns_last_pid")
+    for _ in range(100):
+        try:
+            last.write_text(str(number - 1))
+        except OSError as error:
+            pytest.skip(f"{last}: {error.strerror}")
+        child = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+        with child:
+            if child.pid == number:
+                yield
+                return
+    pytest.fail("somebody else is always faster")
+
+
+@needs("root")
+def test_a_process_of_roots_that_has_the_number_of_who_took_it_is_not_believed(
+    folder: Path, locks: FolderLocks
+) -> None:
+    """The taker's child holds it, and the number is given again."""
+    command = [SYSTEM_PYTHON, "-c", LEND, str(folder)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, user=NOBODY, group=NOBODY
+    ) as other:
+        assert other.stdin and other.stdout
+        pid = int(other.stdout.readline())
+        other.wait()
+        with again(pid):
+            verdict = locks.take(str(folder))
+        other.stdin.close()
+    assert verdict.holder is None
+    assert verdict.warning.startswith("somebody, who is no emperor of ours, has locked it")
+
+
 def test_a_filesystem_without_locks_is_told(folder: Path, locks: FolderLocks, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_locks(*given: object) -> None:
         raise OSError(9, "Bad file descriptor")

@@ -1,10 +1,13 @@
-"""Where an import hangs: one look, by the kernel's alarm clock, at what runs then."""
+"""Where an import hangs: one look, from another thread, at what runs then."""
 
 from __future__ import annotations
 
+import _thread
 import os
-import select
 import signal
+import subprocess
+import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,17 +15,22 @@ from pathlib import Path
 import pytest
 
 from emperor.system.hanging import before_the_end_of, looked_at, where
-from tests.integration.kernel_world import PATIENCE
+from tests.integration.kernel_world import PATIENCE, until
 
 Told = list[tuple[str, str]]
 
 
 @pytest.fixture(autouse=True)
-def alarm_as_it_was() -> Iterator[None]:
+def no_alarm_is_left() -> Iterator[None]:
     before = signal.getsignal(signal.SIGALRM)
     yield
     signal.setitimer(signal.ITIMER_REAL, 0.0)
     signal.signal(signal.SIGALRM, before)
+
+
+def tasks() -> set[str]:
+    """The kernel's threads of this process."""
+    return set(os.listdir("/proc/self/task"))
 
 
 def app_that(tmp_path: Path, *lines: str) -> Path:
@@ -72,42 +80,86 @@ def test_a_library_that_waits_is_told_beside_the_apps_own_line(tmp_path: Path) -
     assert "threading.py:" in told[0]
 
 
-def test_what_ends_in_time_is_not_looked_at_and_leaves_no_alarm() -> None:
-    with looked_at(PATIENCE, lambda *said: pytest.fail(str(said))):
-        pass
-    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
-    assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+def test_what_ends_in_time_is_not_looked_at_and_leaves_no_thread() -> None:
+    before = tasks()
+    for _ in range(100):
+        with looked_at(PATIENCE, lambda *said: pytest.fail(str(said))):
+            pass
+        assert tasks() == before
 
 
-def test_what_fails_leaves_no_alarm() -> None:
+def test_what_fails_leaves_no_thread() -> None:
+    before = tasks()
     with pytest.raises(KeyError), looked_at(PATIENCE, lambda *said: None):
         raise KeyError
-    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert tasks() == before
 
 
-def test_an_app_that_sets_the_alarm_for_itself_keeps_it() -> None:
+def test_an_app_that_looks_at_its_threads_does_not_meet_ours() -> None:
+    before = threading.enumerate()
+    with looked_at(PATIENCE, lambda *said: None):
+        assert threading.enumerate() == before
+
+
+def test_the_alarm_is_the_apps() -> None:
+    """It hears it, sets it, waits for it: no alarm is ours."""
+    heard: list[int] = []
+    told: Told = []
+
     def its(signum: int, frame: object) -> None:
-        raise AssertionError
+        heard.append(signum)
 
-    with looked_at(PATIENCE, lambda *said: pytest.fail(str(said))):
+    with looked_at(0.01, lambda *said: told.append(said)):
         signal.signal(signal.SIGALRM, its)
+        until(lambda: told)
+        assert (heard, signal.getitimer(signal.ITIMER_REAL)) == ([], (0.0, 0.0))
         signal.setitimer(signal.ITIMER_REAL, 3600.0)
     assert signal.getsignal(signal.SIGALRM) is its
     assert signal.getitimer(signal.ITIMER_REAL)[0] > 3000
 
 
-def test_an_app_that_only_hears_the_alarm_is_not_woken_by_ours() -> None:
-    with looked_at(PATIENCE, lambda *said: pytest.fail(str(said))):
-        signal.signal(signal.SIGALRM, lambda signum, frame: None)
-    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+def test_a_signal_that_the_app_waits_for_is_not_heard_in_its_stead() -> None:
+    """One thread that does not block it would take it, and the program would end."""
+    with looked_at(PATIENCE, lambda *said: None):
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert signal.sigwait({signal.SIGUSR1}) == signal.SIGUSR1
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def test_a_call_that_waits_is_not_cut_short_by_the_look() -> None:
-    """PEP 475."""
-    told: Told = []
-    with looked_at(0.01, lambda *said: told.append(said)):
-        assert select.select([], [], [], 0.05) == ([], [], [])
-    assert len(told) == 1
+WAITS_IN_C = """
+import ctypes, threading
+from emperor.system.hanging import looked_at
+told = threading.Event()
+libc = ctypes.CDLL(None, use_errno=True)
+with looked_at(0.01, lambda *said: told.set()):
+    print(libc.usleep(200000), ctypes.get_errno(), flush=True)
+assert told.is_set()
+"""
+
+
+def test_a_call_in_c_is_not_cut_short_by_the_look() -> None:
+    done = subprocess.run([sys.executable, "-c", WAITS_IN_C], capture_output=True, text=True, timeout=30)
+    assert (done.stdout, done.stderr) == ("0 0\n", "")
+
+
+def test_a_fork_of_the_apps_that_goes_on_waits_for_nobody() -> None:
+    pid = 0
+    with looked_at(PATIENCE, lambda *said: None):
+        pid = os.fork()
+    if pid == 0:
+        os._exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+
+
+def test_without_a_thread_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*given: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(_thread, "start_new_thread", none)
+    with looked_at(0.0, lambda *said: pytest.fail(str(said))):
+        pass
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
 
 
 def frame(path: str, line: int, name: str) -> traceback.FrameSummary:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Optional
 
 import pytest
@@ -19,13 +20,16 @@ from emperor.errors import ListenError
 from emperor.supervision import channel
 from emperor.supervision.channel import Lines, Listening, Message, Serving, Workers
 from emperor.supervision.ration import BYTES, DATAGRAMS, LINES
-from emperor.system.closer import Closer
+from emperor.system import closer as closer_module
+from emperor.system.closer import Closer, Share
 from emperor.system.eventloop import Loop
 from emperor.system.processes import Child
-from emperor.tending.hearing import CHUNK, LAST_BYTES, LAST_DATAGRAMS, MAX_DESCRIPTORS, Hearing, Listener
+from emperor.tending.hearing import CHUNK, LAST_BYTES, LAST_DATAGRAMS, Hearing, Listener
 from tests.integration.kernel_world import drive, fds_of, raise_it, until
 
 MEBIBYTE = 1 << 20
+MAX_DESCRIPTORS = 253
+"""SCM_MAX_FD of the kernel."""
 LINGER = 30
 """Seconds; nobody waits for them."""
 
@@ -33,8 +37,8 @@ LINGER = 30
 class Talker:
     """A vassal's ends of its channel and its output, held by the test, and who hears it."""
 
-    def __init__(self, loop: Loop, closer: Closer, refuses: bool = False) -> None:
-        self.loop, self._refuses = loop, refuses
+    def __init__(self, loop: Loop, share: Share, refuses: bool = False) -> None:
+        self.loop, self.share, self._refuses = loop, share, refuses
         ours, self.channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         output, self.output = os.pipe2(os.O_CLOEXEC)
         fcntl.fcntl(self.output, fcntl.F_SETPIPE_SZ, MEBIBYTE)
@@ -46,7 +50,7 @@ class Talker:
         self.lost = 0
         self.complaints: list[str] = []
         listener = Listener(self._message, self._lines, self.complaints.append)
-        self.hearing = Hearing(Child(0, -1, ours, output, loop.now()), loop, closer, listener)
+        self.hearing = Hearing(Child(0, -1, ours, output, loop.now()), loop, share, listener)
         self.hearing.start()
         self._stopped = False
 
@@ -92,15 +96,17 @@ def loop() -> Iterator[Loop]:
 
 @pytest.fixture
 def talk(loop: Loop) -> Iterator[Talk]:
+    """``owner``: whose vassal it is."""
     closer, talkers = Closer(), []
 
-    def make(refuses: bool = False) -> Talker:
-        talkers.append(Talker(loop, closer, refuses))
+    def make(refuses: bool = False, owner: int = 1000) -> Talker:
+        talkers.append(Talker(loop, closer.share(owner), refuses))
         return talkers[-1]
 
     yield make
     for one in talkers:
         one.close()
+    until(lambda: closer.idle)
 
 
 @contextmanager
@@ -153,15 +159,19 @@ def test_lines_of_a_workers_count_too(loop: Loop, talk: Talk) -> None:
     assert (one.lines, one.lost) == (["of a worker's"], 3)
 
 
-def test_a_descriptor_comes_with_its_message_and_is_the_listeners(loop: Loop, talk: Talk) -> None:
+def test_a_listener_comes_with_its_message_and_is_the_listeners(loop: Loop, talk: Talk) -> None:
     one = talk()
-    read, write = os.pipe()
-    one.say(Listening(0), write)
-    os.close(write)
-    drive(loop, lambda: one.taken)
+    near, far = socket.socketpair()
+    before = len(fds_of())
+    one.say(Listening(0), near.fileno())
+    one.say(Serving())
+    near.close()
+    drive(loop, lambda: len(one.messages) == 2)
+    assert len(fds_of()) == before
+    assert not os.get_inheritable(one.taken[0])
     os.write(one.taken[0], b"x")
-    assert os.read(read, 2) == b"x"
-    os.close(read)
+    assert far.recv(2) == b"x"
+    far.close()
 
 
 def test_last_words_are_heard_to_the_last_half_line(talk: Talk) -> None:
@@ -359,19 +369,106 @@ def test_of_a_bomb_of_descriptors_none_stays_open(loop: Loop, talk: Talk, count:
     assert one.taken == []
 
 
-def test_descriptors_that_nobody_asked_for_are_closed(loop: Loop, talk: Talk) -> None:
-    """With lines, with what is not understood, and behind a message that has made the channel deaf."""
+class Hanging:
+    """close(2) of what is no socket hangs until ``go``, as that of a file on a filesystem that does not answer."""
+
+    def __init__(self) -> None:
+        self.begun, self.go = 0, threading.Event()
+
+    def close(self, begun: threading.Event, fd: int) -> None:
+        self.begun += 1
+        begun.set()
+        self.go.wait(30)
+        os.close(fd)
+
+
+@pytest.fixture
+def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hanging]:
+    one = Hanging()
+    monkeypatch.setattr(closer_module, "_close", one.close)
+    yield one
+    one.go.set()
+
+
+@pytest.mark.parametrize("message", [Lines(("a line",)), Serving(), Workers(())], ids=["lines", "serving", "workers"])
+@pytest.mark.parametrize("living", [True, False])
+def test_a_descriptor_with_what_is_no_listener_is_never_taken_and_makes_it_deaf(
+    loop: Loop, talk: Talk, hanging: Hanging, message: Message, living: bool
+) -> None:
     one = talk()
     with many(1) as (fd,):
         before = len(fds_of())
-        one.say(Lines(("a line",)), fd)
-        drive(loop, lambda: one.lines)
-        socket.send_fds(one.channel, [b"garbage"], [fd])
-        one.say(Listening(0), fd)
+        for _ in range(100):
+            one.say(message, fd)
+        if living:
+            drive(loop, lambda: one.complaints)
+            assert len(fds_of()) == before
+        one.stop()
+        # Ours of the channel and of the output; and nothing that was sent hangs, for nothing was taken.
+        until(lambda: len(fds_of()) == before - 2)
+    assert (one.messages, one.lines, one.taken, hanging.begun) == ([], [], [], 0)
+    assert one.complaints == [
+        "channel: a descriptor comes with what is no listener -- its channel is not listened to any more"
+    ]
+
+
+def test_of_all_that_is_no_socket_one_is_taken(loop: Loop, talk: Talk, hanging: Hanging) -> None:
+    one = talk()
+    with many(1) as (fd,):
+        before = len(fds_of())
+        for _ in range(100):
+            one.say(Listening(0), fd)
         drive(loop, lambda: one.complaints)
         one.stop()
-        until(lambda: len(fds_of()) <= before - 2)
-    assert one.taken == []
+        assert len(fds_of()) <= before
+    assert (one.taken, hanging.begun) == ([], 1)
+    assert one.complaints[0].startswith("channel: handed up no socket as a listener")
+
+
+def test_while_one_hangs_nothing_is_taken_of_the_same_user_and_others_do_not_wait(
+    loop: Loop, talk: Talk, hanging: Hanging
+) -> None:
+    """As many generations as she likes, whatever their vassals are called."""
+    with many(1) as (fd,), socket.socket() as listener:
+        first = talk()
+        first.say(Listening(0), fd)
+        drive(loop, lambda: first.complaints)
+        for wanted in (fd, listener.fileno()):
+            again = talk()
+            again.say(Listening(0), wanted)
+            drive(loop, partial(len, again.complaints))
+            assert "closing an earlier one of the same user still hangs" in again.complaints[0]
+            again.stop()
+        assert hanging.begun == 1
+        other = talk(owner=1001)
+        other.say(Listening(0), listener.fileno())
+        drive(loop, lambda: other.taken)
+        other.stop()
+        assert not first.share.closer.idle
+        hanging.go.set()
+        until(lambda: first.share.closer.idle)
+    later = talk()
+    with socket.socket() as listener:
+        later.say(Listening(0), listener.fileno())
+        drive(loop, lambda: later.taken)
+
+
+def test_a_user_whose_descriptors_hang_is_spent_after_a_few_generations_and_nobody_else(
+    loop: Loop, talk: Talk, hanging: Hanging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Share, "PATIENCE", 0.0)
+    with many(1) as (fd,):
+        for generation in range(Share.MOST - 1):
+            one = talk()
+            assert not one.share.spent, generation
+            one.say(Listening(0), fd)
+            drive(loop, partial(len, one.complaints))
+            one.stop()
+    assert one.share.spent
+    assert not talk(owner=1001).share.spent
+    hanging.go.set()
+    until(lambda: one.share.closer.idle)
+    assert not one.share.spent
 
 
 @contextmanager

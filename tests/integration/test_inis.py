@@ -490,7 +490,7 @@ def test_vim_with_a_backup_is_one_change(no_hurry: None, world: World, folder: P
 def test_without_hints_the_rescan_sees_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A network folder has no events."""
     monkeypatch.setattr(inis, "RESCAN", 0.2)
-    monkeypatch.setattr(Watch, "follow", lambda self, folders: None)
+    monkeypatch.setattr(Watch, "follow", lambda self, *folders: None)
     world = World(folder)
     world.told.clear()
     (folder / "shop.ini").touch()
@@ -502,7 +502,7 @@ def test_without_hints_the_rescan_sees_the_first_file_of_an_empty_folder(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inis, "RESCAN", 0.2)
-    monkeypatch.setattr(Watch, "follow", lambda self, folders: None)
+    monkeypatch.setattr(Watch, "follow", lambda self, *folders: None)
     for path in folder.iterdir():
         path.unlink()
     world = World(folder)

@@ -258,6 +258,33 @@ def test_what_cannot_be_watched_is_said_once(world: World, folder: Path, monkeyp
     assert len(world.complaints) == 1
 
 
+def test_of_many_folders_that_links_lead_to_some_are_watched_and_that_is_said_once(
+    world: World, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "MOST_LINKED", 3)
+    linked = [folder.parent / f"linked{number}" for number in range(9)]
+    for one in linked:
+        one.mkdir()
+    names = {str(one) for one in linked}
+    world.watch.follow([str(folder)], names)
+    threads = threading.active_count()
+    first = set(world.watch._watches)
+    assert str(folder) in first and len(first) == 1 + 3
+    # The choice stays; what one of them leaves is another's.
+    world.watch.follow([str(folder)], {*names, str(folder.parent)})
+    assert set(world.watch._watches) == first
+    gone = (first - {str(folder)}).pop()
+    world.watch.follow([str(folder)], names - {gone})
+    assert gone not in world.watch._watches and len(world.watch._watches) == 1 + 3
+    until(lambda: threading.active_count() <= threads)
+    assert world.complaints == [
+        "watch: links lead to 9 folders -- 3 of them are watched, changes in the others are seen by the rescan"
+    ]
+    # A place is watched, whatever links there are.
+    world.watch.follow([str(folder), gone], names)
+    assert gone in world.watch._watches and len(world.watch._watches) == 2 + 3
+
+
 def test_closing_ends_the_threads_and_leaves_nothing_open(folder: Path) -> None:
     first = World()
     first.watch.follow([str(folder)])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, field, replace
 
 import pytest
 
 from emperor.config.claims import Claims, judge_all
 from emperor.config.spec import Checked
-from emperor.model import OWNER, UNIX, Address, Authority, VassalSpec
+from emperor.model import OWNER, UNIX, Address, Authority, Problem, VassalSpec
 from tests.unit.config_world import APP, BY_ADMIN, BY_ALICE, check
 
 BY_BOB = Authority(OWNER, 1002)
@@ -28,15 +29,28 @@ class World:
     """``held``: who has which address open."""
 
     held: dict[Address, str] = field(default_factory=dict)
+    asked: int = 0
+    """How often it was asked who has an address open."""
 
     def __post_init__(self) -> None:
         self.claims = Claims(RUNTIME, self._holder)
 
     def _holder(self, address: Address, spec: VassalSpec) -> str:
+        self.asked += 1
         return self.held.get(address, "")
 
-    def hold(self, name: str, path: str = "/run/x.sock") -> None:
-        self.held[Address(UNIX, path)] = name
+    def hold(self, name: str, *paths: str) -> None:
+        """It has these open, and no others any more."""
+        addresses = {Address(UNIX, path) for path in paths or ("/run/x.sock",)}
+        self.let_go(name)
+        self.held.update(dict.fromkeys(addresses, name))
+        self.claims.moved(addresses)
+
+    def let_go(self, name: str) -> None:
+        gone = [address for address, holder in self.held.items() if holder == name]
+        for address in gone:
+            del self.held[address]
+        self.claims.moved(gone)
 
     def judge(self, name: str, *lines: str, authority: Authority = BY_ADMIN) -> list[str]:
         """What is wrong with it."""
@@ -104,7 +118,7 @@ def test_it_waits_for_as_long_as_the_first_has_it_open(world: World) -> None:
     world.judge("shop", X)
     assert world.judge("blog", "socket = /run/y.sock") == []
     assert world.settle() == {}
-    world.held.clear()
+    world.let_go("blog")
     assert world.settle() == {"shop": True}
 
 
@@ -134,6 +148,137 @@ def test_who_is_refused_claims_nothing_of_the_rest(world: World) -> None:
     world.judge("blog", X)
     world.judge("shop", X, "socket = /run/y.sock")
     assert world.judge("wiki", "socket = /run/y.sock") == []
+
+
+def test_of_several_that_wait_an_administrators_comes_first(world: World) -> None:
+    world.judge("blog", X)
+    world.hold("blog")
+    assert world.judge("alices", X, authority=BY_ALICE)
+    assert world.judge("wiki", X)
+    world.claims.withdraw("blog")
+    world.let_go("blog")
+    assert [name for name, _ in world.claims.unsettled()] == ["wiki", "alices"]
+    assert world.settle() == {"wiki": True, "alices": False}
+
+
+def test_who_is_to_be_judged_again_is_named_until_that_is_done(world: World) -> None:
+    world.judge("blog", X)
+    world.judge("shop", X)
+    world.claims.withdraw("blog")
+    assert [name for name, _ in world.claims.unsettled()] == ["shop"]
+    assert world.settle() == {"shop": True}
+
+
+def test_who_waits_is_told_who_has_it_now(world: World) -> None:
+    for name in ("a", "b", "c"):
+        world.judge(name, X)
+    world.claims.withdraw("a")
+    world.claims.judge(*world.claims.unsettled()[0])
+    ((name, checked),) = world.claims.unsettled()
+    assert name == "c"
+    assert "is vassal b's already" in str(world.claims.judge(name, checked).problems[-1])
+    assert world.settle() == {}
+
+
+def test_an_address_that_is_named_twice_is_one_claim(world: World) -> None:
+    checked = ini("blog", X)
+    assert checked.spec is not None
+    twice = Checked(replace(checked.spec, sockets=checked.spec.sockets * 2), (), ())
+    assert world.claims.judge("blog", twice).spec is not None
+    world.claims.withdraw("blog")
+    assert world.judge("shop", X) == []
+
+
+def test_a_broken_ini_that_loses_its_address_is_judged_again_as_it_is(world: World) -> None:
+    broken = Checked(None, (Problem("/v/aaa.ini", 1, "chdir", "is missing"),))
+    world.judge("aaa", X, authority=BY_ALICE)
+    world.claims.judge("aaa", broken)
+    assert world.judge("blog", X) == []
+    assert world.claims.ousted("aaa")
+    assert world.claims.unsettled() == [("aaa", broken)]
+
+
+# Who wants another one ----------------------------------------------------------------------------------------------
+
+Y = "socket = /run/y.sock"
+
+
+def swapped(world: World, running: bool) -> None:
+    """``blue`` had X and names Y by now; ``green`` the other way round."""
+    assert (world.judge("blue", X), world.judge("green", Y)) == ([], [])
+    if running:
+        world.hold("blue", "/run/x.sock")
+        world.hold("green", "/run/y.sock")
+    assert world.judge("blue", Y)
+    assert bool(world.judge("green", X)) == running
+
+
+def test_two_that_swap_their_addresses_while_they_are_down_have_them(world: World) -> None:
+    swapped(world, running=False)
+    assert world.settle() == {"blue": True}
+    assert world.judge("blue", Y) == world.judge("green", X) == []
+
+
+def test_two_that_swap_while_they_run_have_them_once_one_is_stopped(world: World) -> None:
+    swapped(world, running=True)
+    world.settle()
+    world.let_go("blue")
+    assert world.settle() == {"green": True, "blue": False}
+    world.hold("green", "/run/x.sock")
+    assert world.settle() == {"blue": True}
+    assert world.judge("blue", Y) == world.judge("green", X) == []
+
+
+def test_who_waits_for_one_that_is_refused_itself_is_told_what_frees_it(world: World) -> None:
+    swapped(world, running=True)
+    said = {name: str(world.claims.judge(name, one).problems[-1]) for name, one in world.claims.unsettled()}
+    assert said == {
+        "blue": "/v/blue.ini:3: socket: /run/y.sock is still open in vassal green, whose new ini is refused"
+        " -- emperorctl stop green frees it"
+    }
+    assert world.settle() == {}
+
+
+def test_three_that_pass_theirs_round_have_them_once_one_is_stopped(world: World) -> None:
+    names, paths = ("a", "b", "c"), ("/run/1.sock", "/run/2.sock", "/run/3.sock")
+    for name, path in zip(names, paths, strict=True):
+        assert world.judge(name, f"socket = {path}") == []
+        world.hold(name, path)
+    wanted = dict(zip(names, (*paths[1:], paths[0]), strict=True))
+    for name, path in wanted.items():
+        assert world.judge(name, f"socket = {path}")
+    world.settle()
+    world.let_go("a")
+    for _ in names:
+        for name, up in world.settle().items():
+            if up:
+                world.hold(name, wanted[name])
+    assert [world.judge(name, f"socket = {path}") for name, path in wanted.items()] == [[], [], []]
+
+
+def test_what_a_refused_one_still_names_it_keeps(world: World) -> None:
+    world.judge("blue", X)
+    world.judge("green", Y)
+    assert world.judge("blue", X, Y)
+    assert world.judge("wiki", X)
+
+
+def test_what_a_refused_one_does_not_name_any_more_it_has_again_if_nobody_asked(world: World) -> None:
+    world.judge("blue", X)
+    world.judge("green", Y)
+    assert world.judge("blue", Y)
+    assert world.judge("blue", X) == []
+    assert world.settle() == {}
+
+
+def test_what_an_administrators_refused_ini_has_given_up_a_user_has_only_when_it_is_not_open(world: World) -> None:
+    world.judge("blue", X)
+    world.judge("green", Y)
+    world.hold("blue")
+    assert world.judge("blue", Y)
+    assert world.judge("alices", X, authority=BY_ALICE)
+    world.let_go("blue")
+    assert world.settle() == {"alices": True}
 
 
 # Ranks ------------------------------------------------------------------------------------------------------------
@@ -205,6 +350,77 @@ def test_the_default_socket_that_another_serves_on_is_named_without_a_line(world
 def test_what_is_the_same_address(world: World, one: str, other: str, same: bool) -> None:
     world.judge("blog", f"socket = {one}")
     assert bool(world.judge("shop", f"fastcgi-socket = {other}")) == same
+
+
+# What it costs ----------------------------------------------------------------------------------------------------
+
+
+def crowded(world: World, inis: int) -> None:
+    """Each has a port on 32 interfaces, and one more wants all the first one's; nobody is asked for any more."""
+    for number in range(inis):
+        lines = [f"socket = 10.{number // 250}.{number % 250}.{host}:9000" for host in range(1, 33)]
+        assert world.judge(f"v{number}", *lines, authority=BY_ALICE) == []
+        assert world.judge(f"w{number}", *lines, authority=BY_ALICE) != []
+    world.asked = 0
+
+
+def test_an_event_that_moves_nothing_costs_nothing(world: World) -> None:
+    crowded(world, 20)
+    assert world.settle() == {}
+    world.claims.moved([Address(UNIX, "/run/y.sock")])
+    assert world.settle() == {}
+    assert world.asked == 0
+
+
+def test_an_event_costs_no_more_than_those_who_wait_for_what_it_moves(world: World) -> None:
+    crowded(world, 20)
+    world.claims.withdraw("v7")
+    assert world.settle() == {"w7": True}
+    assert world.asked <= 2 * 32
+
+
+def test_to_judge_one_costs_the_same_however_many_there_are(world: World) -> None:
+    costs = []
+    for inis in (1, 20):
+        crowded(world, inis)
+        world.judge("v0", "socket = 10.0.0.1:9000", authority=BY_ALICE)
+        world.judge("other", "socket = :9000", "socket = 0.0.0.0:9000", "socket = [::]:9000", authority=BY_ALICE)
+        costs.append(world.asked)
+        world.__post_init__()
+    assert costs[0] == costs[1]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_however_they_come_and_go_everybody_is_told_what_a_look_at_all_of_them_would_tell(seed: int) -> None:
+    dice, world = random.Random(seed), World()
+    hosts = [
+        "127.0.0.1:8000",
+        "127.0.0.2:8000",
+        ":8000",
+        "0.0.0.0:8000",
+        "[::]:8000",
+        "[::1]:8000",
+        "/run/x.sock",
+        "/run/y.sock",
+    ]
+    there: dict[str, tuple[Checked, bool]] = {}
+    for _ in range(300):
+        name, what = dice.choice("abcdefgh"), dice.random()
+        if what < 0.6:
+            lines = [f"socket = {one}" for one in dice.sample(hosts, dice.choice([1, 2]))]
+            checked = ini(name, *lines, authority=dice.choice([BY_ADMIN, BY_ALICE, BY_BOB]))
+            there[name] = checked, world.claims.judge(name, checked).spec is not None
+        elif what < 0.7:
+            world.claims.withdraw(name)
+            there.pop(name, None)
+        elif what < 0.85 and there.get(name, (None, False))[1]:
+            world.hold(name, *(one.address.path for one in there[name][0].spec.sockets if one.address.path))  # type: ignore[union-attr]  # it was sound
+        else:
+            world.let_go(name)
+        for one, up in world.settle().items():
+            there[one] = there[one][0], up
+        for one, (checked, up) in there.items():
+            assert up or world.claims._conflicts(one, checked)[0]
 
 
 # A dry run --------------------------------------------------------------------------------------------------------

@@ -103,6 +103,16 @@ def test_stop_of_a_vassal_that_is_removed_meanwhile_has_worked() -> None:
     assert client.result == (True, "stopped")
 
 
+def test_stop_of_a_vassal_that_was_removed_before_has_worked_when_it_is_gone() -> None:
+    world = running()
+    world.order("remove")
+    client = ordering("stop", world)
+    assert client.result is None
+    world.exit(1)
+    assert world.vassal is None
+    assert client.result == (True, "stopped")
+
+
 def test_stop_has_failed_when_somebody_starts_again() -> None:
     client = ordering("stop", running())
     client.world.order("start")
@@ -139,9 +149,9 @@ def test_start_of_a_stopping_vassal_waits_for_the_next_generation() -> None:
     world.order("stop")
     client = ordering("start", world)
     assert client.result is None
-    world.exit(1)
-    assert client.result is None
     world.ready(2)
+    assert client.result == (True, "started")
+    world.exit(1)
     assert client.result == (True, "started")
 
 

@@ -41,7 +41,15 @@ HISTORIES: dict[str, tuple[Optional[str], list[Step]]] = {
         "v1",
         [(0, None, False), (0.25, None, True), (5, "v1", False), (5.25, "v1", True)],
     ),
-    "a file that never rests is never told": ("v1", [(n / 10, f"w{n}", False) for n in range(50)]),
+    "a file that does not rest is told now and then": ("v1", [(n / 5, f"w{n}", n == 50) for n in range(100)]),
+    "a file that comes and goes without end is told while it is there": (
+        "v1",
+        [(n / 5, None if n % 2 == 0 else f"w{n}", n == 51) for n in range(90)],
+    ),
+    "that it is gone is told only at rest": (
+        "v1",
+        [*[(n / 5, f"w{n}", False) for n in range(49)], (9.9, None, False), (10, None, False), (10.15, None, True)],
+    ),
 }
 
 

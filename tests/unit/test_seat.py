@@ -9,7 +9,7 @@ import pytest
 from emperor.supervision import backoff
 from emperor.supervision import generation as gen
 from emperor.supervision.generation import Patience
-from emperor.supervision.seat import AT_ONCE, REFUSED_CAP, Death, Fellows, Past, died, forked, refused, word
+from emperor.supervision.seat import ASKED_CAP, AT_ONCE, REFUSED_CAP, Death, Fellows, Past, died, forked, refused, word
 
 STARTING = gen.born(1, Patience(60.0, 30.0), 0.0)
 READY = gen.step(STARTING, gen.Event.READY, 0.003)[0]
@@ -18,6 +18,7 @@ ALONE, BARREN = Fellows(1, False), Fellows(AT_ONCE + 1, False)
 AMONG, AMONG_BARREN = Fellows(1, True), Fellows(AT_ONCE + 1, True)
 ANSWERED, SERVED, FORKED = Death(READY, "", True, True), Death(READY, "", False, True), Death(STARTING, "", False, True)
 LAZY = Death(STARTING, "", False, False)
+ASKED = Death(READY, "", False, True, asked=True)
 YOUNG, OLD = 1.0, backoff.STABLE
 GROWING = [0.0, 0.0, 0.0, 0.0, 0.03, 0.12, 0.48, 1.92]
 
@@ -35,6 +36,11 @@ GROWING = [0.0, 0.0, 0.0, 0.0, 0.03, 0.12, 0.48, 1.92]
         # Others answer meanwhile, or this one did a moment ago: the crew does its work.
         ([SERVED] * 8, ALONE, YOUNG, [0.0] * 8),
         ([SERVED] * 11, AMONG, YOUNG, [*GROWING, 5.0, 5.0, 5.0]),
+        # Each of these had a client, and those who wait are clients too.
+        ([ASKED] * 11, BARREN, YOUNG, [*GROWING, 2.0, 2.0, 2.0]),
+        ([ASKED] * 11, AMONG, YOUNG, [*GROWING, 2.0, 2.0, 2.0]),
+        ([ASKED] * 8, ALONE, YOUNG, [0.0] * 8),
+        ([*[ASKED] * 20, SERVED], BARREN, YOUNG, [*GROWING, *[2.0] * 12, 60.0]),
         ([LAZY] * 4, BARREN, YOUNG, [0.25, 0.5, 1.0, 2.0]),
         ([LAZY] * 3, ALONE, OLD, [0.25, 0.5, 1.0]),
         ([*[SERVED] * 6, ANSWERED, *[SERVED] * 4], BARREN, YOUNG, [0, 0, 0, 0, 0.03, 0.12, 0, 0, 0, 0, 0.03]),
@@ -59,6 +65,15 @@ def test_whoever_keeps_dying_is_forked_at_most_20_times_in_ten_minutes(death: De
         past, pause = died(past, young, Fellows(count, False), now, 0.0)
         now += pause
     assert 10 <= count <= 20
+
+
+def test_whoever_dies_of_a_request_each_time_is_not_forked_more_often_than_every_other_second() -> None:
+    past, now, count = Past(), 0.0, 0
+    while now < 600:
+        count += 1
+        past, pause = died(past, replace(ASKED, worker=replace(READY, born=now)), Fellows(count, False), now, 0.0)
+        now += pause
+    assert 200 < count <= 600 / ASKED_CAP + len(GROWING)
 
 
 def test_luck_adds_a_quarter_at_most() -> None:

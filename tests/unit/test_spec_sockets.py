@@ -194,3 +194,32 @@ def test_flup_speaks_fastcgi_only() -> None:
         (4, "http-socket")
     ]
     assert [(line, option) for line, option, _ in faults(APP, "fastcgi-engine = flup")] == [(3, "fastcgi-engine")]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (),
+        ("chmod-socket = 666",),
+        ("chmod-socket = 662",),
+        ("chmod-socket = 660", "chown-socket = alice:www-data"),
+        ("chmod-socket = 600", "chown-socket = www-data"),
+        ("umask = 022",),
+    ],
+)
+def test_a_mode_that_lets_the_web_server_in_is_not_warned_of(lines: tuple[str, ...]) -> None:
+    assert warnings(APP, "uid = alice", *lines) == []
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("chmod-socket = 660",),
+        ("chmod-socket = 664",),
+        ("chmod-socket = 600",),
+        ("chmod-socket = 640", "chown-socket = alice:www-data"),
+    ],
+)
+def test_a_mode_that_shuts_the_web_server_out_is_warned_of(lines: tuple[str, ...]) -> None:
+    (words,) = warnings(APP, "uid = alice", *lines)
+    assert "shuts www-data out" in str(words) and "chown-socket = alice:www-data" in str(words)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from emperor.supervision.record import Begun, Queued, Vassal
-from emperor.supervision.starting import PATIENCE, Starting, Token, ask, default_places, leave, tick
+from emperor.supervision.starting import LONG, PATIENCE, Starting, Token, ask, default_places, leave, tick
 from emperor.supervision.vassal import step
 from emperor.system.eventloop import Callback, Loop, Timer
 from emperor.tending.startgate import StartGate
@@ -96,7 +96,7 @@ def test_whatever_happens_nobody_is_forgotten_and_never_too_many_are_inside(seed
         what = dice.random()
         if what < 0.5:
             waiting.add(token)
-            state, admitted = ask(state, token, dice.random() < 0.5, now)
+            state, admitted = ask(state, token, dice.random() < 0.5, now, dice.randrange(3))
         elif what < 0.9 and known:
             gone = dice.choice(known)
             waiting.discard(gone)
@@ -107,7 +107,7 @@ def test_whatever_happens_nobody_is_forgotten_and_never_too_many_are_inside(seed
         assert waiting.issuperset(admitted)
         waiting.difference_update(admitted)
         inside.update(admitted)
-        assert set((*state.urgent, *state.patient)) == waiting
+        assert {one.token for one in state.waiting} == waiting
         assert len(state.inside) <= places
         assert len(state.inside) == places or not waiting
     while waiting:
@@ -115,6 +115,98 @@ def test_whatever_happens_nobody_is_forgotten_and_never_too_many_are_inside(seed
         now = max(now, state.lapses)
         state, admitted = tick(state, now)
         waiting.difference_update(admitted)
+
+
+# Whose turn it is --------------------------------------------------------------------------------------------------
+
+HORDE, OTHER = 1001, 1002
+
+
+@dataclass
+class Machine:
+    """A gate under a fake clock. One owner's starts hang for ``hang`` seconds each, fail, and are tried again."""
+
+    places: int
+    hang: float
+    now: float = 0.0
+    begun: dict[Token, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.state = Starting(self.places)
+        self.due: list[tuple[float, Token]] = []
+
+    def ask(self, token: Token, urgent: bool, owner: int) -> None:
+        self.take(ask(self.state, token, urgent, self.now, owner))
+
+    def take(self, step: tuple[Starting, tuple[Token, ...]]) -> None:
+        self.state = step[0]
+        for token in step[1]:
+            self.begun[token] = self.now
+            if token[0].startswith("hanging"):
+                self.due.append((self.now + self.hang, token))
+
+    def run(self, until: float) -> None:
+        while True:
+            lapses = self.state.lapses
+            when = min([one for one, _ in self.due] + ([lapses] if lapses is not None else []), default=until)
+            if when > until:
+                break
+            self.now = max(self.now, when)
+            self.take(tick(self.state, self.now))
+            for one in [one for one in self.due if one[0] <= self.now]:
+                self.due.remove(one)
+                name, number = one[1]
+                self.take(leave(self.state, one[1], self.now))
+                self.ask((name, number + 1), True, HORDE)
+            if when == until:
+                break
+        self.now = until
+
+
+@pytest.mark.parametrize("hanging", [10, 100, 300])
+@pytest.mark.parametrize("hang", [0.5, PATIENCE, 60.0])
+@pytest.mark.parametrize("places", [1, 4, 16])
+@pytest.mark.parametrize("moment", [0.0, 100.0, 101.3])
+def test_another_owners_start_waits_no_longer_than_a_lapse_whatever_one_owner_does(
+    hanging: int, hang: float, places: int, moment: float
+) -> None:
+    machine = Machine(places, hang)
+    for number in range(hanging):
+        machine.ask((f"hanging{number}", 0), True, HORDE)
+        machine.ask((f"reload{number}", 0), False, HORDE)
+    machine.run(moment)
+    machine.ask(A, True, OTHER)
+    machine.ask(B, False, OTHER)
+    machine.run(moment + 5 * PATIENCE)
+    # Where there is but one place, every second turn is of somebody who has waited long to be replaced.
+    assert machine.begun[A] - moment <= PATIENCE * (1 if places > 1 else 2)
+    assert machine.begun[B] - moment <= PATIENCE * (2 if places > 1 else 4)
+
+
+def test_the_owners_take_turns_and_the_starts_of_one_come_in_order() -> None:
+    state, begun = Starting(1), []
+    for name, owner in (("a1", 1), ("a2", 1), ("a3", 1), ("b1", 2), ("b2", 2), ("c1", 3)):
+        state, _ = ask(state, (name, 1), True, 0.0, owner)
+    while state.inside:
+        ((token, _),) = state.inside
+        begun.append(token[0])
+        state, _ = leave(state, token, 1.0)
+    assert begun == ["a1", "b1", "c1", "a2", "b2", "a3"]
+    assert state == Starting(1)
+
+
+def test_of_four_places_one_is_for_who_has_waited_long_to_be_replaced() -> None:
+    state, begun = Starting(4), []
+    for number in range(12):
+        state, _ = ask(state, ("crashed", number), True, 0.0)
+    for number in range(3):
+        state, _ = ask(state, ("reload", number), False, 0.0)
+    for turn in range(1, 4):
+        for token in [one for one, _ in state.inside]:
+            state, admitted = leave(state, token, turn * LONG)
+            begun += [name for name, _ in admitted]
+    four = ["crashed", "crashed", "crashed", "reload"]
+    assert begun == [*four, *four, "crashed", "crashed", "reload"]
 
 
 # The gate ---------------------------------------------------------------------------------------------------------
@@ -172,6 +264,15 @@ def test_a_thousand_that_fail_at_once_are_no_recursion() -> None:
         gate.enter(("v", number), True, lambda number=number: fail(number))  # type: ignore[misc]  # mypy infers no defaults
     gate.leave(("first", 1))
     assert begun == list(range(3000))
+
+
+def test_the_gate_knows_whose_turn_it_is() -> None:
+    gate, clock = gate_of(1)
+    begun: list[str] = []
+    for name, owner in (("a1", HORDE), ("a2", HORDE), ("a3", HORDE), ("b", OTHER)):
+        gate.enter((name, 1), True, lambda name=name: begun.append(name), owner)  # type: ignore[misc]  # mypy infers no defaults
+    clock.wait(PATIENCE)
+    assert begun == ["a1", "b"]
 
 
 def test_who_has_left_is_not_called() -> None:

@@ -133,12 +133,56 @@ def test_start_changes_nothing_for_a_vassal_that_starts() -> None:
     assert world.told(1) == []
 
 
-def test_start_after_stop_waits_for_the_drain_and_keeps_the_sockets() -> None:
+def test_start_after_stop_starts_beside_what_drains_and_keeps_the_sockets() -> None:
     world = running()
     world.order("stop")
-    assert (world.order("start"), world.state) == ((), "STOPPING")
-    assert world.exit(1) == (Spawn(2, ONE),)
-    assert world.releases == 0
+    assert (world.order("start"), world.state) == ((Spawn(2, ONE),), "STARTING")
+    world.ready(2)
+    assert (world.state, world.told(1), world.told(2)) == ("RUNNING", [TERM], [])
+    world.exit(1)
+    assert (world.state, world.record.restarts, world.releases) == ("RUNNING", 0, 0)
+
+
+def test_what_drains_as_another_starts_has_no_more_time_than_it_had() -> None:
+    world = running()
+    world.order("stop")
+    world.wait(1)
+    world.order("start")
+    world.ready(2)
+    assert world.due == MERCY - 1
+    world.wait(MERCY - 1)
+    assert world.told(1) == [TERM, KILL]
+
+
+def test_start_after_stop_waits_for_one_of_two_that_drain() -> None:
+    for first, second in ((1, 2), (2, 1)):
+        world = reloading()
+        world.ready(2)
+        world.order("stop")
+        assert world.order("start") == ()
+        assert world.exit(first) == (Spawn(3, TWO),)
+        world.ready(3)
+        world.exit(second)
+        assert (world.state, list(world.living)) == ("RUNNING", [3])
+
+
+def test_start_after_stop_fails_as_any_start_does() -> None:
+    world = running()
+    world.order("stop")
+    world.order("start")
+    world.exit(2, "exited with code 70")
+    assert (world.state, world.due, world.record.error) == ("BACKOFF", 0.25, "exited with code 70")
+    world.wait(0.25)
+    assert list(world.living) == [1, 3]
+
+
+def test_stop_and_start_again_and_again_are_never_three_at_a_time() -> None:
+    world = running()
+    for _ in range(3):
+        world.order("stop")
+        world.order("start")
+    assert (list(world.living), world.told(2)) == ([1, 2], [TERM])
+    assert world.exit(2) == (Spawn(3, ONE),)
 
 
 def test_restart_drains_first_and_starts_the_newest_then() -> None:
@@ -197,6 +241,14 @@ def test_a_removed_ini_ends_the_vassal_its_sockets_and_its_record() -> None:
     assert (world.forgotten, world.sockets) == (1, False)
 
 
+def test_stop_of_a_vassal_whose_ini_was_removed_leaves_no_ghost() -> None:
+    world = running()
+    world.order("remove")
+    assert world.order("stop") == ()
+    assert world.state == "STOPPING"
+    assert world.exit(1) == (Release(), Forget())
+
+
 def test_a_removed_vassal_in_backoff_is_forgotten_at_once() -> None:
     assert in_backoff().order("remove") == (Release(), Forget())
 
@@ -227,8 +279,8 @@ def test_an_ini_that_returns_while_a_start_is_called_off_starts_it_anew() -> Non
 def test_an_ini_that_returns_bad_leaves_the_last_good_one_in_force() -> None:
     world = running()
     world.order("remove")
-    world.misconfigure()
-    assert world.exit(1) == (Spawn(2, ONE),)
+    assert world.misconfigure() == (Spawn(2, ONE),)
+    world.exit(1)
     world.ready(2)
     assert (world.state, world.record.error) == ("RUNNING", str(BAD_LINE))
 

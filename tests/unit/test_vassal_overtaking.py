@@ -51,6 +51,25 @@ def test_a_start_that_became_ready_is_no_reason_to_wait_for_the_next_one() -> No
     assert world.configure(THREE) == (Signal(4, TERM),)
 
 
+def test_a_start_that_failed_of_itself_is_no_reason_to_wait_for_the_next_one() -> None:
+    """Saved, saved again during the import, and a SyntaxError; and once more, by somebody who looks for a comma."""
+    world, waited = running(), []
+    for _ in range(5):
+        world.configure(TWO)
+        world.wait(0.2)
+        number, since = world.record.last_number, world.now
+        world.configure(THREE)
+        if TERM not in world.told(number):
+            world.wait(world.due or 0)
+        assert TERM in world.told(number)
+        waited.append(world.now - since)
+        world.exit(number)
+        world.complain(number + 1, "SyntaxError")
+        world.exit(number + 1)
+        assert (world.state, world.record.error) == ("RUNNING", "SyntaxError")
+    assert waited == [0.0] * 5
+
+
 def test_a_failure_of_what_is_already_old_news_is_not_told_of_the_new() -> None:
     world = reloading()
     world.configure(TWO)

@@ -11,6 +11,7 @@ from emperor.supervision.record import Forget, Keep, Spawn, Vassal, Wanted, next
 from tests.unit.vassal_world import (
     BAD_LINE,
     MERCY,
+    MORNING,
     ONE,
     START_TIMEOUT,
     TWO,
@@ -22,6 +23,15 @@ from tests.unit.vassal_world import (
 )
 
 RETIRE, KILL = Action.RETIRE, Action.KILL
+
+
+def put_off() -> World:
+    """Generation 1 serves, 3 starts beside it, and when that serves it will be reloaded."""
+    world = reloading()
+    world.configure(TWO)
+    world.exit(2)
+    world.configure(TWO)
+    return world
 
 
 # The first start ---------------------------------------------------------------------------------------------------
@@ -182,6 +192,28 @@ def test_a_while_of_service_lets_earlier_deaths_be_forgotten() -> None:
     assert world.record.restarts == 4
 
 
+@pytest.mark.parametrize("importing", [0.1, 4.9, 5.1, 9.0, 13.9])
+def test_deaths_that_are_15_seconds_apart_are_each_answered_at_once(importing: float) -> None:
+    """However much of them its start takes."""
+    world = running()
+    for number in range(1, 50):
+        world.wait(15 - importing)
+        assert world.exit(number) == (Spawn(number + 1, ONE),)
+        world.wait(importing)
+        world.ready(number + 1)
+
+
+def test_a_long_import_alone_does_not_let_earlier_deaths_be_forgotten() -> None:
+    world, pauses = running(), []
+    for number in range(1, 5):
+        world.exit(number)
+        pauses.append(world.due if world.state == "BACKOFF" else 0)
+        world.wait(pauses[-1] or 0)
+        world.wait(30)
+        world.ready(number + 1)
+    assert pauses == [0, 0.5, 1.0, 2.0]
+
+
 def test_a_crash_closes_no_socket() -> None:
     world = running()
     world.exit(1)
@@ -204,6 +236,26 @@ def test_a_crash_beside_a_generation_that_starts_needs_no_pause_of_its_own() -> 
     world.configure(TWO)
     world.exit(2)
     assert (world.state, world.due, world.record.retry_at) == ("STARTING", START_TIMEOUT, None)
+
+
+def test_a_second_crash_beside_a_generation_that_starts_is_no_deadline_that_nobody_meets() -> None:
+    """It starts already: there is nothing to wait for, and a deadline that has passed is told again and again."""
+    world = put_off()
+    world.exit(1)
+    world.ready(3)
+    assert list(world.living) == [3, 4]
+    world.exit(3)
+    assert (world.state, world.due, world.record.retry_at) == ("STARTING", START_TIMEOUT, None)
+    world.wait(START_TIMEOUT)
+    world.exit(4)
+    assert (world.state, world.due) == ("BACKOFF", 1.0)
+
+
+def test_a_pause_is_no_deadline_while_somebody_starts_or_serves() -> None:
+    """Whoever wrote the record."""
+    for world in (starting(), running()):
+        record = replace(world.record, retry_at=MORNING - 1)
+        assert next_deadline(record) == next_deadline(world.record)
 
 
 def test_a_retiring_generation_is_not_lost_when_the_one_after_its_successor_serves() -> None:

@@ -136,6 +136,28 @@ def test_what_was_rejected_stays_rejected_when_only_the_inis_owner_or_mode_chang
     assert world.exit(1) == (Spawn(3, ONE),)
 
 
+@pytest.mark.parametrize("verb", ["", "start"])
+def test_what_was_rejected_stays_rejected_while_what_served_before_starts_again(verb: str) -> None:
+    """An order reads the ini again, and so does a change of its mode."""
+    world = reloading()
+    world.exit(2, "SyntaxError")
+    world.exit(1, "killed by SIGKILL")
+    assert world.configure(TWO, reload=False) == ()
+    if verb:
+        world.order(verb)
+    assert world.record.error == "SyntaxError"
+    world.ready(3)
+    assert (world.state, world.record.proven, world.record.error) == ("RUNNING", ONE, "SyntaxError")
+
+
+def test_what_was_rejected_is_tried_once_what_served_before_serves_again_and_the_ini_was_touched() -> None:
+    world = reloading()
+    world.exit(2, "SyntaxError")
+    world.exit(1)
+    assert world.configure(TWO) == (Signal(3, TERM),)
+    assert world.exit(3) == (Spawn(4, TWO),)
+
+
 def test_another_ini_is_not_the_one_that_was_rejected() -> None:
     world = reloading()
     world.exit(2)
@@ -261,14 +283,28 @@ def test_an_ini_that_is_good_again_is_the_reload_that_the_bad_one_had_called_off
     assert world.exit(1) == (Spawn(3, THREE),)
 
 
+def test_an_ini_that_is_good_again_is_tried_although_its_start_was_called_off() -> None:
+    world = reloading()
+    world.configure(TWO)
+    world.misconfigure()
+    world.configure(TWO, reload=False)
+    assert world.exit(2) == (Spawn(3, TWO),)
+
+
+def test_a_start_that_is_overdue_is_not_tried_again_for_a_change_of_the_inis_mode() -> None:
+    world = reloading()
+    world.wait(START_TIMEOUT)
+    world.configure(TWO, reload=False)
+    assert world.exit(2) == (Keep(ONE),)
+
+
 def test_a_reload_that_waits_is_taken_back_by_a_stop() -> None:
     world = reloading()
     world.ready(2)
     world.configure(THREE)
     world.order("stop")
-    world.exit(1)
-    assert world.order("start") == ()
-    assert world.exit(2) == (Spawn(3, THREE),)
+    assert world.exit(1) == ()
+    assert world.order("start") == (Spawn(3, THREE),)
 
 
 def test_a_reload_that_waits_is_taken_back_by_a_bad_ini() -> None:

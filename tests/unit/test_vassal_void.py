@@ -36,6 +36,16 @@ def test_one_that_serves_goes_on() -> None:
     assert world.state == "STARTING"
 
 
+def test_one_that_drains_has_no_successor() -> None:
+    for verb in ("stop", "remove", "restart"):
+        world = running()
+        world.order(verb)
+        world.tell(VOID)
+        world.order("start")
+        world.exit(1)
+        assert (world.state, world.living) == ("INVALID", {})
+
+
 def test_a_new_ini_starts_it_again() -> None:
     world = in_backoff()
     world.tell(VOID)

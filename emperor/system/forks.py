@@ -1,0 +1,65 @@
+"""Children that are forks of this very program: forked, waited for, signalled, measured.
+
+It promises: another thread of this process may wait for any child (waitpid(2) with -1), and nothing here fails or
+meets a stranger by it.
+
+This module runs in vassals: standard library, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Collection
+from typing import Optional
+
+
+def fork(held: Collection[int]) -> int:
+    """Fork with these signals held back: the fork would take one with its parent's handlers, and lose it.
+
+    In the child they still are. Raises OSError.
+    """
+    pid = -1
+    signal.pthread_sigmask(signal.SIG_BLOCK, held)
+    try:
+        pid = os.fork()
+    finally:
+        if pid != 0:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, held)
+    return pid
+
+
+def wait(pid: int) -> tuple[int, Optional[int]]:
+    """As waitpid(2) with WNOHANG; without a status if somebody else of this process has been told (ECHILD)."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return pid, None
+
+
+def send(pid: int, signum: int) -> None:
+    """Its number is our child's until somebody reaps it; then it may be anybody's, who hears nothing."""
+    if _is_our_child(pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signum)
+
+
+def rss(pid: int) -> int:
+    """Resident bytes, proc_pid_statm(5); 0 if it is gone."""
+    if not pid:
+        return 0
+    try:
+        with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def _is_our_child(pid: int) -> bool:
+    """Dead or alive, proc_pid_stat(5); PyPy 3.9 has no waitid(2)."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[1]) == os.getpid()
+    except (OSError, IndexError, ValueError):
+        return False
