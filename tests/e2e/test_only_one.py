@@ -149,7 +149,8 @@ def test_two_that_swap_their_sockets_have_them_once_one_is_stopped(daemon: Emper
     green.write(socket=paths["blue"])
     frees = "is still open in vassal {0}, whose new ini is refused -- emperorctl stop {0} frees it"
     for one, other in ((blue, green), (green, blue)):
-        one.until(lambda now, other=other: frees.format(other.name) in (now["error"] or ""), "it is told what frees it")
+        words = frees.format(other.name)
+        wait_for(lambda one=one: one.row()["error"] or "", lambda error, words=words: words in error)  # type: ignore[misc]  # mypy infers no defaults
         assert (one.row()["state"], one.row()["pid"]) == ("RUNNING", pids[one.name])
     assert daemon.ctl("stop", "blue").returncode == 0
     green.until(lambda now: now["error"] is None and now["pid"] != pids["green"], "it has the other's socket")

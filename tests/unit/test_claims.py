@@ -350,6 +350,9 @@ def test_the_default_socket_that_another_serves_on_is_named_without_a_line(world
 def test_what_is_the_same_address(world: World, one: str, other: str, same: bool) -> None:
     world.judge("blog", f"socket = {one}")
     assert bool(world.judge("shop", f"fastcgi-socket = {other}")) == same
+    mirror = World()
+    mirror.judge("shop", f"fastcgi-socket = {other}")
+    assert bool(mirror.judge("blog", f"socket = {one}")) == same
 
 
 # What it costs ----------------------------------------------------------------------------------------------------
