@@ -258,12 +258,19 @@ def judge_all(found: Sequence[tuple[str, Checked]], runtime: str) -> list[Checke
     """A dry run: the same inis as if an emperor saw them at its start. Of one name the first counts."""
     claims = Claims(runtime, lambda address, spec: "")
     judged = [checked for _, checked in found]
-    seen: set[str] = set()
+    place: dict[str, int] = {}
     for index in sorted(range(len(found)), key=lambda number: precedence(*found[number])):
         name, checked = found[index]
-        if name not in seen:
+        if name not in place:
+            place[name] = index
             judged[index] = claims.judge(name, checked)
-            seen.add(name)
+    # One that came later may have had the better claim.
+    for _ in range(len(found)):
+        again = claims.unsettled()
+        for name, checked in again:
+            judged[place[name]] = claims.judge(name, checked)
+        if not again:
+            break
     return judged
 
 

@@ -66,7 +66,7 @@ _SERVED = (
     _done("chmod-socket", v.MODE, "660, and the web server's group may connect",
           "Mode of the socket files; 666 lets every user of the machine connect. Alone it means "
           "666.", "chmod", "C"),
-    _done("chown-socket", v.OWNER, "the app's user : the web server's group",
+    _done("chown-socket", v.OWNER, "the app's user : the web server's group; with a mode or umask: the app's own group",
           "Who owns the socket files. The web server's user must be the owner or in the group.", "chown"),
     _done("socket-umask", v.UMASK, "",
           "Umask for the moment of bind only, as flup's umask parameter: 000 lets everybody connect. "

@@ -447,3 +447,11 @@ def test_the_emperors_own_socket_is_nobodys() -> None:
     assert judged.spec is None
     assert f"{RUNTIME}/control.sock is the emperor's own control socket" in str(judged.problems[-1])
     assert claims.judge("blog", ini("blog")).spec is not None
+
+
+def test_a_dry_run_sees_that_a_later_ini_has_the_better_claim() -> None:
+    found = [("e1", ini("e1", f"socket = {RUNTIME}/e2.sock")), ("e2", ini("e2"))]
+    first, second = judge_all(found, RUNTIME)
+    assert first.spec is None and "is vassal e2's already" in str(first.problems[-1])
+    assert second.spec is not None
+    assert [one.spec is None for one in judge_all(found[::-1], RUNTIME)] == [False, True]
