@@ -18,7 +18,7 @@ _PATIENCE = 30.0
 VISIBLE = 300.0
 """Milliseconds from a touch to the first answer of the new code, the import's own time left out."""
 
-_ALONE = 1.6
+_ALONE = 2.4
 """Seconds: a file that changes again within one second is left to rest for longer, as an editor's pieces are."""
 
 _PEERS_PAUSE = 3.0
