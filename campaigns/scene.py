@@ -87,8 +87,8 @@ class Vassal:
     def customers(self, number: int, posts: float = 0.25, pause: float = 0.004) -> list[Client]:
         """Clients with kept connections to nginx."""
         address = f"127.0.0.1:{self.port}"
-        common = {"posts": posts, "bigs": 0.05, "pause": pause}
-        return [Client(f"http-{self.name}-{one}", "http", address, **common) for one in range(number)]  # type: ignore[arg-type]
+        names = [f"http-{self.name}-{one}" for one in range(number)]
+        return [Client(name, "http", address, posts=posts, bigs=0.05, pause=pause) for name in names]
 
     def write(self) -> Vassal:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -185,7 +185,7 @@ class Scene:
         self._ends.callback(self.stop)
         if wait:
             for one in self.vassals:
-                wait_for(lambda one=one: self._alive() and one.socket.exists(), f"{one.name}'s socket")  # type: ignore[misc]
+                self._wait_for_socket(one)
             if self.server == "ours":
                 wait_for(self.all_running, "all vassals are RUNNING")
 
@@ -232,11 +232,15 @@ class Scene:
         rows = json.loads(done.stdout)
         return len(rows) == len(self.vassals) and all(row["state"] == "RUNNING" for row in rows)
 
+    def _wait_for_socket(self, one: Vassal) -> None:
+        wait_for(lambda: self._alive() and one.socket.exists(), f"{one.name}'s socket")
+
     def vassal_pid(self, name: str) -> int:
         """With uWSGI there may be but one."""
         if self.server == "ours":
             return int(self.row(name)["pid"])
-        return wait_for(lambda: children(self.pid), "a vassal")[0]  # type: ignore[no-any-return]
+        first: int = wait_for(lambda: children(self.pid), "a vassal")[0]
+        return first
 
     def signal(self, number: int) -> None:
         os.kill(self.pid, number)

@@ -55,7 +55,7 @@ LOOK_EVERY = 5.0
 
 @dataclass
 class Emperor:
-    """``paths``: name → where its ini lies; ``readings``: what it said when it was read last."""
+    """The daemon, or ``emperor run``: what there is of it, from its making until its loop has ended."""
 
     reader: Reader
     loop: Loop

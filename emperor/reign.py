@@ -18,6 +18,7 @@ from emperor.intake.reading import Reader, Settings
 from emperor.journal import Journal
 from emperor.model import Identity
 from emperor.startup import FAILED, OK, run
+from emperor.succession import handover
 from emperor.succession.handover import State
 from emperor.system import library, pidfile, places, privilege, runtime
 from emperor.system.accounts import SystemAccounts
@@ -173,6 +174,22 @@ def _check(reader: Reader, where: Sequence[str], taking_over: bool) -> int:
 
     ``taking_over``: whose an address is that two inis name, the emperor that runs has decided.
     """
+    inis, code = _found(where)
+    read = [(name, reader.read(name, path).checked) for name, path in inis.items()]
+    judged = [one for _, one in read] if taking_over else judge_all(read, reader.settings.runtime_folder)
+    for path, checked in zip(inis.values(), judged, strict=True):
+        code = FAILED if checked.spec is None else code
+        for problem in checked.problems:
+            print(f"{'' if problem.fatal else 'warning: '}{problem}")
+        if checked.spec is not None:
+            print(f"{path}: OK")
+    if taking_over:
+        print(handover.READ)
+    return code
+
+
+def _found(where: Sequence[str]) -> tuple[dict[str, str], int]:
+    """Name → path of all inis, and FAILED if a place could not be read."""
     code = OK
     inis: dict[str, str] = {}
     for place in where:
@@ -183,12 +200,4 @@ def _check(reader: Reader, where: Sequence[str], taking_over: bool) -> int:
         for name, path in found.names.items():
             if inis.setdefault(name, path) != path:
                 print(f"warning: {path}: {name} is already {inis[name]} -- ignored")
-    read = [(name, reader.read(name, path).checked) for name, path in inis.items()]
-    judged = [one for _, one in read] if taking_over else judge_all(read, reader.settings.runtime_folder)
-    for path, checked in zip(inis.values(), judged, strict=True):
-        code = FAILED if checked.spec is None else code
-        for problem in checked.problems:
-            print(f"{'' if problem.fatal else 'warning: '}{problem}")
-        if checked.spec is not None:
-            print(f"{path}: OK")
-    return code
+    return inis, code

@@ -7,7 +7,7 @@ import time
 BEGUN = time.monotonic()
 
 from collections.abc import Iterable  # noqa: E402 -- what is imported counts as import
-from typing import Any  # noqa: E402
+from typing import Any  # noqa: E402 -- the same
 
 from echo import answer  # type: ignore[import-not-found,unused-ignore]  # noqa: E402 -- it lies beside this file
 

@@ -55,9 +55,18 @@ class HeldState:
 
 
 def state_of(held: Held, draft: str | None = None, number: int = 0) -> HeldState:
-    fd = held.sock.fileno()
-    word = (held.word, held.stored)
-    return HeldState(fd, held.spec, held.binder, held.place, held.access, held.owner, *word, draft, number)
+    return HeldState(
+        held.sock.fileno(),
+        held.spec,
+        held.binder,
+        held.place,
+        held.access,
+        held.owner,
+        held.word,
+        held.stored,
+        draft,
+        number,
+    )
 
 
 def held_of(state: HeldState, sock: socket.socket) -> Held:
@@ -90,6 +99,17 @@ def make_folder(folder: str, spec: VassalSpec) -> None:
     if spec.authority.kind == ADMIN and os.path.realpath(folder).startswith("/run/"):
         with contextlib.suppress(OSError):
             os.makedirs(folder, mode=0o755, exist_ok=True)
+
+
+def still_shared(held: Held, spec: VassalSpec) -> str:
+    """Whose processes may go on accepting, in a line, or "": a socket without a file cannot be moved under them."""
+    before, address = held.owner.identity, held.spec.address
+    if address.family == UNIX or before.uid == spec.identity.uid:
+        return ""
+    return (
+        f"{address}: what is left of {before.user}'s processes may still accept from it -- "
+        f"emperorctl stop {spec.name}, then start, gives {spec.identity.user} one of its own"
+    )
 
 
 def shown(held: Held) -> dict[str, Any]:

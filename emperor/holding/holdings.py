@@ -11,15 +11,24 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any
 
 from emperor.config.placement import EMPEROR, SYSTEMD, VASSAL, binder
 from emperor.errors import ListenError
 from emperor.holding import fresh as fresh_ones
+from emperor.holding import opening
 from emperor.holding.estate import Estate
 from emperor.holding.fresh import Fresh
-from emperor.holding.held import Held, HeldState, access_of, checked, held_of, make_folder, shown, state_of
+from emperor.holding.held import (
+    Held,
+    HeldState,
+    access_of,
+    checked,
+    held_of,
+    shown,
+    state_of,
+    still_shared,
+)
 from emperor.holding.missing import Missing
 from emperor.model import ADMIN, UNIX, Address, SocketSpec, VassalSpec
 from emperor.supervision.channel import Listening, Lost
@@ -125,20 +134,12 @@ class Holdings:
         self._let_go([held for address, held in self._held.items() if address not in named])
         for wanted in spec.sockets:
             if wanted.address in self._held:
-                self._warn_of_sharing(self._held[wanted.address], spec)
+                sharing = still_shared(self._held[wanted.address], spec)
+                if sharing:
+                    self._estate.journal.warning(self.name, sharing)
                 self._adjust(wanted, spec)
                 # Systemd may have been deaf before.
                 self._estate.store(self.name, self._held[wanted.address])
-
-    def _warn_of_sharing(self, held: Held, spec: VassalSpec) -> None:
-        """A socket without a file cannot be moved: who held it goes on holding it."""
-        before = held.owner.identity
-        if held.spec.address.family != UNIX and before.uid != spec.identity.uid:
-            self._estate.journal.warning(
-                self.name,
-                f"{held.spec.address}: what is left of {before.user}'s processes may still accept from it -- "
-                f"emperorctl stop {self.name}, then start, gives {spec.identity.user} one of its own",
-            )
 
     def release(self) -> None:
         """Let go of all of them; of their files too, unless the next emperor is to find them."""
@@ -238,53 +239,18 @@ class Holdings:
         if held is not None and held.binder != SYSTEMD and not listeners.listens(held.sock):
             # Its app has shut it down, for everybody who holds it.
             self._let_go([held])
-        if wanted.address not in self._held and not self._inherit(wanted, spec, binder):
-            if binder == EMPEROR:
-                self._bind(wanted, spec)
-            return
+        if wanted.address not in self._held:
+            may_claim = binder != VASSAL or self._can_bind(wanted.address, spec)
+            found = opening.inherit(self._estate, self.name, wanted, spec, binder, may_claim)
+            if found is None:
+                if binder == EMPEROR:
+                    self._hold(opening.bind(self._estate, self.name, wanted, spec))
+                return
+            self._hold(found)
         held = self._held[wanted.address]
         if binder == EMPEROR and fresh_ones.changed(held, wanted, spec):
             access = access_of(wanted, spec)
             self._fresh[wanted.address] = fresh_ones.bind(self._estate, held, wanted, spec, access, number)
-
-    def _inherit(self, wanted: SocketSpec, spec: VassalSpec, binder: str) -> bool:
-        """Take what systemd kept for us, or lends."""
-        address, user = wanted.address, spec.identity
-        lent = self._estate.heirlooms.lent(address)
-        if lent is not None:
-            if spec.authority.kind != ADMIN:
-                raise ListenError(f"{address}: bind: it is systemd's ({lent.name}), and only root's inis may have it")
-            self._hold(Held(lent.sock, wanted, SYSTEMD, None, None, spec))
-            return True
-        if binder == VASSAL and not self._can_bind(address, spec):
-            return False
-        by_root = spec.authority.kind == ADMIN
-        kept = self._estate.heirlooms.claim(address, self.name, binder, user.uid, by_root)
-        if kept is None or kept.label is None:
-            return False
-        place = kept.label.place
-        access = access_of(wanted, spec) if binder == EMPEROR else None
-        # Unknown is what it was given: so that is given again.
-        before = replace(access, mode=-1) if access is not None else None
-        owner = replace(spec, identity=replace(user, uid=kept.label.uid, gid=kept.label.gid))
-        self._hold(Held(kept.sock, wanted, binder, place, before, owner, stored=kept.name))
-        if place is not None:
-            self._estate.book.note(address.path, place, os.geteuid() if binder == EMPEROR else user.uid)
-        return True
-
-    def _bind(self, wanted: SocketSpec, spec: VassalSpec) -> None:
-        own = os.geteuid()
-        ours = None
-        if wanted.address.family == UNIX:
-            make_folder(os.path.dirname(wanted.address.path), spec)
-            ours = self._estate.book.find(wanted.address.path, own)
-        access = access_of(wanted, spec)
-        bound = listeners.bind(wanted, access, ours)
-        if bound.warning:
-            self._estate.journal.warning(self.name, bound.warning)
-        self._hold(Held(bound.sock, wanted, EMPEROR, bound.place, access, spec))
-        if bound.place is not None:
-            self._estate.book.note(wanted.address.path, bound.place, own)
 
     def _adjust(self, wanted: SocketSpec, spec: VassalSpec) -> None:
         """A reload may change who may connect; a vassal does that to its own files itself."""

@@ -29,6 +29,9 @@ VARIABLE = "EMPEROR_HANDOVER"
 FORMAT = 1
 """Counted up when a field changes its meaning; that one is there or gone is seen without it."""
 
+READ = "handover: OK"
+"""The last line of a check by a program that could take over: it got that far, and has read everything."""
+
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 

@@ -88,9 +88,7 @@ class Upgrade:
         try:
             self._start_check()
         except Exception as error:
-            if not isinstance(error, (OSError, EmperorError)):
-                self._journal.bug(error)
-            self._refuse(f"not checked: {error}")
+            self._fail("not checked", error)
 
     def abandon(self) -> None:
         """We are about to end instead."""
@@ -173,11 +171,14 @@ class Upgrade:
             finally:
                 os.close(paper)
         except Exception as error:
-            if not isinstance(error, (OSError, EmperorError)):
-                self._journal.bug(error)
-            self._refuse(f"exec: {error}")
+            self._fail("exec", error)
         finally:
             reexec.release_signals()
+
+    def _fail(self, what: str, error: Exception) -> None:
+        if not isinstance(error, (OSError, EmperorError)):
+            self._journal.bug(error)
+        self._refuse(f"{what}: {error}")
 
     def _refuse(self, reason: str) -> None:
         self._under_way = False
@@ -197,11 +198,12 @@ def verdict(code: int, output: str, sound: Collection[str]) -> str:
     fine = {line.removesuffix(": OK") for line in lines if line.endswith(": OK")}
     lost = sorted(set(sound) - fine)
     words = [printable(line) for line in lines if not line.endswith(": OK") and not line.startswith("warning: ")]
+    why = words[-1] if words else f"exit code {code}"
     if lost:
-        about = next((line for line in words if line.startswith(lost[0])), words[-1] if words else f"exit code {code}")
+        about = next((line for line in words if line.startswith(lost[0])), why)
         return f"the installed program cannot read what this one can: {about}"
-    if code not in (0, 1) or (code == 1 and (not words or words[-1].startswith("emperor: "))):
-        return f"the installed program's check failed: {words[-1] if words else f'exit code {code}'}"
+    if lines[-1:] != [handover.READ]:
+        return f"the installed program's check failed: {why}"
     return ""
 
 

@@ -10,24 +10,13 @@ import pytest
 
 from tests.e2e.conftest import StartEmperor
 from tests.e2e.harness import procfs
-from tests.e2e.harness.daemon import Emperor, Vassal
+from tests.e2e.harness.daemon import Emperor
 from tests.e2e.harness.waiting import wait_for
-from tests.e2e.harness.wire import Visitor
 
 
 @pytest.fixture
 def daemon(emperor: StartEmperor) -> Emperor:
     return emperor().start()
-
-
-def held(site: Vassal) -> tuple[Visitor, Path]:
-    """A request in flight, and the file that lets it finish."""
-    folder = site.folder / "held"
-    folder.mkdir()
-    site.own(folder)
-    visitor = site.visitor(f"/hold?{folder}")
-    wait_for((folder / "started").exists, what="a request in flight")
-    return visitor, folder / "go"
 
 
 def gone(pids: list[int], deadline: float = 20) -> None:
@@ -40,7 +29,7 @@ def test_requests_in_flight_finish_and_everything_is_gone(daemon: Emperor, signu
     own = daemon.place("own")
     own.write(socket=own.folder / "own.sock")
     site.running(), own.running()
-    visitor, go = held(site)
+    visitor, go = site.hold()
     below = procfs.descendants(daemon.pid)
     assert len(below) >= 5
     daemon.signal(signum)
@@ -57,7 +46,7 @@ def test_requests_in_flight_finish_and_everything_is_gone(daemon: Emperor, signu
 def test_a_second_term_stops_at_once(daemon: Emperor) -> None:
     site = daemon.add("site")
     site.running()
-    visitor, _ = held(site)
+    visitor, _ = site.hold()
     below = procfs.descendants(daemon.pid)
     daemon.signal(signal.SIGTERM)
     site.state("STOPPING")
@@ -71,7 +60,7 @@ def test_a_second_term_stops_at_once(daemon: Emperor) -> None:
 def test_reload_mercy_bounds_the_wait(daemon: Emperor) -> None:
     site = daemon.add("site", reload_mercy=1)
     site.running()
-    visitor, _ = held(site)
+    visitor, _ = site.hold()
     daemon.signal(signal.SIGTERM)
     assert daemon.process and daemon.process.wait(10) == 0
     with pytest.raises(ConnectionError):
@@ -104,7 +93,7 @@ def test_vassals_do_not_outlive_a_killed_emperor(emperor: StartEmperor) -> None:
     own = daemon.place("own")
     own.write(socket=own.folder / "own.sock")
     site.running(), own.running()
-    visitor, go = held(site)
+    visitor, go = site.hold()
     below = procfs.descendants(daemon.pid)
     go.touch()
     daemon.kill()

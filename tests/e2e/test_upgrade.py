@@ -12,7 +12,6 @@ import pytest
 from tests.e2e.conftest import StartEmperor
 from tests.e2e.harness.daemon import Emperor, Vassal
 from tests.e2e.harness.waiting import DEADLINE, wait_for
-from tests.e2e.harness.wire import Visitor
 
 
 @pytest.fixture
@@ -170,16 +169,6 @@ def test_an_ini_that_was_broken_before_is_no_obstacle(daemon: Emperor, site: Vas
     assert site.row()["state"] == "RUNNING"
 
 
-def held(site: Vassal) -> tuple[Visitor, Path]:
-    """A request in flight, and the file that lets it end."""
-    folder = site.folder / "held"
-    folder.mkdir()
-    site.own(folder)
-    visitor = site.visitor(f"/hold?{folder}")
-    wait_for((folder / "started").exists, what="a request in flight")
-    return visitor, folder / "go"
-
-
 # Bad moments ----------------------------------------------------------------------------------------------------------
 
 
@@ -200,7 +189,7 @@ def test_what_the_new_program_could_not_open_is_found_out_before(emperor: StartE
 
 
 def test_one_that_is_stopping_is_not_upgraded(daemon: Emperor, site: Vassal) -> None:
-    visitor, go = held(site)
+    visitor, go = site.hold()
     daemon.signal(signal.SIGTERM)
     daemon.wait_for_log("stopping: requests in flight finish")
     daemon.signal(signal.SIGUSR2)
@@ -229,7 +218,7 @@ def test_a_folder_that_is_away_at_that_moment_leaves_its_vassals_as_they_are(dae
 
 
 def test_a_removed_ini_whose_vassal_drains_is_still_forgotten(daemon: Emperor, site: Vassal) -> None:
-    visitor, go = held(site)
+    visitor, go = site.hold()
     site.ini.unlink()
     site.state("STOPPING")
     assert daemon.ctl("upgrade").returncode == 0

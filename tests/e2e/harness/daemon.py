@@ -84,6 +84,15 @@ class Vassal:
     def visitor(self, target: str = "/facts") -> Visitor:
         return Visitor(self.socket, target, protocol=self.protocol)
 
+    def hold(self) -> tuple[Visitor, Path]:
+        """A request in flight, and the file that lets it finish."""
+        folder = self.folder / "held"
+        folder.mkdir()
+        self.own(folder)
+        visitor = self.visitor(f"/hold?{folder}")
+        wait_for((folder / "started").exists, what="a request in flight")
+        return visitor, folder / "go"
+
     def crowd(self) -> Crowd:
         return Crowd(self.socket)
 
