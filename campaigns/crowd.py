@@ -11,11 +11,13 @@ import asyncio
 import errno
 import json
 import random
+import resource
 import socket
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -67,7 +69,7 @@ class _Visitor:
         while not over.is_set():
             number += 1
             await self._once(self._next(number))
-            await asyncio.sleep(self._client.pause * random.uniform(0.5, 1.5))
+            await _rest(self._client.pause * random.uniform(0.5, 1.5), over)
         self._close()
 
     def _next(self, number: int) -> Asked:
@@ -161,12 +163,25 @@ class _Visitor:
             self._sock = None
 
 
+async def _rest(seconds: float, over: asyncio.Event) -> None:
+    """A long one ends when all is over; to listen for that costs more than a short one."""
+    if seconds < 1:
+        await asyncio.sleep(seconds)
+        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await over.wait()
+
+
 def _say(record: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(record) + "\n")
     sys.stdout.flush()
 
 
 async def _gather(clients: list[Client]) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # One each, and some.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, len(clients) + 100)), hard))
     over = asyncio.Event()
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), over.set)
     visitors = [_Visitor(client, _say) for client in clients]

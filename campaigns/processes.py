@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import time
@@ -18,6 +19,7 @@ _CONNECTED = "03"
 """SS_CONNECTED, in /proc/net/unix."""
 
 _PATIENCE = 60.0
+_WAITED = re.compile(r"^voluntary_ctxt_switches:\s*(\d+)$", re.M)
 
 
 def wait_for(look: Callable[[], Any], what: str, seconds: float = _PATIENCE, pause: float = 0.01) -> Any:
@@ -77,6 +79,17 @@ def connections(pid: int, path: Path) -> int:
 
 def descriptors(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def wakeups(pid: int) -> int:
+    """How often its threads have waited and gone on, all in all."""
+    texts = (path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/status"))
+    return sum(int(count) for text in texts for count in _WAITED.findall(text))
+
+
+def available() -> float:
+    """MiB of memory that could be had."""
+    return parsing.kib_fields(Path("/proc/meminfo").read_text())["MemAvailable"] / 1024
 
 
 def rss(pids: Iterable[int]) -> float:

@@ -165,7 +165,8 @@ class Scene:
 
     def vassal(self, name: str, app: str = "bare", way: str = "uwsgi", *options: str) -> Vassal:
         one = Vassal(self, name, app, way, options)
-        one.port = free_port()
+        taken = {other.port for other in self.vassals}
+        one.port = next(port for port in iter(free_port, None) if port not in taken)
         self.vassals.append(one)
         return one.write()
 
@@ -189,8 +190,10 @@ class Scene:
             if self.server == "ours":
                 wait_for(self.all_running, "all vassals are RUNNING")
 
-    def open_gates(self) -> None:
-        gates = [Gate(one.name, str(one.port), one.socket, one.way) for one in self.vassals]
+    def open_gates(self, vassals: Sequence[Vassal] | None = None) -> None:
+        """nginx before these; before all that there are."""
+        chosen = self.vassals if vassals is None else vassals
+        gates = [Gate(one.name, str(one.port), one.socket, one.way) for one in chosen]
         self._nginx = Nginx(self.folder / "nginx", gates, streamed=False)
         self._ends.callback(self._nginx.stop)
         self._nginx.start()
@@ -225,12 +228,15 @@ class Scene:
         return next(row for row in self.status() if row["name"] == name)
 
     def all_running(self) -> bool:
+        return self.all_in("RUNNING")
+
+    def all_in(self, state: str) -> bool:
         self._alive()
         done = self.ctl("status", "--json")
         if done.returncode not in (0, 3):
             return False
         rows = json.loads(done.stdout)
-        return len(rows) == len(self.vassals) and all(row["state"] == "RUNNING" for row in rows)
+        return len(rows) == len(self.vassals) and all(row["state"] == state for row in rows)
 
     def _wait_for_socket(self, one: Vassal) -> None:
         wait_for(lambda: self._alive() and one.socket.exists(), f"{one.name}'s socket")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from campaigns import crash_loop, kills, many, reload, systemd, upgrade
+from campaigns import asleep, crash_loop, kills, many, reload, systemd, upgrade
 from campaigns.scene import Places
 from campaigns.tally import Result
 
@@ -57,6 +57,8 @@ CAMPAIGNS: tuple[Campaign, ...] = (
     Campaign("upgrade-uwsgi", _upgrade("uwsgi"), 100, 4),
     Campaign("upgrade-fastcgi", _upgrade("fastcgi-kept"), 100, 4),
     Campaign("start-200", many.start, 200, 20),
+    Campaign("asleep-1000", asleep.play, 1000, 50),
+    Campaign("asleep-peer", asleep.beside, 100, 10),
     Campaign("storm", many.storm, 100, 10),
     Campaign("systemd-restart", _systemd(systemd.restart, "systemctl restart emperor, 8 clients, bare, uwsgi"), 20, 4),
     Campaign("systemd-kill", _systemd(systemd.kill_main, "kill -9 of the main process, 8 clients, bare, uwsgi"), 20, 4),

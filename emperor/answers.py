@@ -44,7 +44,7 @@ class Realm(Protocol):
 
     def owner(self, name: str) -> int | None: ...
 
-    def order(self, name: str, verb: str) -> str:
+    def order(self, name: str, verb: str, workers: int = 0) -> str:
         """Carry it out; "" or why it cannot be (an invalid ini)."""
         ...
 
@@ -211,7 +211,7 @@ class Answers:
         pending = Pending(reply, {}, self._loop.now())
         for name in names:
             before = self._realm.vassals[name]
-            refusal = self._realm.order(name, request.verb)
+            refusal = self._realm.order(name, request.verb, int(request.options.get("workers", 0)))
             if refusal:
                 pending.results.append({"name": name, "ok": False, "message": refusal, "seconds": 0.0})
                 invalid = self._realm.vassals[name].wanted is Wanted.UP
@@ -256,4 +256,5 @@ _VERBS: dict[str, Callable[[Answers, Request, Peer, Reply], None]] = {
     "stop": Answers.order,
     "restart": Answers.order,
     "reload": Answers.order,
+    "scale": Answers.order,
 }

@@ -28,15 +28,11 @@ from emperor.succession import takeover
 from emperor.succession.handover import State
 from emperor.succession.upgrade import Upgrade, tell_askers
 from emperor.supervision import wording
+from emperor.supervision.events import Configured, Order
 from emperor.supervision.quiet import Signature
-from emperor.supervision.record import (
-    Configured,
-    Order,
-    Vassal,
-    first_fatal,
-    state,
-)
-from emperor.system import library
+from emperor.supervision.record import Vassal, first_fatal, state
+from emperor.system import cgroup, library
+from emperor.system.cgroup import Groups
 from emperor.system.closer import Closer
 from emperor.system.eventloop import Loop
 from emperor.system.fdstore import Received
@@ -47,6 +43,7 @@ from emperor.system.reexec import Program
 from emperor.tending.performer import Performer
 from emperor.tending.register import Register
 from emperor.tending.startgate import StartGate
+from emperor.tending.strays import Strays
 from emperor.tending.vassallog import VassalLog
 
 LOOK_EVERY = 5.0
@@ -94,6 +91,8 @@ class Emperor:
             raise
         self.closer = Closer()
         self.gate = StartGate(self.loop)
+        groups = Groups(cgroup.delegated())
+        self.strays = Strays(self.loop, self.journal, self._children, groups, succeeding=before is not None)
         self.errands = Errands(self.loop, self.journal, book)
         if before is not None:
             self.folders = FolderLocks(before.folders)
@@ -105,7 +104,7 @@ class Emperor:
         self.upgrading = Upgrade(self.program, self, self.loop, self.journal, self.herald.reexecuting)
         self.front: FrontKeeper | None = None
         self._said_of_control = ""
-        self.loop.call_at(self.loop.now() + LOOK_EVERY, self._look_at_sockets)
+        self.loop.on_the_beat(LOOK_EVERY, self._look_at_sockets)
 
     def _install(self, runtime: str) -> str:
         """The launcher. Those that older vassals run from stay; without a new one theirs will do."""
@@ -131,6 +130,7 @@ class Emperor:
     def heed_signals(self) -> None:
         for signum in (signal.SIGTERM, signal.SIGINT):
             self.loop.on_signal(signum, self.stop)
+        self.loop.on_signal(signal.SIGCHLD, self.strays.heard)
         self.loop.on_signal(signal.SIGHUP, self._reload_all)
         self.loop.on_signal(signal.SIGUSR1, self._reopen_logs)
         self.loop.on_signal(signal.SIGUSR2, self.upgrading.ask)
@@ -162,7 +162,8 @@ class Emperor:
             return
         for name in list(self.vassals):
             record, losses = self.vassals[name], self.performers[name].holdings.look()
-            if not losses or record.spec is None or not record.running or record.incoming is not None:
+            up = record.running or record.heeds is not None
+            if not losses or record.spec is None or not up or record.incoming is not None:
                 continue
             for loss in losses:
                 self.journal.warning(name, loss)
@@ -172,7 +173,7 @@ class Emperor:
             self.journal.warning("emperor", word)
         self._said_of_control = word
         self._settle_estate()
-        self.loop.call_at(self.loop.now() + LOOK_EVERY, self._look_at_sockets)
+        self.loop.on_the_beat(LOOK_EVERY, self._look_at_sockets)
 
     def _performer(self, name: str) -> Performer:
         return Performer(
@@ -184,9 +185,16 @@ class Emperor:
             VassalLog(name, self.journal),
             self.closer,
             self.gate,
+            self.strays,
             lambda event: self.register.tell(name, event),
             lambda: self._forget(name),
         )
+
+    def _children(self) -> set[int]:
+        """Whom we have started, and somebody looks after until he is reaped."""
+        front = self.front.pids if self.front is not None else ()
+        vassals = (pid for performer in self.performers.values() for pid in performer.pids)
+        return {*vassals, *self.errands.pids, *self.upgrading.pids, *front}
 
     # Vassals --------------------------------------------------------------------------------------------------
 
@@ -223,8 +231,8 @@ class Emperor:
     def owner(self, name: str) -> int | None:
         return self.intake.owner(name)
 
-    def order(self, name: str, verb: str) -> str:
-        return self.intake.order(name, verb)
+    def order(self, name: str, verb: str, workers: int = 0) -> str:
+        return self.intake.scale(name, workers) if verb == "scale" else self.intake.order(name, verb)
 
     def _reload_all(self) -> None:
         for name in list(self.vassals):
@@ -290,6 +298,9 @@ class Emperor:
             self.estate.clear_up()
         if not self.errands.idle:
             self.errands.when_done(self._perhaps_end)
+            return
+        if not self.strays.gone:
+            self.strays.when_gone(self._perhaps_end)
             return
         self.ended = True
         self.control.close()

@@ -74,6 +74,7 @@ class FrontKeeper:
         self._own, self._become = own, become
         self._popen: subprocess.Popen[bytes] | None = None
         self._pidfd = self._output = -1
+        self._dismissed: set[int] = set()
         self._channel: socket.socket | None = None
         self._cutter = LineCutter()
         # What is left of a line whose beginning was sent, and the line after it.
@@ -86,6 +87,11 @@ class FrontKeeper:
     def running(self) -> bool:
         return self._popen is not None
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Of all its processes that are not reaped."""
+        return (*self._dismissed, *((self._popen.pid,) if self._popen is not None else ()))
+
     def export(self) -> FrontState:
         pid = self._popen.pid if self._popen is not None else 0
         return FrontState(self._listener.fileno(), pid, self._pidfd if pid else -1)
@@ -96,12 +102,14 @@ class FrontKeeper:
             return
         os.set_inheritable(state.pidfd, False)
         old = Child(state.pid, state.pidfd, None, -1, self._loop.now())
+        self._dismissed.add(old.pid)
         processes.drain(old, retire=False)
         killing = self._loop.call_at(self._loop.now() + MERCY, lambda: processes.kill_group(old))
 
         def ended() -> None:
             self._loop.unwatch(old.pidfd)
             if processes.reap(old):
+                self._dismissed.discard(old.pid)
                 killing.cancel()
             else:
                 self._loop.call_at(self._loop.now() + REAP_AGAIN, ended)

@@ -93,7 +93,7 @@ class Herald:
 
     def _ping(self, every: float) -> None:
         self._notifier.alive()
-        self._loop.call_at(self._loop.now() + every, lambda: self._ping(every))
+        self._loop.on_the_beat(every, lambda: self._ping(every))
 
 
 def _moving(vassal: Vassal) -> bool:

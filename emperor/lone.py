@@ -27,6 +27,7 @@ from typing import Any, Callable, Optional
 
 from emperor.errors import EmperorError, LoadError
 from emperor.model import FASTCGI, VassalSpec
+from emperor.system import rlimits
 from emperor.system.logs import open_for_append, stamp
 from emperor.system.scoreboard import Scoreboard
 from emperor.worker import finish, keep_to_one_process, server_of, settle_in
@@ -192,6 +193,9 @@ def _take() -> socket.socket:
 
 def _serve(spec: VassalSpec, listener: socket.socket) -> None:
     guard = guarded(listener, os.environ)
+    rlimits.hold(spec)
+    if spec.harakiri:
+        _say(spec, "harakiri: has no effect here, where no vassal looks on -- requests take as long as they like")
     application = load(spec)
     # The web server may run any number of us, and tells nobody.
     spec = replace(spec, processes=max(2, spec.processes))
@@ -211,7 +215,7 @@ def _serve(spec: VassalSpec, listener: socket.socket) -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     for signum in _DRAINING:
         signal.signal(signum, drain)
-    keep_to_one_process(server, _DRAINING)
+    keep_to_one_process(server, tally, _DRAINING)
     if hasattr(gc, "freeze"):
         # What was imported is garbage to nobody.
         gc.collect()
@@ -233,6 +237,11 @@ def _last_call(listener: socket.socket, fresh: Callable[[], Any]) -> None:
         server = fresh()
         server.drain(keep_idle=False)
         server.run()
+
+
+def _say(spec: VassalSpec, text: str) -> None:
+    sys.stderr.write(f"{stamp()} emperor run: {spec.name}: {text}\n")
+    sys.stderr.flush()
 
 
 def _explain(spec: VassalSpec, error: EmperorError) -> None:

@@ -16,6 +16,9 @@ VASSAL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}")
 UWSGI, FASTCGI, HTTP = "uwsgi", "fastcgi", "http"
 UNIX, ABSTRACT, TCP = "unix", "abstract", "tcp"
 
+WHOLE, ROLLING = "whole", "rolling"
+"""How a reload replaces a vassal that serves: all its workers at once, or one after another."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -152,6 +155,41 @@ class VassalSpec:
     """How many proxies in front of the web server may tell who asks (X-Forwarded-*); 0: none is believed."""
     web_gid: Optional[int] = None
     """The web server's group, who must be able to connect to sockets whose ini is silent."""
+    harakiri: float = 0.0
+    """How long one request may take; 0: as long as it likes."""
+    max_requests: int = 0
+    """A worker is renewed after so many requests, and a share of ``max_requests_delta`` more; 0: never."""
+    max_requests_delta: Optional[int] = None
+    """None: a tenth of ``max_requests``."""
+    max_worker_lifetime: float = 0.0
+    """0: no end."""
+    max_worker_lifetime_delta: Optional[float] = None
+    """None: a tenth of ``max_worker_lifetime``."""
+    min_worker_lifetime: float = 10.0
+    """No worker is renewed before that, whatever it has served or takes."""
+    reload_on_rss: int = 0
+    reload_on_as: int = 0
+    """A worker with more resident memory, or address space, is renewed; 0: never."""
+    limit_as: int = 0
+    limit_nofile: int = 0
+    limit_nproc: int = 0
+    """setrlimit(2); 0: as inherited."""
+    nice: int = 0
+    on_demand: bool = False
+    """Is it started by its first connection only?"""
+    idle: float = 0.0
+    """It sleeps after so long without a request, until the next connection; 0: never."""
+    cheaper: int = 0
+    """The least number of workers; ``processes`` is the most. 0: always ``processes``."""
+    cheaper_initial: int = 0
+    """0: as ``cheaper``."""
+    cheaper_step: int = 1
+    cheaper_overload: float = 1.0
+    """How long all workers must have been busy until there are more."""
+    touch_reload: tuple[str, ...] = ()
+    py_autoreload: float = 0.0
+    """How long a changed module may go unnoticed; 0: for ever."""
+    reload_mode: str = WHOLE
     authority: Authority = Authority(NOBODY)
     """Who wrote it. It goes wherever the spec goes: what an older ini asked for is judged by who wrote that one."""
 
@@ -167,5 +205,6 @@ class VassalSpec:
         raw["targets"] = tuple(Target(**one) for one in raw["targets"])
         raw["authority"] = Authority(**raw["authority"])
         raw["pythonpath"] = tuple(raw["pythonpath"])
+        raw["touch_reload"] = tuple(raw.get("touch_reload", ()))
         raw["env"] = tuple((key, value) for key, value in raw["env"])
         return cls(**raw)

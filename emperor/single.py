@@ -14,6 +14,7 @@ from emperor import inherited
 from emperor.config import options
 from emperor.config.commandline import cli_rows
 from emperor.config.inifile import Row
+from emperor.config.table.option import DONE
 from emperor.control.messages import Policy
 from emperor.daemon import Emperor
 from emperor.intake.reading import Reader, Reading, Settings
@@ -137,7 +138,7 @@ def _refuse(problems: Sequence[Problem]) -> int:
 def _option_list() -> str:
     lines = []
     for option in options.TABLE:
-        if option.standing == options.DONE:
+        if option.standing == DONE:
             spelling = f"-{option.short}, " if option.short else ""
             lines.append(f"  {spelling}--{option.name} {option.kind.text}\n        {option.help}\n")
     return "".join(lines)

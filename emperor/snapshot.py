@@ -26,6 +26,7 @@ def snapshot(vassal: Vassal, performer: Performer, config: str, now: float, line
         "pid": (performer.pid(shown.number) or None) if shown is not None else None,
         "generation": shown.number if shown is not None else vassal.last_number,
         "restarts": vassal.restarts,
+        "scaled": vassal.scaled,
         "uptime": round(now - born, 3) if born is not None else None,
         "error": vassal.error or None,
         "config": config,
@@ -40,7 +41,7 @@ def snapshot(vassal: Vassal, performer: Performer, config: str, now: float, line
         "warnings": _warnings(vassal, ill, performer.log.warning),
         "last_exit": asdict(vassal.last_exit) if vassal.last_exit is not None else None,
         "next_retry_in": round(max(0.0, vassal.retry_at - now), 3) if vassal.retry_at is not None else None,
-        "requests": sum(one.requests for one in workers),
+        "requests": sum(one.requests + one.earlier for one in workers),
     }
     if lines:
         facts["lines"] = performer.ring.last(lines)
@@ -52,7 +53,7 @@ def snapshot(vassal: Vassal, performer: Performer, config: str, now: float, line
 def _worker(report: WorkerReport, now: float) -> dict[str, Any]:
     """Moments become spans: nobody outside knows our clock."""
     raw = asdict(report)
-    del raw["died_at"], raw["retry_at"]
+    del raw["died_at"], raw["retry_at"], raw["earlier"]
     ago, left = since(report, now), wait(report, now)
     raw["last_exit"] = report.last_exit or None
     raw["last_exit_ago"] = round(ago, 3) if ago is not None else None

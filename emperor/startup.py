@@ -45,6 +45,8 @@ def run(
     ``program``: what an upgrade in place executes; ``before``: what the program hands over that this one replaces.
     """
     prctl.no_new_privs()
+    # What a vassal leaves behind comes to us.
+    prctl.subreaper()
     os.umask(0o022)
     # Before anything is opened or made in it.
     runtime.prepare(reader.settings.runtime_folder, os.geteuid())

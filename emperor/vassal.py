@@ -8,21 +8,27 @@ This module runs in vassals: standard library, Python 3.9.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
 import socket
 import sys
 import traceback
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NoReturn, Optional
 
-from emperor.crew import Crew, Ears
+from emperor.crew.crew import Crew, Ears
+from emperor.crew.harakiri import Harakiri
 from emperor.errors import EmperorError, ListenError, LoadError
-from emperor.supervision.channel import Failed, Serving, WorkerReport, Workers
-from emperor.supervision.commission import CHECK, Commission
+from emperor.orphans import Orphans
+from emperor.supervision import idleness
+from emperor.supervision.channel import Crewed, Failed, Idle, Serving, Stale, WorkerReport, Workers
+from emperor.supervision.commission import BIND, CHECK, Commission
 from emperor.supervision.generation import Event
-from emperor.system import prctl
+from emperor.supervision.idleness import Idleness
+from emperor.system import prctl, rlimits
 from emperor.system.eventloop import Loop
 from emperor.system.hanging import before_the_end_of, looked_at
 from emperor.system.logs import LogFile, append, open_for_append, stamp
@@ -39,6 +45,9 @@ ORPHAN_MERCY = 1.5
 
 REPORT_EVERY = 1.0
 REPORT_SOON = 0.05
+
+SPARE_CELLS = 4
+"""On the scoreboard, for workers that replace others or are on their way out; more are made when they are needed."""
 
 LOOK_EVERY = 2.0
 """Seconds between two looks at the socket files that this user's vassals bound."""
@@ -82,8 +91,15 @@ def _check(commission: Commission, uplink: Uplink) -> None:
     from emperor.wsgi.loading import load
 
     settle_in(commission.spec)
-    load(commission.spec)
+    with rlimits.held_while_importing(commission.spec):
+        load(commission.spec)
     uplink.say(Serving())
+    _leave(0)
+
+
+def _bind(commission: Commission, uplink: Uplink) -> None:
+    """``on-demand``: the sockets that are this user's to bind, handed up before anybody asks for the app."""
+    Openings(commission, uplink)
     _leave(0)
 
 
@@ -92,18 +108,31 @@ def _serve(commission: Commission, uplink: Uplink) -> None:
 
     settle_in(commission.spec)
     openings = Openings(commission, uplink)
+    # What double-forks does not get away.
+    prctl.subreaper()
     log = _open_log(commission)
+    lookout = _lookout(commission)
     application: Optional[Any] = None
     try:
         if not commission.spec.lazy_apps:
-            with looked_at(before_the_end_of(commission.spec.start_timeout), partial(_hangs, uplink)):
+            look = looked_at(before_the_end_of(commission.spec.start_timeout), partial(_hangs, uplink))
+            with rlimits.held_while_importing(commission.spec), look:
                 application = load(commission.spec)
     except LoadError as error:
         if log is not None:
             for line in error.traceback.splitlines():
                 log.write(f"{stamp()} {line}")
         raise
-    _Vassal(commission, uplink, openings, application, log).run()
+    _Vassal(commission, uplink, openings, application, log, lookout).run()
+
+
+def _lookout(commission: Commission) -> Optional[Any]:
+    """For what the app is made of; None: nobody asked for it, and nothing of it is loaded."""
+    if not commission.spec.touch_reload and not commission.spec.py_autoreload:
+        return None
+    from emperor.system.lookout import Lookout
+
+    return Lookout(commission.spec)
 
 
 def _hangs(uplink: Uplink, where: str, stack: str) -> None:
@@ -132,28 +161,33 @@ class _Vassal:
         openings: Openings,
         application: Optional[Any],
         log: Optional[LogFile],
+        lookout: Optional[Any],
     ) -> None:
         self._spec = commission.spec
         self._commission, self._uplink, self._log = commission, uplink, log
-        self._openings, self._application = openings, application
+        self._openings, self._application, self._lookout = openings, application, lookout
         self._announced, self._pid = False, os.getpid()
         self._reported: tuple[WorkerReport, ...] = ()
         self._telling = False
+        self._idleness = Idleness()
         self._loop = Loop(_bug)
-        self._board = Scoreboard(self._spec.processes, self._spec.threads)
-        ears = Ears(self._lines, self._serving, self._failed, self._loop.stop)
-        self._crew = Crew(self._spec, self._loop, self._board, self._work, ears, self._close_ours)
+        self._orphans = Orphans(self._loop)
+        self._board = Scoreboard(SPARE_CELLS + self._spec.processes, self._spec.threads)
+        ears = Ears(self._lines, self._serving, self._failed, self._empty, self._crewed)
+        most = commission.workers
+        self._crew = Crew(self._spec, self._loop, self._board, self._work, ears, self._close_ours, most)
+        self._harakiri = Harakiri(self._spec.harakiri, self._loop, self._board, self._crew, self._lines)
 
     def run(self) -> None:
         loop, pid = self._loop, self._commission.parent
-        loop.on_signal(signal.SIGCHLD, self._crew.reap)
+        loop.on_signal(signal.SIGCHLD, self._reap)
         loop.on_signal(signal.SIGTERM, lambda: self._crew.drain(self._spec.reload_mercy))
         # systemd's watchdog ends an emperor that hangs by a signal to all of us (WatchdogSignal= of the unit).
         loop.on_signal(signal.SIGQUIT, lambda: self._crew.drain(self._spec.reload_mercy))
         loop.on_signal(signal.SIGHUP, lambda: self._crew.drain(self._spec.reload_mercy, Event.RETIRE))
         loop.on_signal(signal.SIGINT, lambda: None)
         loop.on_signal(signal.SIGUSR1, self._reopen)
-        loop.watch(self._uplink.fileno(), self._orphaned)
+        loop.watch(self._uplink.fileno(), self._on_uplink)
         # From here on there may be requests in flight: the emperor's death is a reason to drain, not to die.
         if not prctl.die_with_parent(signal.SIGTERM, pid):
             sys.exit(0)
@@ -161,20 +195,25 @@ class _Vassal:
             # What was imported is garbage to nobody; the collector need not touch (and so copy) its pages.
             gc.collect()
             gc.freeze()
+        if self._lookout is not None:
+            self._lookout.app_is_loaded(loop)
         self._crew.start()
+        self._harakiri.start()
         self._tell_workers()
         loop.run()
         # The app's own atexit functions ran in every worker; here they would run once too often.
         os._exit(0)
 
-    def _work(self, index: int, report: int) -> int:
-        tally = self._board.tally(index)
+    def _work(self, cell: int, report: int) -> int:
+        tally = self._board.tally(cell)
         return work(self._spec, self._openings.listeners, self._application, tally, report, self._pid)
 
     def _close_ours(self) -> None:
         self._uplink.close()
         if self._log is not None:
             self._log.close()
+        if self._lookout is not None:
+            self._lookout.in_worker()
 
     def _lines(self, index: int, lines: list[str]) -> None:
         if self._log is not None:
@@ -189,10 +228,15 @@ class _Vassal:
             self._openings.adjust()
             self._uplink.say(Serving())
             self._loop.call_at(self._loop.now() + LOOK_EVERY, self._look_at_files)
+            if self._lookout is not None:
+                self._lookout.start(self._loop, self._stale)
         if not self._telling:
             # A whole crew that comes up is one report, not one for each of them.
             self._telling = True
             self._loop.call_at(self._loop.now() + REPORT_SOON, self._tell_soon)
+
+    def _crewed(self, workers: int, leaving: int) -> None:
+        self._uplink.say(Crewed(workers, leaving))
 
     def _tell_soon(self) -> None:
         self._telling = False
@@ -201,6 +245,12 @@ class _Vassal:
     def _look_at_files(self) -> None:
         self._openings.look()
         self._loop.call_at(self._loop.now() + LOOK_EVERY, self._look_at_files)
+
+    def _stale(self, reason: str) -> None:
+        # One that drains has been replaced already, or is to end; and without an emperor nobody would replace it.
+        if self._crew.drain_deadline is None:
+            with contextlib.suppress(OSError):
+                self._uplink.say(Stale(reason))
 
     def _failed(self, reason: str, text: str) -> None:
         """A worker could not import the app: the whole generation has failed, unless it served already."""
@@ -214,8 +264,35 @@ class _Vassal:
         if reports != self._reported:
             self._reported = reports
             self._uplink.mention(Workers(reports))
+        if self._spec.idle:
+            self._perhaps_idle(reports)
         if again:
+            if self._lookout is not None:
+                self._lookout.tick()
+            self._crew.look()
             self._loop.call_at(self._loop.now() + REPORT_EVERY, self._tell_workers)
+
+    def _perhaps_idle(self, reports: Sequence[WorkerReport]) -> None:
+        requests, busy = self._crew.answered, any(one.state == "busy" for one in reports)
+        self._idleness, over = idleness.look(self._idleness, requests, busy, self._spec.idle, self._loop.now())
+        if over and self._announced:
+            self._uplink.mention(Idle())
+
+    def _on_uplink(self) -> None:
+        orders = self._uplink.hear()
+        if orders is None:
+            self._orphaned()
+        elif orders:
+            # Each replaces the one before.
+            self._crew.resize(orders[-1].workers)
+
+    def _reap(self) -> None:
+        self._crew.reap()
+        self._orphans.heard()
+
+    def _empty(self) -> None:
+        """All workers are gone; what they or the app have left behind goes before us."""
+        self._orphans.end(self._loop.stop)
 
     def _orphaned(self) -> None:
         self._loop.unwatch(self._uplink.fileno())
@@ -230,4 +307,4 @@ def _bug(error: BaseException) -> None:
     append(2, "".join(traceback.format_exception(type(error), error, error.__traceback__)))
 
 
-_ROLES = {CHECK: _check}
+_ROLES = {CHECK: _check, BIND: _bind}

@@ -22,7 +22,7 @@ from typing import Any, NoReturn, Optional
 from emperor.errors import EmperorError, LoadError
 from emperor.model import HTTP, VassalSpec
 from emperor.serving.native import Server, Settings
-from emperor.system import prctl
+from emperor.system import prctl, rlimits, stacks
 from emperor.system.hanging import before_the_end_of, looked_at
 from emperor.system.scoreboard import Tally
 from emperor.wsgi.loading import load
@@ -44,7 +44,11 @@ def work(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if not prctl.die_with_parent(signal.SIGTERM, parent):
         return 0
+    if spec.harakiri:
+        stacks.install()
     try:
+        rlimits.hold(spec)
+        rlimits.require_threads(spec)
         server = server_of(spec, listeners, _load(spec, report) if application is None else application, tally)
     except EmperorError as error:
         text = error.traceback if isinstance(error, LoadError) else ""
@@ -61,7 +65,7 @@ def work(
     signal.signal(signal.SIGHUP, drain)
     signal.signal(signal.SIGTERM, drain)
     signal.signal(signal.SIGQUIT, drain)
-    keep_to_one_process(server, (signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT))
+    keep_to_one_process(server, tally, (signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT))
     os.write(report, READY)
     os.close(report)
     server.run()
@@ -82,7 +86,7 @@ def _load(spec: VassalSpec, report: int) -> Any:
         return load(spec)
 
 
-def keep_to_one_process(server: Any, signums: Sequence[int]) -> None:
+def keep_to_one_process(server: Any, tally: Tally, signums: Sequence[int]) -> None:
     """What the app forks is no worker: a TERM ends it, its parent is not woken by its signals, and it serves nobody."""
 
     masks = threading.local()
@@ -98,6 +102,7 @@ def keep_to_one_process(server: Any, signums: Sequence[int]) -> None:
         signal.set_wakeup_fd(-1)
         for signum in signums:
             signal.signal(signum, signal.SIG_DFL)
+        tally.disown()
         if isinstance(server, Server):
             server.disown()
         behind()
@@ -106,7 +111,8 @@ def keep_to_one_process(server: Any, signums: Sequence[int]) -> None:
 
 
 def settle_in(spec: VassalSpec) -> None:
-    """Environment and folder of the app, as its user. Raises ``EmperorError``."""
+    """Environment, folder and memory of the app, as its user. Raises ``EmperorError``."""
+    rlimits.limit_memory(spec)
     os.environ.update(spec.env)
     folder = spec.chdir or spec.folder
     try:

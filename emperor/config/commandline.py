@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 
 from emperor.config.foreign import app_hint, spelling
 from emperor.config.inifile import Row
-from emperor.config.options import Option, find, find_letter, suggestion
+from emperor.config.options import find, find_letter, suggestion
+from emperor.config.table.option import Option
 from emperor.model import Problem
 
 PATH = "command line"

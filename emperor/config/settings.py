@@ -13,7 +13,8 @@ from typing import Any
 
 from emperor.config.commandline import PATH as COMMAND_LINE
 from emperor.config.inifile import Row
-from emperor.config.options import ALWAYS, DONE, LATER, REFUSED, Option, find, suggestion
+from emperor.config.options import find, suggestion
+from emperor.config.table.option import ALWAYS, DONE, LATER, REFUSED, Option
 from emperor.model import Problem
 
 SUGGESTIONS = 20

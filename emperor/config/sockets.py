@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from emperor.config.addresses import check_unix_path
 from emperor.config.context import Context
 from emperor.config.inifile import Row
 from emperor.config.settings import Findings, Setting, Settings, resolve
-from emperor.config.values import check_unix_path
 from emperor.model import ADMIN, FASTCGI, HTTP, TCP, UNIX, UWSGI, Address, Identity, SocketSpec
 
 FIXED = {"uwsgi-socket": UWSGI, "fastcgi-socket": FASTCGI, "http-socket": HTTP}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from emperor.config import apps, identity, sockets
+from emperor.config import apps, identity, sockets, together
 from emperor.config.context import Accounts, Checked, Context
 from emperor.config.inifile import Row
 from emperor.config.settings import Findings, Settings, read, resolve
@@ -35,6 +35,26 @@ PLAIN = (
     "proxy-fix",
     "fastcgi-engine",
     "fastcgi-stderr",
+    "harakiri",
+    "max-requests",
+    "max-requests-delta",
+    "max-worker-lifetime",
+    "max-worker-lifetime-delta",
+    "min-worker-lifetime",
+    "reload-on-rss",
+    "reload-on-as",
+    "limit-as",
+    "limit-nofile",
+    "limit-nproc",
+    "nice",
+    "on-demand",
+    "idle",
+    "cheaper",
+    "cheaper-initial",
+    "cheaper-step",
+    "cheaper-overload",
+    "py-autoreload",
+    "reload-mode",
 )
 """Options whose value is a field of ``VassalSpec`` as it stands."""
 
@@ -49,6 +69,7 @@ def build(rows: Sequence[Row], context: Context) -> Checked:
     listening = sockets.listeners(settings, context, base, who, findings)
     loaded = apps.targets(settings, base, findings)
     logto = _logto(settings, context, findings)
+    together.judge(settings, context, base, who, findings)
     problems = tuple(sorted(dict.fromkeys(findings.problems), key=lambda one: (one.path, one.line)))
     if who is None or any(one.fatal for one in problems):
         return Checked(None, problems)
@@ -62,6 +83,7 @@ def build(rows: Sequence[Row], context: Context) -> Checked:
         chdir=chdir,
         logto=logto,
         pythonpath=tuple(resolve(base, one.value) for one in settings.all("pythonpath")),
+        touch_reload=tuple(resolve(base, one.value) for one in settings.all("touch-reload")),
         env=tuple(dict(one.value for one in settings.all("env")).items()),
         web_gid=context.web_gid,
         virtualenv=_path(settings, "virtualenv", base),

@@ -8,18 +8,14 @@ may come from a file that the reader of the message may not read. Numbers are AS
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from emperor.config import addresses
 from emperor.config.inifile import OPTION_NAME
-from emperor.model import ABSTRACT, FASTCGI, HTTP, TCP, UNIX, UWSGI, Address, Target
-
-SUN_PATH = 107
-"""unix(7): ``sun_path`` holds 108 bytes, one of which is the NUL that ends a path or begins an abstract
-name."""
+from emperor.model import FASTCGI, HTTP, ROLLING, UWSGI, WHOLE, Address, Target
 
 YEAR = 365 * 24 * 3600
 
@@ -87,6 +83,26 @@ def parse_seconds(text: str) -> float:
     if float(text) > YEAR:
         raise ValueError(f"must be at most {YEAR} seconds, which is a year")
     return float(text)
+
+
+def parse_span(text: str) -> float:
+    """Seconds, of which 0 means that there is no bound."""
+    none = text.lower() in ("no", "off", "false") or re.fullmatch(r"0{1,15}(\.0{1,6})?", text)
+    return 0.0 if none else parse_seconds(text)
+
+
+def parse_megabytes(text: str) -> int:
+    """uWSGI's unit of memory -> bytes."""
+    if not re.fullmatch(r"[0-9]{1,8}", text):
+        raise ValueError("must be a whole number of megabytes, without a unit, such as 256; 0 is no limit")
+    return int(text) * 1024 * 1024
+
+
+def parse_nice(text: str) -> int:
+    """setpriority(2)."""
+    if not re.fullmatch(r"-?[0-9]{1,2}", text) or not -20 <= int(text) <= 19:
+        raise ValueError("must be a whole number from -20, which is served first, to 19")
+    return int(text)
 
 
 def parse_mode(text: str) -> int:
@@ -204,63 +220,9 @@ def parse_script_name(text: str) -> str:
     return text.rstrip("/")
 
 
-def parse_address(text: str) -> Address:
-    """uWSGI's spellings of an address. A relative path is left for the caller to resolve.
-
-    ``/path`` and ``name.sock`` are Unix, ``@name`` is abstract, ``127.0.0.1:port`` and ``[::1]:port`` are TCP,
-    ``:port`` is every interface. A host's name is refused: to ask for its address, the emperor would have to wait.
-    """
-    parse_path(text)
-    if text.startswith("@"):
-        return Address(ABSTRACT, path=check_unix_path(text[1:]))
-    if text.startswith("unix:"):
-        raise ValueError("write the path alone, without unix:")
-    if text.startswith(("/", "./", "../")) or ":" not in text:
-        if text.isdigit():
-            raise ValueError(
-                "a port alone is written with its host, as in 127.0.0.1:PORT, or :PORT for every interface"
-            )
-        return Address(UNIX, path=check_unix_path(text))
-    host, _, port = text.rpartition(":")
-    if not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
-        raise ValueError("the port must be a number from 1 to 65535")
-    return Address(TCP, host=_parse_host(host), port=int(port))
-
-
-def _parse_host(text: str) -> str:
-    if text.lower() == "localhost":
-        return "127.0.0.1"
-    try:
-        if text.startswith("[") and text.endswith("]"):
-            return _parse_ipv6(text[1:-1])
-        if re.fullmatch(r"[0-9.]+", text):
-            return str(ipaddress.IPv4Address(text))
-    except ValueError:
-        raise ValueError("the host is not a valid IP address") from None
-    if ":" in text:
-        raise ValueError("an IPv6 address is written in brackets, as in [::1]:PORT")
-    if re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?", text):
-        raise ValueError("the host is a name, which is not looked up -- write an IP address")
-    if text:
-        raise ValueError("must be /path/to.sock, @name, IP:PORT or [IPV6]:PORT")
-    return text
-
-
-def _parse_ipv6(text: str) -> str:
-    """With a zone (RFC 4007, section 11) where one is written: the name of an interface, or its number."""
-    address = ipaddress.IPv6Address(text)
-    if address.scope_id and not re.fullmatch(r"[A-Za-z0-9_.-]{1,15}", address.scope_id):
-        raise ValueError("not an interface")
-    return str(address)
-
-
-def check_unix_path(path: str) -> str:
-    """The path, if the kernel can bind it."""
-    if not path or path.endswith("/"):
-        raise ValueError("must name the socket itself, not a folder")
-    if len(path.encode("utf-8", "surrogateescape")) > SUN_PATH:
-        raise ValueError(f"is longer than {SUN_PATH} bytes, which is all that the kernel takes for a socket")
-    return path
+def parse_where(text: str) -> Address:
+    """An address. A relative path is left for the caller to resolve."""
+    return addresses.parse(parse_path(text))
 
 
 TEXT = Kind("text", parse_text)
@@ -276,6 +238,12 @@ BACKLOG = whole("connections", 1, 65535)
 VARIABLES = whole("bytes", 1024, 1024 * 1024)
 BYTES = whole("bytes", 0, 2**49)
 SECONDS = Kind("seconds", parse_seconds)
+SPAN = Kind("seconds", parse_span)
+MEGABYTES = Kind("MB", parse_megabytes)
+NICE = Kind("niceness", parse_nice)
+REQUESTS = whole("requests", 0, 10**12)
+LIMIT = whole("count", 0, 2**31 - 1)
+CHEAPER = whole("count", 0, 1024)
 MODE = Kind("octal mode", parse_mode, bare=True)
 UMASK = Kind("octal mask", parse_umask)
 USER = Kind("user", parse_account)
@@ -286,10 +254,11 @@ INTERPRETER = Kind("path", parse_interpreter)
 LOG = Kind("path", parse_log)
 ASSIGNMENT = Kind("KEY=VALUE", parse_assignment)
 PLACEHOLDER = Kind("KEY=VALUE", parse_placeholder)
-ADDRESS = Kind("address", parse_address)
+ADDRESS = Kind("address", parse_where)
 MODULE = Kind("module[:callable]", parse_module)
 CALLABLE = Kind("name", parse_callable)
 MOUNT = Kind("/PREFIX=APP", parse_mount)
 SCRIPT_NAME = Kind("auto, / or /PREFIX", parse_script_name)
 PROTOCOL = choice(UWSGI, FASTCGI, HTTP)
 ENGINE = choice("native", "flup")
+RELOAD_MODE = choice(WHOLE, ROLLING)

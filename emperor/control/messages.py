@@ -44,18 +44,24 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Verb:
-    """One row: ``names`` is the least and the most of them; an option without bounds is true or false."""
+    """One row: ``names`` is the least and the most of them; an option without bounds is true or false. Those of
+    ``needs`` must be given."""
 
     reach: str
     names: tuple[int, int]
     mutates: bool
     options: Mapping[str, Optional[Bounds]] = field(default_factory=lambda: MappingProxyType({}))
+    needs: tuple[str, ...] = ()
 
 
 MOST_LINES = 10_000
 """Of one vassal's log in one answer."""
 
 _LINES = Bounds(0, MOST_LINES)
+MOST_WORKERS = 1024
+"""As ``processes`` in an ini."""
+
+_WORKERS = Bounds(1, MOST_WORKERS)
 _ORDER = Verb(OWN, (1, MOST_NAMES), mutates=True, options=MappingProxyType({"wait": None}))
 
 VERBS: Mapping[str, Verb] = MappingProxyType(
@@ -66,6 +72,7 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
         "restart": _ORDER,
         "reload": _ORDER,
         "logs": Verb(OWN, (1, MOST_NAMES), False, MappingProxyType({"lines": _LINES, "follow": None})),
+        "scale": Verb(OWN, (1, 1), True, MappingProxyType({"workers": _WORKERS, "wait": None}), needs=("workers",)),
         "upgrade": Verb(ADMIN, (0, 0), mutates=True),
         "version": Verb(OWN, (0, 0), False),
     }
@@ -191,9 +198,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _names(verb: str, row: Verb, names: Any) -> tuple[str, ...]:
     if not isinstance(names, list) or not all(isinstance(name, str) and VASSAL_NAME.fullmatch(name) for name in names):
         raise ProtocolError(f"request: {verb}: a name cannot be a vassal's")
-    if ALL in names and (not row.mutates or len(names) > 1):
-        raise ProtocolError(f"request: {verb}: {ALL} stands alone, and for orders only")
     least, most = row.names
+    if ALL in names and (not row.mutates or most == 1 or len(names) > 1):
+        raise ProtocolError(f"request: {verb}: {ALL} stands alone, and for orders about any number only")
     unique = tuple(dict.fromkeys(names))
     if not least <= len(unique) <= most:
         raise ProtocolError(f"request: {verb}: takes {least} to {most} names, not {len(unique)}")
@@ -203,6 +210,9 @@ def _names(verb: str, row: Verb, names: Any) -> tuple[str, ...]:
 def _options(verb: str, row: Verb, options: Any) -> Mapping[str, Union[bool, int]]:
     if not isinstance(options, dict):
         raise ProtocolError(f"request: {verb}: options are not an object")
+    for name in row.needs:
+        if name not in options:
+            raise ProtocolError(f"request: {verb}: {name} is missing")
     for name, value in options.items():
         if name not in row.options:
             raise ProtocolError(f"request: {verb}: unknown option -- it knows {', '.join(row.options) or 'none'}")

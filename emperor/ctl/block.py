@@ -47,6 +47,7 @@ def _facts(snapshot: Snapshot) -> Iterator[tuple[str, list[str]]]:
     yield "Python", _given(snapshot.get("python"))
     yield "Folder", _given(snapshot.get("folder"))
     yield "Wanted", _given(snapshot.get("wanted"))
+    yield "Scaled", _scaled(snapshot.get("scaled"))
     yield "Generation", _given(snapshot.get("generation"))
     yield "Sockets", [_socket(one) for one in snapshot.get("sockets") or ()]
     yield "Workers", [_worker(one) for one in snapshot.get("workers") or ()]
@@ -58,6 +59,12 @@ def _facts(snapshot: Snapshot) -> Iterator[tuple[str, list[str]]]:
 
 def _given(value: Any) -> list[str]:
     return [] if value is None or value == "" else [printable(str(value))]
+
+
+def _scaled(workers: Any) -> list[str]:
+    if type(workers) is not int:
+        return []
+    return [f"to {plural(workers, 'worker')} by an order, until it is stopped or its ini has another `processes`"]
 
 
 def _user(snapshot: Snapshot) -> list[str]:

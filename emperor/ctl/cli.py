@@ -41,6 +41,7 @@ VERBS: dict[str, Entry] = {
     "stop": Entry("orders", "stop, and keep stopped until start"),
     "restart": Entry("orders", "read the ini again, stop, start"),
     "reload": Entry("orders", "read the ini again; the old one serves until the new one is ready"),
+    "scale": Entry("scale", "another number of workers, while they serve"),
     "logs": Entry("logs", "last lines of vassals; -f follows"),
     "upgrade": Entry("upgrade", "the emperor becomes the installed program, in place; nothing is lost"),
     "check": Entry("check", "every mistake in inis, without an emperor"),
@@ -54,6 +55,7 @@ examples:
   emperorctl status blog               why blog does not work: problems, traceback, last lines
   emperorctl check blog.ini --import   would this ini work? (needs no emperor)
   emperorctl reload blog               new code, no request lost
+  emperorctl scale blog 4              four workers from now on, without a restart
   emperorctl restart all               everything that you may restart
   emperorctl logs -f blog shop         both logs, as they grow
   emperorctl status --json             for programs

@@ -7,7 +7,8 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from emperor.config.options import ALWAYS, DONE, LATER, REFUSED, TABLE, Option, markdown
+from emperor.config.options import TABLE, markdown
+from emperor.config.table.option import ALWAYS, DONE, LATER, REFUSED, Option
 from emperor.control.messages import OK
 from emperor.ctl.console import Console
 

@@ -29,9 +29,14 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if bad:
         console.error(f"{bad[0]}: no such vassal")
         return NO_VASSAL
+    return carry_out(Request(args.verb, tuple(args.names), {"wait": args.wait}), console)
+
+
+def carry_out(order: Request, console: Console) -> int:
+    """Give the order, tell each result as it is known to be, and say how it all went: an exit code."""
     results: list[dict[str, Any]] = []
     code, failure = OK, ""
-    for reply in console.answers(Request(args.verb, tuple(args.names), {"wait": args.wait}), _PATIENCE):
+    for reply in console.answers(order, _PATIENCE):
         results.extend(reply.get("data") or ())
         code = reply.get("exit") or (OK if reply.get("ok") else FAILED) or code
         failure = reply.get("error") or failure

@@ -28,11 +28,17 @@ class Errands:
     def __init__(self, loop: Loop, journal: Journal, book: PlaceBook) -> None:
         self._loop, self._journal, self._book = loop, journal, book
         self._running: dict[int, str] = {}
+        self._unburied: set[int] = set()
         self._waiting: list[Callable[[], None]] = []
 
     def touches(self, paths: Iterable[str]) -> bool:
         """Is one of these files about to be removed? Then binding there now would bind for nothing."""
         return not set(self._running.values()).isdisjoint(paths)
+
+    @property
+    def pids(self) -> set[int]:
+        """Of all its processes that are not reaped."""
+        return self._unburied
 
     @property
     def idle(self) -> bool:
@@ -55,6 +61,7 @@ class Errands:
 
     def _attend(self, name: str, path: str, child: Child) -> None:
         self._running[child.pid] = path
+        self._unburied.add(child.pid)
         timer = self._loop.call_at(self._loop.now() + PATIENCE, lambda: processes.kill_group(child))
         self._loop.watch(child.pidfd, lambda: self._done(name, child, timer.cancel))
 
@@ -74,5 +81,7 @@ class Errands:
             callback()
 
     def _bury(self, child: Child) -> None:
-        if not processes.reap(child):
+        if processes.reap(child):
+            self._unburied.discard(child.pid)
+        else:
             self._loop.call_at(self._loop.now() + 1.0, lambda: self._bury(child))

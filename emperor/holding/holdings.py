@@ -68,6 +68,13 @@ class Holdings:
             if wanted.address in ready
         }
 
+    def complete(self, spec: VassalSpec) -> bool:
+        """Is every socket of it open?"""
+        return all(wanted.address in self._held or wanted.address in self._fresh for wanted in spec.sockets)
+
+    def descriptors(self) -> tuple[int, ...]:
+        return tuple(held.sock.fileno() for held in self._held.values())
+
     def leftovers(self, spec: VassalSpec) -> tuple[tuple[int, str], ...]:
         """Older listeners, and their protocols, whose waiting clients the generation just provided for is to serve."""
         old = [self._held[address] for address in self._fresh if address in self._held]

@@ -198,7 +198,7 @@ class Inis:
         self._watch.close()
 
     def _rescan(self) -> None:
-        self._loop.call_at(self._loop.now() + RESCAN, self._rescan)
+        self._loop.on_the_beat(RESCAN, self._rescan)
         if self._begun:
             self.look()
 
@@ -208,7 +208,7 @@ class Inis:
         seen, before = self._see(), self._look.known
         whole = {name for name in seen if os.path.basename(self._paths[name]) in arrived}
         self._look, ripe = quiet.look(self._look, seen, self._loop.now(), rests, whole)
-        self._watch.follow(self._folders(), self._linked())
+        self._watch.follow(self._folders(), self._linked(), self._parents())
         for name in ripe:
             try:
                 self._tell(name, before.get(name), seen.get(name))
@@ -281,13 +281,12 @@ class Inis:
                 self._journal.warning(path, message)
 
     def _folders(self) -> set[str]:
-        """The places, and their parents: a folder may be removed and made again."""
-        folders = set()
-        for place in self._places:
-            folder = place if not glob.has_magic(place) else os.path.dirname(place)
-            if not glob.has_magic(folder):
-                folders |= {folder, os.path.dirname(os.path.abspath(folder))}
-        return folders
+        found = (place if not glob.has_magic(place) else os.path.dirname(place) for place in self._places)
+        return {folder for folder in found if not glob.has_magic(folder)}
+
+    def _parents(self) -> set[str]:
+        """Where a folder may be removed and made again."""
+        return {os.path.dirname(os.path.abspath(folder)) for folder in self._folders()}
 
     def _linked(self) -> set[str]:
         """Where links lead."""

@@ -16,9 +16,10 @@ from emperor.intake.inis import Inis, occupy, signature
 from emperor.intake.reading import Reader, Reading
 from emperor.journal import Journal
 from emperor.model import Address, Problem, VassalSpec
+from emperor.supervision.events import Configured, Misconfigured, Order
 from emperor.supervision.outcome import REMOVED
 from emperor.supervision.quiet import Signature
-from emperor.supervision.record import Configured, Misconfigured, Order, Wanted
+from emperor.supervision.record import Wanted
 from emperor.system.eventloop import Loop, Timer
 from emperor.system.folderlock import FolderLocks
 from emperor.tending.register import Register
@@ -197,6 +198,16 @@ class Intake:
         if verb != "reload":
             self._register.tell(name, Order(verb))
         return ""
+
+    def scale(self, name: str, workers: int) -> str:
+        """So many workers, until its ini says another number; "" or the reason why not."""
+        record = self._register.vassals[name]
+        if record.wanted is Wanted.UP and record.spec is None:
+            return "\n".join(str(one) for one in record.problems if one.fatal)
+        refusal = self._refusal(name, "reload")
+        if not refusal:
+            self._register.tell(name, Order("scale", workers))
+        return refusal
 
     def _refusal(self, name: str, verb: str) -> str:
         if self.closed:

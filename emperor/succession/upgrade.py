@@ -75,6 +75,11 @@ class Upgrade:
         self._under_way = False
         self._sound: Mapping[str, Signature] = {}
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Of the new program while it reads."""
+        return (self._check.popen.pid,) if self._check is not None else ()
+
     def ask(self, reply: Reply | None = None) -> None:
         if reply is not None:
             self._askers.append(reply)

@@ -21,7 +21,8 @@ MAX_TEXT = 16384
 MAX_LINE = 4096
 MAX_LINES = 256
 MAX_WORKERS = 1024
-MAX_EXIT = 64
+MAX_EXIT = 256
+MAX_REASON = 1024
 MAX_NUMBER = 2**63
 
 
@@ -53,6 +54,26 @@ class Serving:
 
 
 @dataclass(frozen=True)
+class Idle:
+    """Nobody has asked for anything for as long as the ini's ``idle`` says."""
+
+
+@dataclass(frozen=True)
+class Stale:
+    """What the app was made of has changed (py-autoreload, touch-reload): a reload is wanted. ``reason``: what."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Crewed:
+    """Answers ``orders.Resize``, as often as one of them changes: how many serve, how many are on their way out."""
+
+    workers: int
+    leaving: int
+
+
+@dataclass(frozen=True)
 class Failed:
     """The app cannot be served; the vassal is about to exit."""
 
@@ -70,11 +91,13 @@ class Lines:
 
 @dataclass(frozen=True)
 class WorkerReport:
-    """``rss`` in bytes; ``state``: starting, idle, busy, draining or backoff.
+    """``rss`` in bytes; ``state``: starting, idle, busy, retiring, draining or backoff.
 
     ``exits``: how many have died in this seat, in this generation, without being told to. ``last_exit``: how the last
     of them ended, ``died_at``: when. ``retry_at``: when the next one starts, if it waits. Both in monotonic seconds,
     which are the same for every process: a report that only the clock had changed would be sent each time.
+    ``renewals``: how many in this seat were replaced because they were worn. ``earlier``: the requests of all workers
+    who are gone; the first row has it for the whole crew.
     """
 
     id: int
@@ -87,6 +110,8 @@ class WorkerReport:
     last_exit: str = ""
     died_at: Optional[float] = None
     retry_at: Optional[float] = None
+    renewals: int = 0
+    earlier: int = 0
 
 
 @dataclass(frozen=True)
@@ -96,12 +121,15 @@ class Workers:
     workers: tuple[WorkerReport, ...]
 
 
-Message = Union[Listening, Lost, Serving, Failed, Lines, Workers]
+Message = Union[Listening, Lost, Serving, Idle, Stale, Crewed, Failed, Lines, Workers]
 
 _KINDS: dict[str, type] = {
     "listening": Listening,
     "lost": Lost,
     "serving": Serving,
+    "idle": Idle,
+    "stale": Stale,
+    "crewed": Crewed,
     "failed": Failed,
     "lines": Lines,
     "workers": Workers,
@@ -116,6 +144,8 @@ def encode(message: Message) -> bytes:
     """
     if isinstance(message, Failed):
         message = Failed(clip(message.reason, MAX_LINE), clip(message.traceback, MAX_TEXT))
+    elif isinstance(message, Stale):
+        message = Stale(clip(message.reason, MAX_REASON))
     elif isinstance(message, Lines):
         message = Lines(tuple(clip(line, MAX_LINE) for line in message.lines), message.dropped)
     raw = {"workers": _fitting(message.workers)} if isinstance(message, Workers) else asdict(message)
@@ -132,7 +162,7 @@ def _json(raw: Any) -> bytes:
     return json.dumps(raw, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
-_OPTIONAL = {"exits": 0, "last_exit": "", "died_at": None, "retry_at": None}
+_OPTIONAL = {"exits": 0, "last_exit": "", "died_at": None, "retry_at": None, "renewals": 0, "earlier": 0}
 """What is not said of a worker is so."""
 
 
@@ -206,6 +236,18 @@ def _serving(raw: Any) -> Message:
     return Serving()
 
 
+def _idle(raw: Any) -> Message:
+    return Idle()
+
+
+def _stale(raw: Any) -> Message:
+    return Stale(_word(raw["reason"], MAX_REASON))
+
+
+def _crewed(raw: Any) -> Message:
+    return Crewed(_number(raw["workers"]), _number(raw["leaving"]))
+
+
 def _failed(raw: Any) -> Message:
     return Failed(_text(raw["reason"], MAX_LINE), _text(raw["traceback"], MAX_TEXT))
 
@@ -237,6 +279,8 @@ def _worker(raw: Any) -> WorkerReport:
         _word(raw.get("last_exit", ""), MAX_EXIT),
         _moment(raw.get("died_at")),
         _moment(raw.get("retry_at")),
+        _number(raw.get("renewals", 0)),
+        _number(raw.get("earlier", 0)),
     )
 
 
@@ -244,6 +288,9 @@ _BUILD = {
     "listening": _listening,
     "lost": _lost,
     "serving": _serving,
+    "idle": _idle,
+    "stale": _stale,
+    "crewed": _crewed,
     "failed": _failed,
     "lines": _lines,
     "workers": _workers,

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from emperor.model import VassalSpec
 
-SERVE, CHECK = "serve", "check"
-"""Serve the app; import it once and report."""
+SERVE, CHECK, BIND = "serve", "check", "bind"
+"""Serve the app; import it once and report; bind its sockets, hand them up and end."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Commission:
     this user's vassals bound before, and may remove. ``keeps_log``: the vassal opens ``logto`` itself.
     ``parent``: the emperor's pid; a vassal whose parent is another one by now must not start to serve.
     ``leftovers``: (descriptor, protocol) of listeners that others have replaced: who waits there is to be served.
+    ``workers``: how many at most, if it is not what the ini says; 0: it is.
     """
 
     role: str
@@ -31,6 +32,7 @@ class Commission:
     keeps_log: bool = False
     parent: int = 0
     leftovers: tuple[tuple[int, str], ...] = ()
+    workers: int = 0
 
     @property
     def descriptors(self) -> tuple[int, ...]:
@@ -47,6 +49,7 @@ class Commission:
                 "keeps_log": self.keeps_log,
                 "parent": self.parent,
                 "leftovers": self.leftovers,
+                "workers": self.workers,
             }
         ).encode("ascii")
 
@@ -62,4 +65,5 @@ class Commission:
             raw["keeps_log"],
             raw["parent"],
             tuple((fd, protocol) for fd, protocol in raw["leftovers"]),
+            raw["workers"],
         )

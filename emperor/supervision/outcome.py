@@ -37,6 +37,24 @@ def _stop(before: Vassal, now: Vassal) -> Optional[Outcome]:
     return True, "stopped" if before.alive or before.wanted is Wanted.UP else "already stopped"
 
 
+ASLEEP = "asleep: the next connection starts it"
+
+
+def _scale(before: Vassal, now: Vassal) -> Optional[Outcome]:
+    if now.scaled is None:
+        return False, "its ini says another number by now, or it was stopped"
+    word = f"{now.scaled} worker{'' if now.scaled == 1 else 's'}"
+    if now.serving is None or not now.running:
+        return True, f"{word} from its next start on"
+    cheap = now.proven is not None and now.proven.cheaper > 0
+    if now.crew is not None and (now.crew == now.scaled or (cheap and now.crew <= now.scaled)):
+        return True, f"at most {word}" if cheap else word
+    if now.scaled_by is not None:
+        return None
+    serve = "nobody knows how many serve" if now.crew is None else f"{now.crew} serve"
+    return False, f"{word}: {serve} by now -- emperorctl logs {now.name} may say why"
+
+
 def _start(before: Vassal, now: Vassal) -> Optional[Outcome]:
     if now.running:
         return True, "already running" if before.running and now.serving == before.serving else "started"
@@ -54,7 +72,9 @@ def _up(before: Vassal, now: Vassal, word: str) -> Optional[Outcome]:
     if now.wanted is not Wanted.UP:
         return False, REMOVED if now.wanted is Wanted.GONE else "stopped by another order"
     if _replaced(before, now):
-        return True, word
+        return (True, word) if now.roll is None else None
+    if now.asleep and now.heeds is not None:
+        return (False, f"{now.error}\nthe older ini's sockets are open") if now.rejected else (True, ASLEEP)
     if state(now) in ("BACKOFF", "FATAL", "INVALID"):
         return False, _trouble(now)
     return None
@@ -76,4 +96,4 @@ def _trouble(now: Vassal) -> str:
     return f"{now.error}\n{now.traceback}".rstrip() if now.traceback else now.error
 
 
-_RULES = {"stop": _stop, "start": _start, "restart": _restart, "reload": _reload}
+_RULES = {"stop": _stop, "start": _start, "restart": _restart, "reload": _reload, "scale": _scale}

@@ -10,10 +10,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Optional, Union
+from typing import Optional
 
 from emperor.model import Problem, VassalSpec
-from emperor.supervision.generation import Action, Generation, Phase
+from emperor.supervision.events import Exit
+from emperor.supervision.generation import Generation, Phase
 
 
 class Wanted(Enum):
@@ -25,13 +26,20 @@ class Wanted(Enum):
 
 
 @dataclass(frozen=True)
-class Exit:
-    """How a generation ended. ``at``: wall-clock seconds, for people."""
+class Roll:
+    """A rolling reload. ``young``, ``old``: how many workers the two generations were told to have. ``goal``: how many
+    the young one is to have in the end.
 
-    code: Optional[int]
-    signal: Optional[int]
-    reason: str
-    at: float
+    ``yields``: it is the old one's turn to let go of a worker, else the young one's to gain one. ``before``: what the
+    old one serves. ``due``: when this step is not waited for any longer, monotonic seconds.
+    """
+
+    young: int
+    old: int
+    goal: int
+    before: VassalSpec
+    due: float
+    yields: bool = True
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,11 @@ class Vassal:
     ``rejected``: why ``spec`` failed to start beside a serving generation; "": it did not.
     ``cut_short``: how many starts in a row were ended because a newer one was wanted.
     ``retry_at``: monotonic seconds.
+    ``asleep``: nobody is to serve until somebody connects; ``heeds``: whose sockets are listened to for that.
+    ``binds``: the generation that starts only opens sockets; ``few``: how many workers it has at first, 0: all.
+    ``scaled``: how many workers were ordered, None: as the ini says; ``scaled_by``: until when that is waited for.
+    ``crew``: how many serve, by their vassal's word.
+    ``roll``: its workers take the places of its predecessor's one after another.
     """
 
     name: str
@@ -67,124 +80,32 @@ class Vassal:
     restarts: int = 0
     last_exit: Optional[Exit] = None
     last_number: int = 0
+    asleep: bool = False
+    heeds: Optional[VassalSpec] = None
+    binds: bool = False
+    few: int = 0
+    scaled: Optional[int] = None
+    scaled_by: Optional[float] = None
+    crew: Optional[int] = None
+    roll: Optional[Roll] = None
 
     @property
     def alive(self) -> tuple[Generation, ...]:
         return tuple(one for one in (self.serving, self.incoming, self.outgoing) if one is not None)
 
     @property
+    def choice(self) -> Optional[VassalSpec]:
+        """What is started next: what served is better than what has failed beside it."""
+        return self.proven if self.rejected and self.proven is not None else self.spec
+
+    def crew_of(self, spec: VassalSpec) -> int:
+        """How many workers a generation of it is to have; with ``cheaper``, at most."""
+        return self.scaled or spec.processes
+
+    @property
     def running(self) -> bool:
         """Does a generation serve that nobody has told to go?"""
         return self.serving is not None and self.serving.serving
-
-
-# Events -----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Configured:
-    """The ini was read and is valid; ``problems`` are warnings. ``reload``: a running generation is to be replaced."""
-
-    spec: VassalSpec
-    problems: tuple[Problem, ...] = ()
-    reload: bool = True
-
-
-@dataclass(frozen=True)
-class Misconfigured:
-    """``void``: what its ini said before may not run any more either, for its addresses are another's."""
-
-    problems: tuple[Problem, ...]
-    void: bool = False
-
-
-@dataclass(frozen=True)
-class Order:
-    """``verb``: start, stop, restart, remove or kill."""
-
-    verb: str
-
-
-@dataclass(frozen=True)
-class Queued:
-    """Its process is not started yet, for others start: until then no deadline runs."""
-
-    number: int
-
-
-@dataclass(frozen=True)
-class Begun:
-    """Its process is started now: from now on its start may take as long as its ini says."""
-
-    number: int
-
-
-@dataclass(frozen=True)
-class Ready:
-    number: int
-
-
-@dataclass(frozen=True)
-class BootFailed:
-    """A vassal's own word on why it is about to exit."""
-
-    number: int
-    reason: str
-    traceback: str
-
-
-@dataclass(frozen=True)
-class Exited:
-    """The process is gone, or never came to be. ``luck``: the dice, in [0, 1), thrown by the caller."""
-
-    number: int
-    exit: Exit
-    luck: float
-
-
-@dataclass(frozen=True)
-class Tick:
-    """A deadline may have passed."""
-
-
-VassalEvent = Union[Configured, Misconfigured, Order, Queued, Begun, Ready, BootFailed, Exited, Tick]
-
-
-# What the performer has to do -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Spawn:
-    number: int
-    spec: VassalSpec
-
-
-@dataclass(frozen=True)
-class Signal:
-    """To the process (TERM) or to its whole group (KILL)."""
-
-    number: int
-    action: Action
-
-
-@dataclass(frozen=True)
-class Keep:
-    """Of the sockets, only this spec's are needed from now on."""
-
-    spec: VassalSpec
-
-
-@dataclass(frozen=True)
-class Release:
-    """No generation is left and none is wanted: close and unlink the sockets."""
-
-
-@dataclass(frozen=True)
-class Forget:
-    """The record can go."""
-
-
-Doing = Union[Spawn, Signal, Keep, Release, Forget]
 
 
 # What is shown --------------------------------------------------------------------------------------------------
@@ -199,9 +120,9 @@ def state(vassal: Vassal) -> str:
     if vassal.wanted is not Wanted.UP:
         return "STOPPING" if vassal.alive else "STOPPED"
     if vassal.serving is not None:
-        if not vassal.serving.serving:
-            return "STOPPING"
-        return "RELOADING" if vassal.incoming is not None else "RUNNING"
+        return _serving_state(vassal, vassal.serving)
+    if vassal.asleep and (vassal.binds if vassal.incoming is not None else vassal.heeds is not None):
+        return "IDLE"
     if vassal.incoming is not None:
         return "STARTING"
     if vassal.exhausted:
@@ -213,14 +134,24 @@ def state(vassal: Vassal) -> str:
     return "STARTING"
 
 
+def _serving_state(vassal: Vassal, one: Generation) -> str:
+    if not one.serving:
+        return "STOPPING"
+    return "RELOADING" if vassal.incoming is not None or vassal.roll is not None else "RUNNING"
+
+
 def next_deadline(vassal: Vassal) -> Optional[float]:
     """When ``Tick`` is due, monotonic seconds."""
     times = [one.deadline for one in vassal.alive if one.deadline is not None]
     pauses = vassal.serving is None and vassal.incoming is None and vassal.wanted is Wanted.UP
     if vassal.retry_at is not None and pauses:
         times.append(vassal.retry_at)
-    if vassal.reload_wanted and vassal.wanted is Wanted.UP and not vassal.restart_wanted:
+    if vassal.reload_wanted and vassal.wanted is Wanted.UP and not vassal.restart_wanted and not vassal.asleep:
         times.extend(_turns(vassal))
+    if vassal.roll is not None:
+        times.append(vassal.roll.due)
+    if vassal.scaled_by is not None:
+        times.append(vassal.scaled_by)
     return min((when for when in times if when < math.inf), default=None)
 
 

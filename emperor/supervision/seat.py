@@ -87,6 +87,11 @@ def refused(past: Past, reason: str, now: float, luck: float) -> tuple[Past, flo
     return after, min(REFUSED_CAP, backoff.delay(after.refused, False, luck))
 
 
+def misfortune(past: Past, how: str, now: float) -> Past:
+    """A death that leaves no seat empty: of one that was to come, or to go."""
+    return replace(past, exits=past.exits + 1, last_exit=how, died_at=now)
+
+
 def forked(past: Past) -> Past:
     return replace(past, refused=0)
 

@@ -6,53 +6,23 @@ rules, are in ``supervision.vassal``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Optional
-
 from emperor.model import OWNER, VassalSpec
 from emperor.supervision import generation as gen
+from emperor.supervision import rolling
+from emperor.supervision.draft import SLOTS, Draft
+from emperor.supervision.events import Forget, Release, Spawn, Wake
 from emperor.supervision.generation import Generation, Patience, Phase
-from emperor.supervision.record import (
-    Doing,
-    Forget,
-    Release,
-    Signal,
-    Spawn,
-    Vassal,
-    Wanted,
-    cut_at,
-    hurried_at,
-)
+from emperor.supervision.record import Wanted, cut_at, hurried_at
+from emperor.supervision.rolling import suits
 
 MERCY_OF_OWNERS = 60.0
 """Seconds that an ini which its user wrote can hold up the emperor's own end."""
 
-SLOTS = ("serving", "incoming", "outgoing")
-
-
-@dataclass
-class Draft:
-    """A step in the making."""
-
-    vassal: Vassal
-    now: float
-    doings: list[Doing] = field(default_factory=list)
-
-    def put(self, **changes: object) -> None:
-        self.vassal = replace(self.vassal, **changes)  # type: ignore[arg-type]  # names are checked by replace
-
-    def drive(self, slot: str, event: gen.Event) -> None:
-        """Let the generation in ``slot`` take its own step."""
-        one: Optional[Generation] = getattr(self.vassal, slot)
-        if one is None:
-            return
-        after, actions = gen.step(one, event, self.now)
-        self.put(**{slot: after})
-        self.doings.extend(Signal(one.number, action) for action in actions)
-
 
 def settle(draft: Draft) -> None:
     """Ask for the next step, if there is one to be asked for."""
+    if draft.vassal.wanted is not Wanted.UP or draft.vassal.restart_wanted:
+        _call_off(draft)
     if draft.vassal.wanted is not Wanted.UP:
         _end(draft)
         return
@@ -62,10 +32,20 @@ def settle(draft: Draft) -> None:
             return
         draft.put(restart_wanted=False)
     _make_way(draft)
-    if draft.vassal.serving is None and draft.vassal.incoming is None:
+    if draft.vassal.asleep:
+        _sleep(draft)
+    elif draft.vassal.serving is None and draft.vassal.incoming is None:
         _start_anew(draft)
     elif draft.vassal.reload_wanted:
         _reload(draft)
+
+
+def _call_off(draft: Draft) -> None:
+    """Nobody rolls or sleeps that is to go."""
+    draft.put(roll=None)
+    if draft.vassal.heeds is not None:
+        draft.put(heeds=None)
+        draft.doings.append(Wake())
 
 
 def _make_way(draft: Draft) -> None:
@@ -75,8 +55,27 @@ def _make_way(draft: Draft) -> None:
         draft.put(outgoing=vassal.serving, serving=None)
 
 
+def _sleep(draft: Draft) -> None:
+    """Its sockets are open, and heeded; to open them is a short generation of its own, which may fail as any other."""
+    vassal = draft.vassal
+    if vassal.serving is not None:
+        # It goes, and so does one before it.
+        return
+    if vassal.incoming is not None:
+        if not vassal.binds:
+            draft.drive("incoming", gen.Event.DRAIN)
+    elif vassal.spec is None:
+        draft.put(heeds=None)
+        _let_go(draft)
+    elif vassal.reload_wanted or vassal.heeds is None or vassal.heeds != vassal.choice:
+        _start_anew(draft, binds=True)
+
+
 def _reload(draft: Draft) -> None:
     vassal = draft.vassal
+    if vassal.roll is not None:
+        rolling.finish(draft)
+        vassal = draft.vassal
     if vassal.incoming is not None:
         _overtake(draft, vassal.incoming)
     elif vassal.outgoing is None:
@@ -99,11 +98,15 @@ def _end(draft: Draft) -> None:
     _drain_all(draft)
     if draft.vassal.alive:
         return
-    if draft.vassal.holds:
-        draft.put(holds=False)
-        draft.doings.append(Release())
+    _let_go(draft)
     if draft.vassal.wanted is Wanted.GONE:
         draft.doings.append(Forget())
+
+
+def _let_go(draft: Draft) -> None:
+    if draft.vassal.holds and not draft.vassal.alive:
+        draft.put(holds=False)
+        draft.doings.append(Release())
 
 
 def _drain_all(draft: Draft) -> None:
@@ -111,22 +114,23 @@ def _drain_all(draft: Draft) -> None:
         draft.drive(slot, gen.Event.DRAIN)
 
 
-def _start_anew(draft: Draft) -> None:
+def _start_anew(draft: Draft, binds: bool = False) -> None:
     vassal = draft.vassal
-    spec = vassal.proven if vassal.rejected and vassal.proven is not None else vassal.spec
-    if spec is None or vassal.exhausted:
+    if vassal.choice is None or vassal.exhausted:
         return
     if vassal.retry_at is not None and draft.now < vassal.retry_at:
         return
-    _spawn(draft, spec)
+    _spawn(draft, vassal.choice, binds=binds)
 
 
 def _start_beside(draft: Draft) -> None:
-    if draft.vassal.spec is not None:
-        _spawn(draft, draft.vassal.spec)
+    vassal = draft.vassal
+    if vassal.spec is not None:
+        one_by_one = vassal.running and suits(vassal.proven, vassal.spec, vassal.crew_of(vassal.spec))
+        _spawn(draft, vassal.spec, 1 if one_by_one else 0)
 
 
-def _spawn(draft: Draft, spec: VassalSpec) -> None:
+def _spawn(draft: Draft, spec: VassalSpec, few: int = 0, binds: bool = False) -> None:
     number = draft.vassal.last_number + 1
     mercy = min(spec.reload_mercy, MERCY_OF_OWNERS) if spec.authority.kind == OWNER else spec.reload_mercy
     patience = Patience(start=spec.start_timeout, drain=mercy)
@@ -138,5 +142,8 @@ def _spawn(draft: Draft, spec: VassalSpec) -> None:
         reload_wanted=False,
         holds=True,
         last_word="",
+        heeds=None,
+        binds=binds,
+        few=few,
     )
-    draft.doings.append(Spawn(number, spec))
+    draft.doings.append(Spawn(number, spec, few or draft.vassal.scaled or 0, binds))

@@ -17,6 +17,7 @@ LONGEST_WAIT = 3600.0
 """Seconds: more than any pause of ours, and a time that can be read."""
 
 ANSWERING = ("idle", "busy")
+LEAVING = ("retiring", "draining")
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,14 @@ class Trouble:
 
 def trouble(workers: Sequence[WorkerReport], now: float) -> Trouble:
     """``now``: monotonic seconds. Somebody waits to be started again, or died within the last minute."""
+    # Who leaves is replaced already, and serves nobody who comes.
+    workers = [one for one in workers if one.state not in LEAVING]
     ill = [one for one in workers if one.retry_at is not None or one.state == "backoff" or _died_lately(one, now)]
     if not ill:
         return Trouble()
     serves = not all(_down(one, now) for one in workers)
-    return Trouble(f"{_who(ill, len(workers), serves)}: {_what(ill, now)}", serves)
+    crew = len({one.id for one in workers})
+    return Trouble(f"{_who(ill, crew, serves)}: {_what(ill, now)}", serves)
 
 
 def wait(worker: WorkerReport, now: float) -> float | None:

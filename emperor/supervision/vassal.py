@@ -15,28 +15,35 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Callable, Optional
 
-from emperor.supervision import backoff
+from emperor.model import VassalSpec
 from emperor.supervision import generation as gen
-from emperor.supervision.generation import Generation, Phase
-from emperor.supervision.record import (
+from emperor.supervision import rolling
+from emperor.supervision.draft import SLOTS, Draft
+from emperor.supervision.endings import on_exited
+from emperor.supervision.events import (
     Begun,
     BootFailed,
+    Called,
     Configured,
     Doing,
-    Exit,
+    Doze,
     Exited,
     Keep,
     Misconfigured,
     Order,
+    Outdated,
     Queued,
     Ready,
+    Resize,
+    Resized,
     Tick,
-    Vassal,
+    Tired,
     VassalEvent,
-    Wanted,
-    first_fatal,
 )
-from emperor.supervision.settling import SLOTS, Draft, settle
+from emperor.supervision.generation import Generation, Phase
+from emperor.supervision.obeying import on_order
+from emperor.supervision.record import Vassal, Wanted, first_fatal
+from emperor.supervision.settling import settle
 
 
 def step(vassal: Vassal, event: VassalEvent, now: float) -> tuple[Vassal, tuple[Doing, ...]]:
@@ -69,10 +76,21 @@ def _on_configured(draft: Draft, event: Configured) -> None:
         retry_at=None,
         rejected=rejected,
         exhausted=False,
-        reload_wanted=vassal.reload_wanted or (reload and bool(vassal.alive)),
+        reload_wanted=vassal.reload_wanted or (reload and (bool(vassal.alive) or vassal.asleep)),
+        asleep=_stays_asleep(vassal, event.spec),
+        scaled=vassal.scaled if vassal.spec is None or vassal.spec.processes == event.spec.processes else None,
     )
     if vassal.wanted is Wanted.GONE:
         draft.put(wanted=Wanted.UP)
+
+
+def _stays_asleep(vassal: Vassal, spec: VassalSpec) -> bool:
+    """Of one that was stopped the order to start decides."""
+    if vassal.wanted is Wanted.DOWN:
+        return False
+    if vassal.wanted is Wanted.GONE or (vassal.spec is None and not vassal.alive):
+        return spec.on_demand
+    return vassal.asleep and (spec.on_demand or spec.idle > 0)
 
 
 def _on_misconfigured(draft: Draft, event: Misconfigured) -> None:
@@ -84,25 +102,6 @@ def _on_misconfigured(draft: Draft, event: Misconfigured) -> None:
         draft.put(spec=None, proven=None, rejected="", retry_at=None, exhausted=False)
     if draft.vassal.wanted is Wanted.GONE:
         draft.put(wanted=Wanted.UP)
-
-
-def _on_order(draft: Draft, event: Order) -> None:
-    fresh = {"failures": 0, "retry_at": None, "exhausted": False}
-    if event.verb == "start":
-        draft.put(wanted=Wanted.UP, **fresh)
-    elif event.verb == "stop":
-        # Without an ini it is forgotten when it has gone: stopped, it would be there for ever.
-        wanted = Wanted.GONE if draft.vassal.wanted is Wanted.GONE else Wanted.DOWN
-        draft.put(wanted=wanted, reload_wanted=False, restart_wanted=False, **fresh)
-    elif event.verb == "restart":
-        draft.put(wanted=Wanted.UP, restart_wanted=True, reload_wanted=False, rejected="", **fresh)
-    elif event.verb == "remove":
-        draft.put(wanted=Wanted.GONE, reload_wanted=False, restart_wanted=False)
-    elif event.verb == "kill":
-        for slot in SLOTS:
-            draft.drive(slot, gen.Event.KILL)
-    else:
-        raise AssertionError(event.verb)
 
 
 def _on_queued(draft: Draft, event: Queued) -> None:
@@ -126,12 +125,14 @@ def _start(draft: Draft, number: int) -> Optional[Generation]:
 
 def _on_ready(draft: Draft, event: Ready) -> None:
     incoming = draft.vassal.incoming
-    if incoming is None or incoming.number != event.number:
+    if incoming is None or incoming.number != event.number or draft.vassal.binds:
         return
     draft.drive("incoming", gen.Event.READY)
     if incoming.phase is not Phase.STARTING:
         return
-    if draft.vassal.serving is not None:
+    before, few = draft.vassal.proven, draft.vassal.few
+    rolls = bool(few) and draft.vassal.running
+    if draft.vassal.serving is not None and not rolls:
         draft.drive("serving", gen.Event.RETIRE)
     spec = draft.vassal.incoming_spec
     assert spec is not None
@@ -141,12 +142,19 @@ def _on_ready(draft: Draft, event: Ready) -> None:
         incoming=None,
         incoming_spec=None,
         cut_short=0,
+        crew=None,
+        few=0,
         proven=spec,
         retry_at=None,
         traceback="",
         error=first_fatal(draft.vassal.problems) or draft.vassal.rejected,
     )
     draft.doings.append(Keep(spec))
+    if rolls and before is not None:
+        rolling.begin(draft, before)
+    elif few or draft.vassal.scaled:
+        # An order may have come while it started.
+        draft.doings.append(Resize(event.number, draft.vassal.crew_of(spec)))
 
 
 def _on_boot_failed(draft: Draft, event: BootFailed) -> None:
@@ -155,59 +163,37 @@ def _on_boot_failed(draft: Draft, event: BootFailed) -> None:
         draft.put(last_word=event.reason, traceback=event.traceback)
 
 
-def _on_exited(draft: Draft, event: Exited) -> None:
-    slot = next((s for s in SLOTS if getattr(draft.vassal, s) and getattr(draft.vassal, s).number == event.number), "")
-    if not slot:
+def _on_called(draft: Draft, event: Called) -> None:
+    if draft.vassal.asleep and draft.vassal.heeds is not None and draft.vassal.wanted is Wanted.UP:
+        draft.put(asleep=False, heeds=None, reload_wanted=False)
+
+
+def _on_tired(draft: Draft, event: Tired) -> None:
+    """Its word counts by our own clock only, and while nothing else is to become of it."""
+    vassal, one = draft.vassal, draft.vassal.serving
+    if one is None or one.number != event.number or not vassal.running or vassal.proven is None:
         return
-    one: Generation = getattr(draft.vassal, slot)
-    expected = one.phase in gen.LEAVING and not one.late
-    tried = draft.vassal.incoming_spec if slot == "incoming" else None
-    draft.put(**{slot: None}, last_exit=event.exit)
-    if slot == "incoming":
-        # A start that failed of itself has had its end.
-        draft.put(incoming_spec=None, cut_short=draft.vassal.cut_short if expected else 0)
-    if expected or (slot == "incoming" and draft.vassal.reload_wanted):
-        # A newer one is about to start, and its result counts.
+    busy = vassal.incoming or vassal.outgoing or vassal.reload_wanted or vassal.restart_wanted
+    if busy or vassal.wanted is not Wanted.UP or not vassal.proven.idle or one.ready_at is None:
         return
-    reason = _why(draft.vassal, one, event.exit)
-    if not draft.vassal.last_word:
-        draft.put(traceback="")
-    if slot == "incoming" and draft.vassal.serving is not None:
-        draft.put(error=reason, rejected=reason)
-        if draft.vassal.proven is not None:
-            draft.doings.append(Keep(draft.vassal.proven))
-        return
-    if tried is not None and draft.vassal.proven not in (None, tried):
-        # The old generation has died meanwhile. What served is better than what has never served.
-        draft.put(rejected=reason)
-    _count_failure(draft, one, event, reason)
+    if draft.now - one.ready_at >= vassal.proven.idle:
+        draft.drive("serving", gen.Event.RETIRE)
+        draft.put(outgoing=draft.vassal.serving, serving=None, asleep=True, heeds=vassal.proven, crew=None)
+        draft.doings.append(Doze())
 
 
-def _why(vassal: Vassal, one: Generation, exit: Exit) -> str:
-    """The vassal's own last word is better than the kernel's."""
-    if one.late:
-        overdue = f"start-timeout: not ready after {one.patience.start:g} s"
-        return f"{overdue}: {vassal.last_word}" if vassal.last_word else overdue
-    if not one.had_served and vassal.last_word:
-        return vassal.last_word
-    return exit.reason
-
-
-def _count_failure(draft: Draft, one: Generation, event: Exited, reason: str) -> None:
+def _on_outdated(draft: Draft, event: Outdated) -> None:
     vassal = draft.vassal
-    served = draft.now - one.ready_at if one.ready_at is not None else None
-    failures = 1 if backoff.stable(draft.now - one.born, served) else vassal.failures + 1
-    limit = vassal.spec.max_restarts if vassal.spec is not None else 0
-    exhausted = bool(limit) and failures > limit
-    pause = 0.0 if exhausted else backoff.delay(failures, one.had_served, event.luck)
-    draft.put(
-        error=reason,
-        failures=failures,
-        restarts=vassal.restarts + 1,
-        exhausted=exhausted,
-        # Who starts already waits for nothing.
-        retry_at=draft.now + pause if pause and vassal.incoming is None else None,
-    )
+    heard = vassal.running and vassal.serving is not None and vassal.serving.number == event.number
+    if heard and vassal.wanted is Wanted.UP and vassal.spec is not None:
+        # What failed beside it was of older stuff.
+        draft.put(reload_wanted=True, rejected="", error=first_fatal(vassal.problems))
+
+
+def _on_resized(draft: Draft, event: Resized) -> None:
+    if draft.vassal.serving is not None and draft.vassal.serving.number == event.number:
+        draft.put(crew=event.workers)
+    rolling.hear(draft, event)
 
 
 def _on_tick(draft: Draft, event: Tick) -> None:
@@ -215,17 +201,25 @@ def _on_tick(draft: Draft, event: Tick) -> None:
         one: Optional[Generation] = getattr(draft.vassal, slot)
         if one is not None and one.deadline is not None and one.deadline <= draft.now:
             draft.drive(slot, gen.Event.DEADLINE)
+    if draft.vassal.roll is not None and draft.vassal.roll.due <= draft.now:
+        rolling.finish(draft)
+    if draft.vassal.scaled_by is not None and draft.vassal.scaled_by <= draft.now:
+        draft.put(scaled_by=None)
 
 
 # Any, for each takes exactly the type that it is filed under.
 _ON: dict[type, Callable[[Draft, Any], None]] = {
     Configured: _on_configured,
     Misconfigured: _on_misconfigured,
-    Order: _on_order,
+    Order: on_order,
     Queued: _on_queued,
     Begun: _on_begun,
     Ready: _on_ready,
     BootFailed: _on_boot_failed,
-    Exited: _on_exited,
+    Exited: on_exited,
+    Called: _on_called,
+    Tired: _on_tired,
+    Outdated: _on_outdated,
+    Resized: _on_resized,
     Tick: _on_tick,
 }

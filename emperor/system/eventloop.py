@@ -89,6 +89,10 @@ class Loop:
         heapq.heappush(self._timers, (when, next(self._order), timer))
         return timer
 
+    def on_the_beat(self, every: float, callback: Callback) -> Timer:
+        """At the next whole multiple of ``every`` seconds: who looks around as often as others wakes us with them."""
+        return self.call_at((self.now() // every + 1) * every, callback)
+
     def call_soon(self, callback: Callback) -> Timer:
         return self.call_at(self.now(), callback)
 

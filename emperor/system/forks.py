@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import warnings
 from collections.abc import Collection
 from typing import Optional
 
@@ -23,7 +24,10 @@ def fork(held: Collection[int]) -> int:
     pid = -1
     signal.pthread_sigmask(signal.SIG_BLOCK, held)
     try:
-        pid = os.fork()
+        with warnings.catch_warnings():
+            # Python 3.12 and later warn of threads (of the app, or ours); as an error, it would cost us the number.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pid = os.fork()
     finally:
         if pid != 0:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, held)
@@ -46,14 +50,21 @@ def send(pid: int, signum: int) -> None:
 
 
 def rss(pid: int) -> int:
-    """Resident bytes, proc_pid_statm(5); 0 if it is gone."""
+    """Resident bytes; 0 if it is gone."""
+    return memory(pid)[1]
+
+
+def memory(pid: int) -> tuple[int, int]:
+    """Bytes of address space, and of them resident, proc_pid_statm(5); 0 if it is gone."""
     if not pid:
-        return 0
+        return 0, 0
     try:
         with open(f"/proc/{pid}/statm", encoding="ascii") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError, ValueError):
-        return 0
+            size, resident = file.read().split()[:2]
+        page = os.sysconf("SC_PAGE_SIZE")
+        return int(size) * page, int(resident) * page
+    except (OSError, ValueError):
+        return 0, 0
 
 
 def _is_our_child(pid: int) -> bool:

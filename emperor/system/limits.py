@@ -45,8 +45,9 @@ def keep_reserve(needed: int) -> None:
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
-        # The one that it is listed by is among them.
-        taken = len(os.listdir("/proc/self/fd")) - 1
+        # Linux 6.2 and newer count them for us; before, and with /proc at its strictest, they are listed, one of them
+        # for the listing.
+        taken = os.stat("/proc/self/fd").st_size or len(os.listdir("/proc/self/fd")) - 1
     except OSError:
         taken = soft
     if soft != resource.RLIM_INFINITY and taken + needed + min(RESERVE, soft // 8) > soft:

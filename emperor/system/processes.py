@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from emperor.errors import SpawnError
 from emperor.model import Identity
 from emperor.supervision.commission import Commission
-from emperor.supervision.record import Exit
+from emperor.supervision.events import Exit
 from emperor.system import privilege
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

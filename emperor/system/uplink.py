@@ -10,15 +10,18 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Sequence
+from typing import Optional
 
 from emperor.supervision.channel import MAX_DATAGRAM, MAX_LINES, Lines, Message, encode
+from emperor.supervision.orders import MAX_DATAGRAM as MAX_ORDER
+from emperor.supervision.orders import Resize, decode
 
 PATIENCE = 10.0
 """Seconds that an emperor may be too busy to take a word that matters."""
 
 
 class Uplink:
-    """Sends on ``channel``; everything that is received on it is its end: the emperor is gone."""
+    """Sends on ``channel``, and hears the emperor's orders; its end means that the emperor is gone."""
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
@@ -31,6 +34,22 @@ class Uplink:
     def say(self, message: Message, descriptors: Sequence[int] = ()) -> None:
         """Deliver it. OSError: nobody listens any more."""
         socket.send_fds(self._channel, [encode(message)], list(descriptors))
+
+    def hear(self) -> Optional[tuple[Resize, ...]]:
+        """The orders that have come; None: nobody is there any more."""
+        heard: list[Resize] = []
+        while True:
+            try:
+                data = self._channel.recv(MAX_ORDER, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return tuple(heard)
+            except OSError:
+                return None
+            if not data:
+                return None
+            order = decode(data)
+            if order is not None:
+                heard.append(order)
 
     def mention(self, message: Message) -> None:
         """Deliver it if that costs no waiting."""

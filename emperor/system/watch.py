@@ -11,9 +11,12 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
+from watchdog import events
 from watchdog.events import (
     EVENT_TYPE_CLOSED_NO_WRITE,
+    EVENT_TYPE_CREATED,
     EVENT_TYPE_DELETED,
     EVENT_TYPE_MOVED,
     EVENT_TYPE_OPENED,
@@ -40,6 +43,31 @@ put many. What changes in the others is seen by the rescan."""
 
 READING = frozenset({EVENT_TYPE_OPENED, EVENT_TYPE_CLOSED_NO_WRITE})
 """Our own look at a file must not be a reason for the next one."""
+
+NAMING = frozenset({EVENT_TYPE_CREATED, EVENT_TYPE_DELETED, EVENT_TYPE_MOVED})
+
+Kinds = tuple[type[FileSystemEvent], ...]
+
+_KINDS: Kinds = tuple(
+    kind
+    for kind in vars(events).values()
+    if isinstance(kind, type) and issubclass(kind, FileSystemEvent) and kind is not FileSystemEvent
+)
+
+ANY_CHANGE: Kinds = tuple(kind for kind in _KINDS if kind.event_type not in READING)
+"""What the kernel is asked for. What it tells wakes threads of watchdog's, wanted or not, and our own look at a folder,
+every few seconds, is an opening."""
+
+NEW_NAMES: Kinds = tuple(kind for kind in _KINDS if kind.event_type in NAMING)
+"""The same of a folder in which nothing but a folder's coming and going matters: a log that lies there grows often."""
+
+
+class _Key(NamedTuple):
+    """Which folder it is, and what is to be heard of it: another one is watched anew."""
+
+    device: int
+    inode: int
+    kinds: Kinds
 
 
 class _Waker(FileSystemEventHandler):
@@ -73,7 +101,7 @@ class Watch:
     def __init__(self, loop: Loop, hint: Callable[[], None], complain: Callable[[str], None]) -> None:
         self._loop, self._hint, self._complain = loop, hint, complain
         self._observer: BaseObserver | None = None
-        self._watches: dict[str, tuple[ObservedWatch, tuple[int, int], _Waker]] = {}
+        self._watches: dict[str, tuple[ObservedWatch, _Key, _Waker]] = {}
         self._failed: set[str] = set()
         self._told_of_links = False
         self._calm: dict[str, Timer] = {}
@@ -81,10 +109,11 @@ class Watch:
         self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         loop.watch(self._read, self._heard)
 
-    def follow(self, folders: Iterable[str], linked: Iterable[str] = ()) -> None:
+    def follow(self, folders: Iterable[str], linked: Iterable[str] = (), parents: Iterable[str] = ()) -> None:
         """Watch exactly these folders. One that was replaced is watched anew; one that is missing is left out.
 
         ``linked``: more of them, of which ``MOST_LINKED`` are watched, and those the longest that are by now.
+        ``parents``: of these only what is made, removed and renamed in them.
         """
         wanted = self._there(folders)
         more = self._there(set(linked).difference(wanted))
@@ -96,6 +125,9 @@ class Watch:
                 f"watch: links lead to {len(chosen)} folders -- {MOST_LINKED} of them are watched, "
                 "changes in the others are seen by the rescan"
             )
+        # The kernel knows one mask for each inode (inotify_add_watch(2)).
+        whole = {key[:2] for key in wanted.values()}
+        wanted.update((folder, key) for folder, key in self._there(parents, NEW_NAMES).items() if key[:2] not in whole)
         for folder in list(self._watches):
             _, key, waker = self._watches[folder]
             if waker.over or wanted.get(folder) != key:
@@ -104,8 +136,8 @@ class Watch:
             if folder not in self._watches and folder not in self._calm:
                 self._add(folder, key)
 
-    def _there(self, folders: Iterable[str]) -> dict[str, tuple[int, int]]:
-        return {folder: key for folder in folders if (key := _identity(folder)) is not None}
+    def _there(self, folders: Iterable[str], kinds: Kinds = ANY_CHANGE) -> dict[str, _Key]:
+        return {folder: key for folder in folders if (key := _key(folder, kinds)) is not None}
 
     def arrivals(self) -> set[str]:
         """The names, without their folders, that were given by a rename within one since the last call: a hint too."""
@@ -122,7 +154,7 @@ class Watch:
         os.close(self._read)
         os.close(self._write)
 
-    def _add(self, folder: str, key: tuple[int, int]) -> None:
+    def _add(self, folder: str, key: _Key) -> None:
         try:
             if self._observer is None:
                 # It would write to standard error that events were lost, which hints may be.
@@ -135,7 +167,8 @@ class Watch:
             real = os.path.realpath(folder)
             waker = _Waker(self._ring, real)
             with deaf_to_signals():
-                self._watches[folder] = (self._observer.schedule(waker, real), key, waker)
+                observed = self._observer.schedule(waker, real, event_filter=list(key.kinds))
+            self._watches[folder] = (observed, key, waker)
             self._failed.discard(folder)
         except (OSError, RuntimeError) as error:
             # RuntimeError: no thread to be had. The slow rescan still sees everything, only later.
@@ -174,17 +207,17 @@ class Watch:
         self._hint()
 
     def _calm_storms(self) -> None:
-        for folder, (_, _, waker) in list(self._watches.items()):
-            events, waker.events = waker.events, 0
-            if events > STORM:
+        for folder, (_, key, waker) in list(self._watches.items()):
+            heard, waker.events = waker.events, 0
+            if heard > STORM:
                 self._drop(folder)
                 when = self._loop.now() + CALM
-                self._calm[folder] = self._loop.call_at(when, functools.partial(self._watch_again, folder))
+                self._calm[folder] = self._loop.call_at(when, functools.partial(self._watch_again, folder, key.kinds))
 
-    def _watch_again(self, folder: str) -> None:
+    def _watch_again(self, folder: str, kinds: Kinds) -> None:
         """First watch, then look: between the two nothing is missed."""
         del self._calm[folder]
-        key = _identity(folder)
+        key = _key(folder, kinds)
         if key is not None:
             self._add(folder, key)
         self._ring()
@@ -193,9 +226,9 @@ class Watch:
         self._loop.watch(self._read, self._heard)
 
 
-def _identity(folder: str) -> tuple[int, int] | None:
+def _key(folder: str, kinds: Kinds) -> _Key | None:
     try:
         found = os.stat(folder)
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return _Key(found.st_dev, found.st_ino, kinds)

@@ -5,6 +5,8 @@ A vassal that was killed leaves workers behind that finish what they have; its z
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from emperor.system import processes
 from emperor.system.eventloop import Loop
 from emperor.system.processes import Child
@@ -16,10 +18,10 @@ REAP_AGAIN = 1.0
 
 
 class Burials:
-    """Each waits until it is ``due``: monotonic seconds."""
+    """Each waits until it is ``due``: monotonic seconds. ``last_rites``: called with its pid before it is reaped."""
 
-    def __init__(self, loop: Loop) -> None:
-        self._loop = loop
+    def __init__(self, loop: Loop, last_rites: Callable[[int], None]) -> None:
+        self._loop, self._last_rites = loop, last_rites
         self._waiting: dict[int, tuple[Child, float]] = {}
 
     def lay_out(self, child: Child, due: float) -> None:
@@ -37,12 +39,19 @@ class Burials:
         for pid in list(self._waiting):
             self._bury(pid)
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        return tuple(self._waiting)
+
     def export(self) -> tuple[GraveState, ...]:
         return tuple(GraveState(export_child(child, dead=True), due) for child, due in self._waiting.values())
 
     def _bury(self, pid: int) -> None:
         child, due = self._waiting.pop(pid, (None, 0.0))
-        if child is None or processes.reap(child):
+        if child is None:
+            return
+        self._last_rites(pid)
+        if processes.reap(child):
             return
         # Somebody traces it. It is dead and swept; only its number is not free yet.
         self._waiting[pid] = (child, min(due, self._loop.now()))

@@ -17,7 +17,10 @@ from emperor.tending.hearing import Heard, Hearing
 
 @dataclass
 class Crib:
-    """``launcher``: the program that it was started with, of this emperor or of an older one."""
+    """``launcher``: the program that it was started with, of this emperor or of an older one.
+
+    ``binds``: it only opens sockets, and ends.
+    """
 
     number: int
     spec: VassalSpec
@@ -26,6 +29,7 @@ class Crib:
     hearing: Hearing | None = None
     workers: tuple[WorkerReport, ...] = ()
     serving: bool = False
+    binds: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class CribState:
     heard: Heard
     workers: tuple[WorkerReport, ...]
     serving: bool
+    binds: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ class GraveState:
 def export_crib(crib: Crib) -> CribState:
     assert crib.hearing is not None
     child, heard = export_child(crib.child), crib.hearing.export()
-    return CribState(crib.number, crib.spec, child, crib.launcher, heard, crib.workers, crib.serving)
+    return CribState(crib.number, crib.spec, child, crib.launcher, heard, crib.workers, crib.serving, crib.binds)
 
 
 def export_child(child: Child, dead: bool = False) -> ChildState:

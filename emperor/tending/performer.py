@@ -5,39 +5,55 @@ It decides nothing about the lifecycle; it tells what happened, and ``supervisio
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from emperor.errors import EmperorError, SpawnError
 from emperor.holding.holdings import Holdings
 from emperor.journal import Journal
 from emperor.model import VassalSpec
-from emperor.supervision.channel import Failed, Listening, Lost, Message, Serving, WorkerReport, Workers
-from emperor.supervision.commission import SERVE, Commission
-from emperor.supervision.generation import Action
-from emperor.supervision.record import (
+from emperor.supervision import orders
+from emperor.supervision.channel import (
+    Crewed,
+    Failed,
+    Idle,
+    Listening,
+    Lost,
+    Message,
+    Serving,
+    Stale,
+    WorkerReport,
+    Workers,
+)
+from emperor.supervision.events import (
     Begun,
     BootFailed,
+    Called,
     Doing,
+    Doze,
     Exit,
     Exited,
     Forget,
     Keep,
-    Queued,
+    Outdated,
     Ready,
     Release,
+    Resize,
+    Resized,
     Signal,
     Spawn,
+    Tired,
     VassalEvent,
+    Wake,
 )
-from emperor.system import limits, privilege, processes
+from emperor.supervision.generation import Action
+from emperor.system import processes
 from emperor.system.closer import Closer, Share
 from emperor.system.eventloop import Loop
 from emperor.system.logs import Ring
+from emperor.tending import obituary
 from emperor.tending.burials import Burials
 from emperor.tending.crib import (
     Crib,
@@ -46,16 +62,17 @@ from emperor.tending.crib import (
     adopt_child,
     export_crib,
 )
+from emperor.tending.doorbell import Doorbell
 from emperor.tending.hearing import NOTHING_YET, Heard, Hearing, Listener
+from emperor.tending.starter import Starter, Tools
 from emperor.tending.startgate import StartGate
+from emperor.tending.strays import Strays
 from emperor.tending.vassallog import VassalLog
 
 MOST_HANDED_OVER = 32768
 """Characters of a vassal's last lines that an upgrade keeps."""
 MAX_WAKE = 30.0
 """Seconds that the workers of a killed generation have at most."""
-DESCRIPTORS = 8
-"""Of ours, at most, while a generation is started: channel, output, log, pidfd, commission, and subprocess's own."""
 
 
 @dataclass(frozen=True)
@@ -81,19 +98,28 @@ class Performer:
         log: VassalLog,
         closer: Closer,
         gate: StartGate,
+        strays: Strays,
         tell: Callable[[VassalEvent], None],
         forget: Callable[[], None],
     ) -> None:
         self.name, self.holdings, self.log = name, holdings, log
-        self._loop, self._journal, self._launcher = loop, journal, launcher
+        self._loop, self._journal = loop, journal
         self._closer, self._gate, self._tell, self._forget = closer, gate, tell, forget
         self._cribs: dict[int, Crib] = {}
-        self._burials = Burials(loop)
-        self._postponed: Spawn | None = None
+        self._strays = strays
+        self._burials = Burials(loop, lambda pid: strays.buried(name, pid))
+        self._doorbell = Doorbell(loop, lambda: tell(Called()))
+        tools = Tools(journal, launcher, holdings, log, self._share, gate)
+        self._starter = Starter(name, tools, tell, self._begun, self._failed_to_start)
 
     @property
     def ring(self) -> Ring:
         return self.log.ring
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Of all its processes that are not reaped."""
+        return (*(crib.child.pid for crib in self._cribs.values()), *self._burials.pids)
 
     def pid(self, number: int) -> int:
         """0: no such process."""
@@ -119,64 +145,8 @@ class Performer:
             if crib.serving:
                 processes.ask_to_reopen(crib.child)
 
-    def spawn(self, order: Spawn) -> None:
-        self._postponed = order
-        self._ask_to_begin()
-        if self._postponed is order:
-            self._tell(Queued(order.number))
-
-    def _ask_to_begin(self) -> None:
-        """Not while its socket files are being removed, and not with too many others."""
-        order = self._postponed
-        if order is None:
-            return
-        if self.holdings.being_removed(order.spec):
-            self.holdings.when_removed(self._ask_to_begin)
-            return
-        nobody_serves = not any(crib.serving for crib in self._cribs.values())
-        owner = order.spec.identity.uid
-        self._gate.enter((self.name, order.number), nobody_serves, lambda: self._begin(order), owner)
-
-    def _begin(self, order: Spawn) -> None:
-        """Called on behalf of anybody: a bug here is no other vassal's, and leaves no generation without a process."""
-        if self.holdings.being_removed(order.spec):
-            self._gate.leave((self.name, order.number))
-            self._ask_to_begin()
-            return
-        self._postponed = None
-        try:
-            self._start(order)
-        except Exception as error:
-            self._journal.bug(error)
-            self._failed_to_start(order.number, f"not started: {error}")
-
-    def _start(self, order: Spawn) -> None:
-        spec = order.spec
-        try:
-            limits.keep_reserve(DESCRIPTORS + len(spec.sockets))
-            if self._share(spec).spent:
-                raise SpawnError(f"start: what earlier vassals of {spec.identity.user} sent hangs in close(2)")
-            self.log.follow(spec)
-            listeners = self.holdings.provide(spec, order.number)
-            places, leftovers = self.holdings.places(spec), self.holdings.leftovers(spec)
-            commission = Commission(SERVE, spec, listeners, places, self.log.kept_by_vassal, os.getpid(), leftovers)
-            child = processes.spawn(commission, self._launcher)
-        except EmperorError as error:
-            self._failed_to_start(order.number, str(error))
-            return
-        self._attend(Crib(order.number, spec, child, self._launcher))
-        self._tell(Begun(order.number))
-        if os.geteuid() == 0:
-            try:
-                privilege.verify(child.pid, spec.identity)
-            except SpawnError as error:
-                self._journal.warning(self.name, str(error))
-                processes.kill_group(child)
-
     def signal(self, order: Signal) -> None:
-        if self._postponed is not None and self._postponed.number == order.number:
-            self._postponed = None
-            self._failed_to_start(order.number, "not started")
+        self._starter.call_off(order.number)
         crib = self._cribs.get(order.number)
         if crib is None:
             return
@@ -185,10 +155,36 @@ class Performer:
         else:
             processes.drain(crib.child, retire=order.action is Action.RETIRE)
 
+    def spawn(self, order: Spawn) -> None:
+        self._doorbell.hush()
+        nobody_serves = not any(crib.serving for crib in self._cribs.values())
+        self._starter.start(order, nobody_serves)
+
+    def _begun(self, crib: Crib) -> None:
+        self._strays.begun(self.name, crib.child.pid)
+        self._attend(crib)
+        self._tell(Begun(crib.number))
+
+    def doze(self, order: Doze) -> None:
+        self._doorbell.listen(self.holdings.descriptors())
+
+    def wake(self, order: Wake) -> None:
+        self._doorbell.hush()
+
     def keep(self, order: Keep) -> None:
         self.holdings.keep(order.spec)
 
+    def resize(self, order: Resize) -> None:
+        crib = self._cribs.get(order.number)
+        if crib is None or crib.child.channel is None:
+            return
+        try:
+            crib.child.channel.send(orders.encode(orders.Resize(order.workers)))
+        except OSError as error:
+            self._journal.warning(self.name, f"scale: not told: {error.strerror} -- it keeps the workers that it has")
+
     def release(self, order: Release) -> None:
+        self._doorbell.hush()
         self._burials.bury_all()
         self.holdings.release()
 
@@ -213,7 +209,7 @@ class Performer:
             self._burials.lay_out(adopt_child(grave.child), grave.due)
         for one in state.cribs:
             self.log.follow(one.spec)
-            crib = Crib(one.number, one.spec, adopt_child(one.child), one.launcher)
+            crib = Crib(one.number, one.spec, adopt_child(one.child), one.launcher, binds=one.binds)
             crib.workers, crib.serving = one.workers, one.serving
             self._attend(crib, one.heard)
 
@@ -243,6 +239,16 @@ class Performer:
         crib.serving = True
         self._tell(Ready(crib.number))
 
+    def _hear_idle(self, crib: Crib, message: Idle) -> None:
+        self._tell(Tired(crib.number))
+
+    def _hear_stale(self, crib: Crib, message: Stale) -> None:
+        self._journal.info(self.name, message.reason)
+        self._tell(Outdated(crib.number))
+
+    def _hear_crewed(self, crib: Crib, message: Crewed) -> None:
+        self._tell(Resized(crib.number, message.workers, message.leaving))
+
     def _hear_failed(self, crib: Crib, message: Failed) -> None:
         self._tell(BootFailed(crib.number, message.reason, message.traceback))
 
@@ -264,20 +270,11 @@ class Performer:
         self._cribs.pop(crib.number, None)
         self._gate.leave((self.name, crib.number))
         self.holdings.give_up(crib.number)
-        ended = _in_words(crib, processes.how_it_ended(crib.child))
+        ended = obituary.of(crib, self.holdings.complete(crib.spec))
         # Killed: its workers are finishing what they have. The zombie keeps their group's number ours.
         wake = 0.0 if ended.signal is None else min(crib.spec.reload_mercy, MAX_WAKE)
         self._burials.lay_out(crib.child, self._loop.now() + wake)
         self._tell(Exited(crib.number, ended, random.random()))
-
-
-def _in_words(crib: Crib, ended: Exit) -> Exit:
-    """An interpreter that could not be exec'd is the shell's exit code; its own words are in the log."""
-    words = {processes.NOT_FOUND: "no such program", processes.NOT_EXECUTABLE: "it cannot be executed"}
-    if crib.serving or not crib.spec.python or ended.code not in words:
-        return ended
-    who = crib.spec.identity.user
-    return replace(ended, reason=f"exec {crib.spec.python} as {who}: {words[ended.code]}")
 
 
 # Any, for each takes exactly the type that it is filed under.
@@ -285,6 +282,9 @@ _HEAR: dict[type, Callable[[Performer, Crib, Any], None]] = {
     Listening: Performer._hear_word,
     Lost: Performer._hear_lost,
     Serving: Performer._hear_serving,
+    Idle: Performer._hear_idle,
+    Stale: Performer._hear_stale,
+    Crewed: Performer._hear_crewed,
     Failed: Performer._hear_failed,
     Workers: Performer._hear_workers,
 }
@@ -293,6 +293,9 @@ _DO = {
     Spawn: Performer.spawn,
     Signal: Performer.signal,
     Keep: Performer.keep,
+    Doze: Performer.doze,
+    Wake: Performer.wake,
+    Resize: Performer.resize,
     Release: Performer.release,
     Forget: Performer.forget,
 }

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 
 from emperor.journal import Journal
 from emperor.supervision import vassal as lifecycle
-from emperor.supervision.record import Doing, Exit, Exited, Spawn, Tick, Vassal, VassalEvent, next_deadline
+from emperor.supervision.events import Doing, Doze, Exit, Exited, Spawn, Tick, VassalEvent
+from emperor.supervision.record import Vassal, next_deadline
 from emperor.system.eventloop import Loop, Timer
 from emperor.tending.performer import Performer
 
@@ -49,7 +50,9 @@ class Register:
         name, incoming, spec = record.name, record.incoming, record.incoming_spec
         self.vassals[name] = record
         if incoming is not None and spec is not None and not self.performers[name].pid(incoming.number):
-            self._perform(name, Spawn(incoming.number, spec))
+            self._perform(name, Spawn(incoming.number, spec, record.few or record.scaled or 0, record.binds))
+        if record.heeds is not None:
+            self._perform(name, Doze())
         self._set_timer(name)
 
     def strike(self, name: str) -> None:

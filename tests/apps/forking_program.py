@@ -23,6 +23,9 @@ class Silent:
     def end(self, thread, failed):
         pass
 
+    def disown(self):
+        pass
+
 
 def fork_and_wait(path):
     child = os.fork()
@@ -61,9 +64,10 @@ def main():
         listener.bind(path)
         listener.listen(128)
         listener.setblocking(False)
-        server = Server([(listener, protocol)], application, Settings(threads=int(threads)), Silent())
+        tally = Silent()
+        server = Server([(listener, protocol)], application, Settings(threads=int(threads)), tally)
         signal.signal(signal.SIGTERM, lambda *arguments: server.drain())
-        keep_to_one_process(server, (signal.SIGTERM,))
+        keep_to_one_process(server, tally, (signal.SIGTERM,))
         print("ready", os.getpid(), flush=True)
         server.run()
     print("drained", flush=True)

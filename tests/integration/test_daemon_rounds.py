@@ -12,7 +12,8 @@ from emperor.control.messages import Policy
 from emperor.daemon import Emperor
 from emperor.intake.reading import Reader, Reading, Settings
 from emperor.model import ADMIN, Authority
-from emperor.supervision.record import Spawn, state
+from emperor.supervision.events import Spawn
+from emperor.supervision.record import state
 from emperor.system.eventloop import Loop
 from emperor.system.notify import Notifier
 from emperor.tending import performer as hands

@@ -5,7 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from emperor.config import options
+from emperor.config.table.option import DONE
+from emperor.ctl import cli
+from tests.unit.config_world import check
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -15,6 +20,41 @@ def test_the_readmes_option_table_is_the_one_that_emperorctl_prints() -> None:
     found = re.search(r"<!-- options: .*? -->\n(.*?)\n<!-- /options -->", text, re.DOTALL)
     assert found is not None
     assert found[1].strip() == options.markdown().strip(), "run: make readme"
+
+
+DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+INIS = [
+    pytest.param(found[1], id=f"{document.name}:{text[: found.start(1)].count(chr(10)) + 1}")
+    for document in DOCUMENTS
+    for text in [document.read_text(encoding="utf-8")]
+    for found in re.finditer(r"(?:```ini|<<'INI')\n(\[uwsgi\]\n.*?)(?:```|INI)", text, re.DOTALL)
+]
+
+
+@pytest.mark.parametrize("ini", INIS)
+def test_an_ini_of_the_documents_is_a_good_one_without_a_warning(ini: str) -> None:
+    checked = check(*ini.splitlines()[1:])
+    assert checked.spec is not None and checked.problems == ()
+
+
+def test_the_documents_show_whole_inis() -> None:
+    assert {str(one.id).split(":")[0] for one in INIS} >= {"README.md", "operations.md"}
+
+
+def test_every_option_that_the_operations_page_sets_is_one_and_takes_that_value() -> None:
+    text = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    found = re.findall(r"`([a-z-]+) = ([^`]+)`", text)
+    assert len(found) > 10
+    for name, value in found:
+        option = options.find(name)
+        assert option is not None and option.standing == DONE, name
+        option.kind.parse(value)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda one: one.name)
+def test_every_verb_that_the_documents_name_is_one(document: Path) -> None:
+    verbs = set(re.findall(r"emperorctl (?:--json )?([a-z]{3,})\b", document.read_text(encoding="utf-8")))
+    assert verbs <= set(cli.VERBS)
 
 
 def test_every_link_of_the_documents_leads_to_a_file() -> None:

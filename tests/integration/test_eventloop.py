@@ -51,6 +51,17 @@ def test_timers_of_one_deadline_fire_in_the_order_of_asking(loop: Loop) -> None:
     assert fired == list(range(10))
 
 
+def test_those_who_look_around_equally_often_wake_the_loop_together(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter([12.0, 14.9])
+    monkeypatch.setattr(loop, "now", lambda: next(times))
+    assert {loop.on_the_beat(5.0, loop.stop).when for _ in range(2)} == {15.0}
+    monkeypatch.setattr(loop, "now", lambda: 15.0)
+    assert loop.on_the_beat(5.0, loop.stop).when == 20.0
+    monkeypatch.undo()
+
+
 def test_a_timer_does_not_fire_early(loop: Loop) -> None:
     when = loop.now() + 0.05
     fired: list[float] = []

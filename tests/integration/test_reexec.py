@@ -6,20 +6,20 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from emperor.errors import EmperorError
-from emperor.system import reexec
-from emperor.system.closer import Closer
+from emperor.system import closer, reexec
 from emperor.system.eventloop import Loop
 from emperor.system.reexec import Program
 from emperor.system.watch import Watch
 
 FIRST = """\
 import os, signal, sys
-from emperor.system import reexec
+from emperor.system import closer, reexec
 from emperor.system.reexec import Program
 
 kept, _ = os.pipe()
@@ -36,7 +36,7 @@ reexec.become(program, frozenset({kept}), {**os.environ, "NEWS": "yes"})
 
 SECOND = """\
 import os, signal, sys
-from emperor.system import reexec
+from emperor.system import closer, reexec
 
 heard = []
 for number in reexec.HEEDED:
@@ -124,7 +124,7 @@ def test_the_running_program_is_what_was_typed() -> None:
 
 AGAIN = """\
 import signal
-from emperor.system import reexec
+from emperor.system import closer, reexec
 
 reexec.hold_signals()
 reexec.send_again([signal.SIGUSR1])
@@ -145,18 +145,24 @@ def blocked(tid: str) -> int:
     return next(int(line.split()[1], 16) for line in lines if line.startswith("SigBlk:"))
 
 
-def test_our_helping_threads_hear_no_signal_that_the_new_program_is_to_hear(tmp_path: Path) -> None:
+def test_our_helping_threads_hear_no_signal_that_the_new_program_is_to_hear(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = threading.Event()
+    # A thread that has closed what it was given ends, perhaps before it was looked at.
+    monkeypatch.setattr(closer, "_close", lambda begun, fd: (begun.set(), looked.wait(30), os.close(fd)))
     before, loop = set(os.listdir("/proc/self/task")), Loop(lambda error: None)
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     watch = Watch(loop, lambda: None, lambda complaint: None)
     try:
         watch.follow([str(tmp_path)])
-        Closer().close(os.open("/dev/null", os.O_RDONLY))
+        closer.Closer().close(os.open("/dev/null", os.O_RDONLY))
         helping = set(os.listdir("/proc/self/task")) - before
         assert len(helping) >= 3
         for tid in helping:
             assert all(blocked(tid) >> (signum - 1) & 1 for signum in reexec.HEEDED)
         assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == mask
     finally:
+        looked.set()
         watch.close()
         loop.close()

@@ -185,6 +185,47 @@ def test_reading_is_no_change(world: World, folder: Path) -> None:
     assert world.quiet(0.1) == 0
 
 
+def test_the_kernel_is_not_asked_for_what_is_only_read(
+    world: World, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An emperor that has nothing to do looks at its folders all the same: that shall wake no thread of watchdog's."""
+    heard: list[str] = []
+    monkeypatch.setattr(watch._Waker, "on_any_event", lambda waker, event: heard.append(event.event_type))
+    (folder / "old.ini").write_text("x")
+    world.watch.follow([str(folder)], parents=[str(folder.parent)])
+    os.listdir(folder)
+    os.listdir(folder.parent)
+    (folder / "old.ini").read_text()
+    (folder / "old.ini").chmod(0o600)
+    # Events come in the order in which they happened.
+    drive(world.loop, lambda: bool(heard))
+    assert not watch.READING.intersection(heard)
+
+
+def test_of_a_parent_only_what_is_made_removed_and_renamed_there_is_heard(world: World, folder: Path) -> None:
+    log = folder.parent / "log"
+    log.write_text("a line\n")
+    world.watch.follow([str(folder)], parents=[str(folder.parent)])
+    world.settle()
+    with log.open("a") as file:
+        file.write("another\n")
+    log.chmod(0o600)
+    assert world.quiet(0.1) == 0
+    folder.rename(folder.parent / "elsewhere")
+    world.hinted()
+
+
+def test_a_folder_that_is_also_anothers_parent_is_heard_in_full(world: World, folder: Path) -> None:
+    """One mask for each inode: what is asked last would take the place of what was asked before."""
+    (folder / "old.ini").write_text("x")
+    other = folder.parent / "link"
+    other.symlink_to(folder)
+    world.watch.follow([str(folder)], parents=[str(folder), str(other)])
+    world.settle()
+    os.utime(folder / "old.ini")
+    world.hinted()
+
+
 def test_a_folder_that_is_not_followed_any_more_is_silent(world: World, folder: Path) -> None:
     other = folder.parent / "other"
     other.mkdir()

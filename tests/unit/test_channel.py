@@ -17,14 +17,18 @@ from emperor.supervision.channel import (
     MAX_LINE,
     MAX_LINES,
     MAX_NUMBER,
+    MAX_REASON,
     MAX_TEXT,
     MAX_WORKERS,
+    Crewed,
     Failed,
+    Idle,
     Lines,
     Listening,
     Lost,
     Message,
     Serving,
+    Stale,
     WorkerReport,
     Workers,
     decode,
@@ -36,6 +40,14 @@ ONE_WORKER = WorkerReport(1, 4711, "idle", 10, 2, 30_000_000)
 MESSAGES: dict[str, Message] = {
     "serving": Serving(),
     "lost": Lost(3),
+    "idle": Idle(),
+    "stale": Stale("/srv/shop/views.py was changed"),
+    "stale without words": Stale(""),
+    "stale beyond ASCII": Stale("/srv/grüß/🌍.py"),
+    "stale, longest": Stale("r" * MAX_REASON),
+    "crewed": Crewed(3, 1),
+    "crewed, nobody": Crewed(0, 0),
+    "crewed, biggest numbers": Crewed(MAX_NUMBER - 1, MAX_NUMBER - 1),
     "listening": Listening(2, 2049, 1234567, 0o140660, 1001, 33),
     "listening without a file": Listening(0),
     "listening, biggest numbers": Listening(*[MAX_NUMBER - 1] * 6),
@@ -92,6 +104,13 @@ def test_a_line_of_any_length_is_understood(name: str) -> None:
     message = decode(data)
     assert isinstance(message, Lines) and len(message.lines) == 1
     assert message.lines[0].startswith("begin") and message.lines[0].endswith("end")
+
+
+@pytest.mark.parametrize("name", HEAVY)
+def test_a_reason_of_any_length_is_understood(name: str) -> None:
+    message = decode(encode(Stale("begin" + HEAVY[name] * 20_000 + "end")))
+    assert isinstance(message, Stale) and len(message.reason) <= MAX_REASON
+    assert message.reason.startswith("begin")
 
 
 @pytest.mark.parametrize("name", HEAVY)
@@ -162,6 +181,14 @@ HOSTILE: dict[str, Union[bytes, list[Any]]] = {
     "worker, a number": ["workers", {"workers": [1]}],
     "worker, state too long": ["workers", {"workers": [{**GOOD_WORKER, "state": "x" * 17}]}],
     "worker, state a list": ["workers", {"workers": [{**GOOD_WORKER, "state": ["idle"]}]}],
+    "stale without a reason": ["stale", {}],
+    "stale, reason too long": ["stale", {"reason": "x" * (MAX_REASON + 1)}],
+    "stale, reason a list": ["stale", {"reason": ["x"]}],
+    "stale, reason null": ["stale", {"reason": None}],
+    "crewed without those who leave": ["crewed", {"workers": 1}],
+    "crewed without those who serve": ["crewed", {"leaving": 1}],
+    **{f"crewed {value!r:.20}": ["crewed", {"workers": value, "leaving": 0}] for value in NO_NUMBERS},
+    **{f"leaving {value!r:.20}": ["crewed", {"workers": 1, "leaving": value}] for value in NO_NUMBERS},
     **{f"listening without {name}": ["listening", without(GOOD_LISTENING, name)] for name in GOOD_LISTENING},
     **{f"worker without {name}": ["workers", {"workers": [without(GOOD_WORKER, name)]}] for name in GOOD_WORKER},
     "worker, last exit too long": ["workers", {"workers": [{**GOOD_WORKER, "last_exit": "x" * (MAX_EXIT + 1)}]}],
@@ -204,6 +231,10 @@ def test_words_of_a_vassal_cannot_steer_a_terminal() -> None:
     assert decode(encode(Lines((EVIL,)))) == Lines((shown + "\\nz",))
 
 
+def test_why_an_app_is_stale_is_one_line() -> None:
+    assert decode(encode(Stale(EVIL))) == Stale("a\\x1b[2J\\x0d\\x00\\x9b\\u2028\\u202e\\ud800\\x7f\\nz")
+
+
 def test_the_state_of_a_worker_is_one_line() -> None:
     assert decode(encode(Workers((WorkerReport(1, 2, "a\nb\x1b", 0, 0, 0),)))) == Workers(
         (WorkerReport(1, 2, "a\\nb\\x1b", 0, 0, 0),)
@@ -243,6 +274,8 @@ def texts(message: Message) -> Iterator[tuple[str, bool]]:
     """Each text of a message, and whether it must be one line."""
     if isinstance(message, Failed):
         yield from ((message.reason, False), (message.traceback, False))
+    elif isinstance(message, Stale):
+        yield message.reason, True
     elif isinstance(message, Lines):
         yield from ((line, True) for line in message.lines)
     elif isinstance(message, Workers):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from emperor.supervision.commission import CHECK, SERVE, Commission
+from emperor.supervision.commission import BIND, CHECK, SERVE, Commission
 from tests.unit.vassal_world import ONE
 
 COMMISSIONS = {
@@ -14,6 +14,8 @@ COMMISSIONS = {
     "with descriptors": Commission(SERVE, ONE, listeners={0: 7, 2: 12}),
     "with places": Commission(SERVE, ONE, places={1: (2049, 2**63)}),
     "in full": Commission(CHECK, ONE, {0: 3}, {0: (1, 2)}, keeps_log=True, parent=4711, leftovers=((9, "fastcgi"),)),
+    "as many as ordered": Commission(SERVE, ONE, workers=1024),
+    "sockets alone": Commission(BIND, ONE, {0: 3}),
     "a path in an unknown encoding": Commission(SERVE, replace(ONE, chdir="/srv/caf\udce9")),
     "text beyond ASCII": Commission(SERVE, replace(ONE, env=(("GREETING", "grüß 🌍\n"),))),
 }

@@ -349,6 +349,16 @@ def test_an_almost_empty_snapshot_is_shown_as_well() -> None:
     assert block.render({"name": "blog", "state": "INVALID"}, lambda text, colour: text) == "blog - INVALID"
 
 
+@pytest.mark.parametrize(("scaled", "words"), [(1, "to 1 worker by"), (4, "to 4 workers by")])
+def test_a_block_says_that_the_number_of_workers_was_ordered(scaled: int, words: str) -> None:
+    assert words in block.render(snapshot(scaled=scaled), lambda text, colour: text)
+
+
+@pytest.mark.parametrize("scaled", [None, "4", True, {}])
+def test_a_block_says_nothing_of_an_order_that_was_not_given(scaled: object) -> None:
+    assert "Scaled" not in block.render(snapshot(scaled=scaled), lambda text, colour: text)
+
+
 def test_a_mode_may_be_a_number_and_a_signal_unknown() -> None:
     text = block.render(
         snapshot(

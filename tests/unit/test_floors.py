@@ -22,12 +22,12 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 """Ground first. The modules that lie in no room are the programs: one room on the top floor."""
 
 GROUND = FLOORS[0]
-PROGRAM_FOLDERS = ("emperor.ctl", "emperor.holding", "emperor.intake", "emperor.succession", "emperor.tending")
+PROGRAM_FOLDERS = ("emperor.crew", "emperor.ctl", "emperor.holding", "emperor.intake", "emperor.succession", "emperor.tending")
 VASSALS_PROGRAMS = (
-    "emperor.crew",
     "emperor.launch",
     "emperor.launch_lone",
     "emperor.lone",
+    "emperor.orphans",
     "emperor.vassal",
     "emperor.worker",
 )
@@ -41,7 +41,7 @@ DOORS = {
 """The one module that may import each third-party package."""
 MORE_DOORS = {("werkzeug", "emperor.ctl.request")}
 
-VASSAL_ROOMS = ("emperor.protocol", "emperor.wsgi", "emperor.supervision", "emperor.serving")
+VASSAL_ROOMS = ("emperor.crew", "emperor.protocol", "emperor.wsgi", "emperor.supervision", "emperor.serving")
 VASSAL_MODULES = ("emperor.errors", "emperor.model", *VASSALS_PROGRAMS)
 EMPEROR_ONLY = (
     "emperor.config",
@@ -109,7 +109,8 @@ def _place(name: str) -> tuple[int, str]:
 
 
 def _emperors_own(name: str) -> bool:
-    program = _place(name)[0] == len(FLOORS) - 1 and name not in VASSALS_PROGRAMS
+    theirs = name in VASSALS_PROGRAMS or _within(name, VASSAL_ROOMS)
+    program = _place(name)[0] == len(FLOORS) - 1 and not theirs
     return program or _within(name, EMPEROR_ONLY)
 
 

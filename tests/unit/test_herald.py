@@ -38,6 +38,9 @@ class Clock:
     def call_at(self, when: float, callback: Callable[[], object]) -> None:
         heapq.heappush(self.due, (when, len(self.due), callback))
 
+    def on_the_beat(self, every: float, callback: Callable[[], object]) -> None:
+        self.call_at((self.time // every + 1) * every, callback)
+
     def go_to(self, when: float) -> None:
         while self.due and self.due[0][0] <= when:
             self.time, _, callback = heapq.heappop(self.due)

@@ -19,6 +19,8 @@ REQUESTS = [
     Request("restart", ("blog@eu-1.example",), {"wait": True}),
     Request("reload", ("blog",)),
     Request("logs", ("blog",), {"lines": 0, "follow": True}),
+    Request("scale", ("blog",), {"workers": 4}),
+    Request("scale", ("blog",), {"workers": 1024, "wait": False}),
     Request("version"),
 ]
 
@@ -70,6 +72,18 @@ NO_REQUESTS: list[Any] = [
     {"verb": "logs", "names": ["a"], "options": {"lines": "1"}},
     {"verb": "logs", "names": ["a"], "options": {"lines": -1}},
     {"verb": "logs", "names": ["a"], "options": {"lines": 10_001}},
+    {"verb": "scale", "names": ["a"]},
+    {"verb": "scale", "names": ["a"], "options": {"wait": True}},
+    {"verb": "scale", "options": {"workers": 4}},
+    {"verb": "scale", "names": ["all"], "options": {"workers": 4}},
+    {"verb": "scale", "names": ["a", "b"], "options": {"workers": 4}},
+    {"verb": "scale", "names": ["a"], "options": {"workers": 0}},
+    {"verb": "scale", "names": ["a"], "options": {"workers": 1025}},
+    {"verb": "scale", "names": ["a"], "options": {"workers": 4.0}},
+    {"verb": "scale", "names": ["a"], "options": {"workers": "4"}},
+    {"verb": "scale", "names": ["a"], "options": {"workers": True}},
+    {"verb": "scale", "names": ["a"], "options": {"workers": 4, "wait": 0}},
+    {"verb": "start", "names": ["a"], "options": {"workers": 4}},
 ]
 
 
@@ -188,5 +202,6 @@ def test_only_orders_mutate() -> None:
         "stop",
         "restart",
         "reload",
+        "scale",
         "upgrade",
     }

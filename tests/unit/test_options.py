@@ -6,8 +6,9 @@ import dataclasses
 
 import pytest
 
-from emperor.config.options import ALWAYS, DONE, LATER, REFUSED, TABLE, Option, find, find_letter, markdown, suggestion
+from emperor.config.options import TABLE, find, find_letter, markdown, suggestion
 from emperor.config.spec import PLAIN
+from emperor.config.table.option import ALWAYS, DONE, LATER, REFUSED, Option
 from emperor.model import SocketSpec, VassalSpec
 
 SERVED = [one for one in TABLE if one.standing == DONE]
@@ -46,6 +47,17 @@ def test_every_other_option_says_why_it_does_nothing(option: Option) -> None:
         ("daemonize", "logto"),
         ("set-ph", "set-placeholder"),
         ("worker-reload-mercy", "reload-mercy"),
+        ("cheap", "on-demand"),
+        ("max-fd", "limit-nofile"),
+        ("prio", "nice"),
+        ("evil-reload-on-rss", "reload-on-rss"),
+        ("evil-reload-on-as", "reload-on-as"),
+        ("touch-workers-reload", "touch-reload"),
+        ("touch-chain-reload", "touch-reload"),
+        ("fs-reload", "touch-reload"),
+        ("py-auto-reload", "py-autoreload"),
+        ("python-autoreload", "py-autoreload"),
+        ("python-auto-reload", "py-autoreload"),
         ("socket", "socket"),
     ],
 )
@@ -68,6 +80,7 @@ def test_uwsgis_spellings_are_known(alias: str, name: str) -> None:
         ("b", "buffer-size"),
         ("d", "logto"),
         ("t", "harakiri"),
+        ("R", "max-requests"),
     ],
 )
 def test_uwsgis_letters_are_known(letter: str, name: str) -> None:
@@ -78,8 +91,14 @@ def test_uwsgis_letters_are_known(letter: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "standing"),
     [
-        *((name, ALWAYS) for name in ("master", "die-on-term", "plugin", "plugins", "vacuum", "thunder-lock")),
-        *((name, LATER) for name in ("harakiri", "stats", "cheaper", "static-map", "https-socket")),
+        *(
+            (name, ALWAYS)
+            for name in ("master", "die-on-term", "plugin", "vacuum", "thunder-lock", "harakiri-verbose", "die-on-idle")
+        ),
+        *(
+            (name, LATER)
+            for name in ("stats", "static-map", "https-socket", "harakiri-graceful-timeout", "cheaper-algo")
+        ),
         *((name, REFUSED) for name in ("include", "inherit", "ini", "immediate-uid")),
     ],
 )
@@ -106,7 +125,8 @@ def test_what_resembles_nothing_finds_nothing() -> None:
 
 
 FIELDS = {field.name: field.default for field in dataclasses.fields(VassalSpec)}
-UNWRITTEN = {"umask": None}
+UNWRITTEN = {"umask": None, "max-requests-delta": None, "max-worker-lifetime-delta": None, "cheaper-initial": 0}
+"""Options whose default is told in words."""
 
 
 @pytest.mark.parametrize("name", PLAIN)

@@ -11,8 +11,9 @@ import pytest
 from emperor.model import ADMIN, UNIX, Address, Authority, Identity, Problem, SocketSpec, Target, VassalSpec
 from emperor.plain import build, lower
 from emperor.supervision import generation as gen
+from emperor.supervision.events import Exit
 from emperor.supervision.generation import Event, Patience, Phase
-from emperor.supervision.record import Exit, Vassal, Wanted
+from emperor.supervision.record import Vassal, Wanted
 
 SPEC = VassalSpec(
     name="blog",

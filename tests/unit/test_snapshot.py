@@ -53,7 +53,7 @@ def test_moments_are_told_as_spans() -> None:
     first, second = one["workers"]
     assert first == {
         **{"id": 1, "pid": 8, "state": "idle", "requests": 5, "exceptions": 1, "rss": 3},
-        **{"exits": 0, "last_exit": None, "last_exit_ago": None, "retry_in": None},
+        **{"exits": 0, "last_exit": None, "last_exit_ago": None, "retry_in": None, "renewals": 0},
     }
     assert (second["exits"], second["last_exit"], second["last_exit_ago"], second["retry_in"]) == (
         3,
@@ -78,3 +78,10 @@ def test_what_serves_and_what_does_not() -> None:
     assert shown(RUNNING)["serves"] is True
     assert shown(RUNNING, WorkerReport(1, 8, "idle", 5, 1, 3))["serves"] is True
     assert shown(Vassal("blog"))["serves"] is False
+
+
+def test_requests_of_workers_that_are_gone_count_too() -> None:
+    one = shown(
+        RUNNING, WorkerReport(1, 8, "idle", 5, 1, 3, renewals=2, earlier=40), WorkerReport(2, 9, "idle", 6, 1, 3)
+    )
+    assert one["requests"] == 51 and one["workers"][0]["requests"] == 5

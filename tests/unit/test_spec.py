@@ -41,6 +41,43 @@ def test_plain_values_reach_their_fields() -> None:
     assert (found.max_restarts, found.sockets[0].backlog) == (4, 64)
 
 
+@pytest.mark.parametrize(
+    ("lines", "field", "value"),
+    [
+        (("harakiri = 30",), "harakiri", 30.0),
+        (("harakiri = off",), "harakiri", 0.0),
+        (("max-requests = 5000",), "max_requests", 5000),
+        (("max-requests = 5000", "max-requests-delta = 0"), "max_requests_delta", 0),
+        (("max-worker-lifetime = 3600",), "max_worker_lifetime", 3600.0),
+        (("max-worker-lifetime = 3600", "max-worker-lifetime-delta = 60"), "max_worker_lifetime_delta", 60.0),
+        (("min-worker-lifetime = 0",), "min_worker_lifetime", 0.0),
+        (("reload-on-rss = 200",), "reload_on_rss", 200 * 1024 * 1024),
+        (("evil-reload-on-as = 1024",), "reload_on_as", 1024 * 1024 * 1024),
+        (("limit-as = 512",), "limit_as", 512 * 1024 * 1024),
+        (("max-fd = 4096",), "limit_nofile", 4096),
+        (("limit-nproc = 100",), "limit_nproc", 100),
+        (("nice = 10",), "nice", 10),
+        (("prio = 5",), "nice", 5),
+        (("cheap = true",), "on_demand", True),
+        (("idle = 600",), "idle", 600.0),
+        (("processes = 4", "cheaper = 1"), "cheaper", 1),
+        (("processes = 4", "cheaper = 1", "cheaper-initial = 4"), "cheaper_initial", 4),
+        (("processes = 4", "cheaper = 1", "cheaper-step = 3"), "cheaper_step", 3),
+        (("processes = 4", "cheaper = 1", "cheaper-overload = 0.5"), "cheaper_overload", 0.5),
+        (("py-autoreload = 1",), "py_autoreload", 1.0),
+        (("processes = 2", "reload-mode = rolling"), "reload_mode", "rolling"),
+    ],
+)
+def test_what_lives_long_reaches_its_field(lines: tuple[str, ...], field: str, value: object) -> None:
+    assert getattr(spec(APP, *lines), field) == value
+    assert warnings(APP, *lines) == []
+
+
+def test_what_is_touched_collects_and_begins_in_chdir() -> None:
+    found = spec(APP, "chdir = /srv/shop", "touch-reload = current", "touch-reload = /run/shop.reload")
+    assert found.touch_reload == ("/srv/shop/current", "/run/shop.reload")
+
+
 def test_the_last_line_of_an_option_wins_under_any_of_its_names() -> None:
     assert spec(APP, "processes = 2", "workers = 5").processes == 5
     assert spec(APP, "home = /a", "virtualenv = /b").virtualenv == "/b"
@@ -186,7 +223,8 @@ def test_what_is_always_so_or_turned_off_needs_no_word(line: str) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("harakiri = 30", "no effect yet"),
+        ("cheaper-algo = busyness", "no effect yet"),
+        ("die-on-idle = no", "cannot be turned off"),
         ("stats = /run/stats.sock", "no effect yet"),
         ("https-socket = :8443", "no effect yet"),
         ("memory-report", "no effect yet"),

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from emperor.supervision.record import Begun, Queued, Vassal
+from emperor.supervision.events import Begun, Queued
+from emperor.supervision.record import Vassal
 from emperor.supervision.starting import LONG, PATIENCE, Starting, Token, ask, default_places, leave, tick
 from emperor.supervision.vassal import step
 from emperor.system.eventloop import Callback, Loop, Timer

@@ -57,6 +57,26 @@ TABLE: dict[str, tuple[list[WorkerReport], Trouble]] = {
         [seat(1, "backoff", 0, "fork: Cannot allocate memory", 0.1, 0.25), FINE],
         Trouble("worker 1: fork: Cannot allocate memory, next start in 1 s"),
     ),
+    "a request took too long": (
+        [seat(1, "idle", 1, "killed by harakiri in GET /report", 2.0), FINE],
+        Trouble("worker 1: killed by harakiri in GET /report, 2 s ago"),
+    ),
+    "a request took too long again and again": (
+        [seat(1, "starting", 3, "killed by harakiri in GET /report", 0.0), FINE],
+        Trouble("worker 1: killed by harakiri in GET /report, 3 deaths, 0 s ago"),
+    ),
+    "one that leaves is no part of the crew": (
+        [WAITS, FINE, seat(1, "retiring"), seat(2, "draining")],
+        Trouble(f"worker 1: {SEGV}, 5 deaths, next start in 4 s"),
+    ),
+    "one that leaves serves nobody who comes": (
+        [WAITS, seat(1, "retiring")],
+        Trouble(f"no worker serves: {SEGV}, 5 deaths, next start in 4 s", False),
+    ),
+    "one that is to take a place is counted with it": (
+        [seat(1, "idle", 1, SEGV, 3.0), seat(2, "idle", 1, SEGV, 2.0), seat(3), seat(1, "starting")],
+        Trouble(f"2 of 3 workers: {SEGV}, 2 deaths, 2 s ago"),
+    ),
     "it waits and says nothing else": ([seat(1, "backoff")], Trouble("no worker serves: not running", False)),
     "it lies about the time": (
         [WorkerReport(1, 0, "backoff", 0, 0, 0, MAX_NUMBER - 1, SEGV, 9e18, 9e18)],

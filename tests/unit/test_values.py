@@ -7,9 +7,13 @@ from typing import Any
 import pytest
 
 from emperor.config import values as v
+from emperor.config.addresses import check_unix_path
 from emperor.model import ABSTRACT, TCP, UNIX, Address, Target
 
-NUMBERS = (v.WORKERS, v.TRIES, v.BACKLOG, v.VARIABLES, v.BYTES, v.SECONDS, v.MODE, v.UMASK)
+NUMBERS = (
+    *(v.WORKERS, v.TRIES, v.BACKLOG, v.VARIABLES, v.BYTES, v.SECONDS, v.MODE, v.UMASK),
+    *(v.SPAN, v.MEGABYTES, v.REQUESTS, v.LIMIT, v.CHEAPER),
+)
 TAKES_ANYTHING = (v.ANY, v.TEXT, v.PATH, v.LOG, v.INTERPRETER)
 KINDS = {name: kind for name, kind in vars(v).items() if isinstance(kind, v.Kind)}
 
@@ -58,6 +62,19 @@ GOOD: list[tuple[v.Kind, str, Any]] = [
     (v.ADDRESS, "LocalHost:3031", Address(TCP, host="127.0.0.1", port=3031)),
     (v.ADDRESS, "[fe80::1%eth0.7]:3031", Address(TCP, host="fe80::1%eth0.7", port=3031)),
     (v.SECONDS, "31536000", 31536000.0),
+    *((v.SPAN, word, 0.0) for word in ("0", "0.0", "no", "OFF", "false")),
+    (v.SPAN, "0.25", 0.25),
+    (v.SPAN, "3600", 3600.0),
+    (v.MEGABYTES, "0", 0),
+    (v.MEGABYTES, "256", 268435456),
+    (v.NICE, "0", 0),
+    (v.NICE, "-20", -20),
+    (v.NICE, "19", 19),
+    (v.REQUESTS, "1000000000000", 10**12),
+    (v.LIMIT, "2147483647", 2**31 - 1),
+    (v.CHEAPER, "0", 0),
+    (v.RELOAD_MODE, "whole", "whole"),
+    (v.RELOAD_MODE, "rolling", "rolling"),
     (v.ADDRESS, "[0:0::1]:3031", Address(TCP, host="::1", port=3031)),
 ]
 
@@ -70,6 +87,19 @@ BAD: list[tuple[v.Kind, str, str]] = [
     (v.SECONDS, "0", "above 0"),
     (v.SECONDS, "31536000.5", "at most 31536000 seconds, which is a year"),
     (v.SECONDS, "999999999999999", "a year"),
+    *((v.SPAN, word, "number of seconds") for word in ("", "yes", "true", "30s", "5m", "-1", "1,5")),
+    (v.SPAN, "31536001", "a year"),
+    (v.MEGABYTES, "256M", "without a unit"),
+    (v.MEGABYTES, "0.5", "whole number of megabytes"),
+    (v.MEGABYTES, "123456789", "megabytes"),
+    (v.NICE, "-21", "from -20"),
+    (v.NICE, "20", "to 19"),
+    (v.NICE, "+5", "from -20"),
+    (v.REQUESTS, "1000000000001", "to 1000000000000"),
+    (v.LIMIT, "2147483648", "to 2147483647"),
+    (v.LIMIT, "unlimited", "whole number"),
+    (v.CHEAPER, "1025", "to 1024"),
+    (v.RELOAD_MODE, "chain", "whole or rolling"),
     (v.MODE, "66", "octal"),
     (v.MODE, "668", "octal"),
     (v.MODE, "4755", "octal"),
@@ -161,4 +191,4 @@ def test_every_kind_names_itself_in_help(name: str) -> None:
 
 
 def test_the_longest_path_that_the_kernel_takes_is_good() -> None:
-    assert v.check_unix_path("/" + "x" * 106) == "/" + "x" * 106
+    assert check_unix_path("/" + "x" * 106) == "/" + "x" * 106

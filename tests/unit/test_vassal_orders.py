@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from emperor.supervision.events import Forget, Release, Signal, Spawn
 from emperor.supervision.generation import Action
-from emperor.supervision.record import Forget, Release, Signal, Spawn, Wanted
+from emperor.supervision.record import Wanted
 from tests.unit.vassal_world import (
     BAD_LINE,
     MERCY,
@@ -355,5 +356,5 @@ def test_kill_of_nobody_is_nothing() -> None:
 
 
 def test_an_unknown_order_is_a_bug() -> None:
-    with pytest.raises(AssertionError, match="dance"):
+    with pytest.raises(KeyError, match="dance"):
         running().order("dance")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from emperor.supervision.events import Signal, Spawn
 from emperor.supervision.generation import Action
-from emperor.supervision.record import UNDISTURBED, Signal, Spawn
+from emperor.supervision.record import UNDISTURBED
 from tests.unit.vassal_world import MORNING, THREE, TWO, World, reloading, running, starting
 
 TERM = Action.TERM

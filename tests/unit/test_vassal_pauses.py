@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emperor.supervision.record import Spawn
+from emperor.supervision.events import Spawn
 from tests.unit.vassal_world import (
     BAD_LINE,
     ONE,

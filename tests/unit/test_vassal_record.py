@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from emperor.supervision.events import Forget, Keep, Spawn
 from emperor.supervision.generation import Action, Phase
-from emperor.supervision.record import Forget, Keep, Spawn, Vassal, Wanted, next_deadline, state
+from emperor.supervision.record import Vassal, Wanted, next_deadline, state
 from tests.unit.vassal_world import (
     BAD_LINE,
     MERCY,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from emperor.supervision.events import Keep, Signal, Spawn
 from emperor.supervision.generation import Action
-from emperor.supervision.record import HURRY, Keep, Signal, Spawn
+from emperor.supervision.record import HURRY
 from tests.unit.vassal_world import (
     BAD_LINE,
     MERCY,

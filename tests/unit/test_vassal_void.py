@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from emperor.supervision.events import Misconfigured
 from emperor.supervision.generation import Action
-from emperor.supervision.record import Misconfigured
 from tests.unit.vassal_world import BAD_LINE, TWO, given_up, in_backoff, running, starting
 
 VOID = Misconfigured((BAD_LINE,), void=True)

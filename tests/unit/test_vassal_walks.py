@@ -13,29 +13,31 @@ from typing import Callable
 
 import pytest
 
-from emperor.model import VassalSpec
+from emperor.model import ROLLING, VassalSpec
+from emperor.supervision.events import Begun, Doing, Outdated, Queued, Release, Signal, Spawn
 from emperor.supervision.generation import Action, Phase
 from emperor.supervision.outcome import Ticket, outcome
-from emperor.supervision.record import (
-    Begun,
-    Doing,
-    Queued,
-    Release,
-    Signal,
-    Spawn,
-    Vassal,
-    Wanted,
-    first_fatal,
-    next_deadline,
-    state,
-)
-from tests.unit.vassal_world import MERCY, ONE, START_TIMEOUT, THREE, TWO, World, app
+from emperor.supervision.record import Vassal, Wanted, first_fatal, next_deadline, state
+from tests.unit.vassal_world import MERCY, ONE, START_TIMEOUT, THREE, TWO, Process, World, app
 
 WALKS, EVENTS = 300, 200
 STATES = {"STOPPED", "STARTING", "RUNNING", "RELOADING", "STOPPING", "BACKOFF", "FATAL", "IDLE", "INVALID"}
 """All that ``status`` may show."""
 
-SPECS = (ONE, TWO, THREE, app("four", max_restarts=2))
+IDLE = 5.0
+SPECS = (
+    ONE,
+    TWO,
+    THREE,
+    app("four", max_restarts=2),
+    app("lazy", on_demand=True, idle=IDLE),
+    app("eager", idle=IDLE),
+    app("rolling", processes=3, reload_mode=ROLLING),
+    app("rolling", processes=4, reload_mode=ROLLING, limit_post=1),
+    app("rolling", processes=4, reload_mode=ROLLING, cheaper=2),
+    app("rolling", processes=2, reload_mode=ROLLING, limit_post=2),
+)
+ROLLERS = [spec for spec in SPECS if spec.reload_mode == ROLLING]
 INI = {"configure": False, "misconfigure": False, "remove": True}
 """What tells whether there is no ini."""
 
@@ -48,7 +50,7 @@ class Walk:
     """One life. ``what``: the last thing told; ``states``: all that were ever shown.
 
     ``waited``: how many starts had to wait for others; ``cut_short``: how many were at most ended in a row.
-    ``removed``: is there no ini any more?
+    ``removed``: is there no ini any more? ``slept``, ``rolled``, ``taken_back``: how many steps were such ones.
     """
 
     dice: random.Random
@@ -59,6 +61,9 @@ class Walk:
     waited: int = 0
     cut_short: int = 0
     removed: bool = False
+    slept: int = 0
+    rolled: int = 0
+    taken_back: int = 0
     states: set[str] = field(default_factory=set)
 
     # Telling ------------------------------------------------------------------------------------------------------
@@ -103,13 +108,16 @@ class Walk:
             return
         now = self.world.record
         younger = now.serving is not None and now.serving.serving and now.serving.number > doing.number
-        assert younger or self.what in ENDERS, f"{self.what}: the serving generation is told to go"
-        assert (doing.action is Action.RETIRE) == younger, self.what
+        assert younger or self.what in (*ENDERS, "tire"), f"{self.what}: the serving generation is told to go"
+        assert (doing.action is Action.RETIRE) == (younger or self.what == "tire"), self.what
 
     def check_service(self, before: Vassal, doings: tuple[Doing, ...]) -> None:
         """Whoever serves goes on until an order, its own death, or a younger one that serves."""
         now = self.world.vassal
         if not before.running or self.what in ENDERS or now is None:
+            return
+        if self.what == "tire" and now.heeds is not None:
+            assert self.world.heeding, "nobody serves, and who comes is not heard"
             return
         assert before.serving is not None
         dead = before.serving.number not in self.world.living
@@ -133,8 +141,15 @@ class Walk:
         assert self.states <= STATES
         assert sum(one.phase is Phase.STARTING for one in now.alive) <= 1
         assert now.incoming is None or now.incoming.phase in (Phase.STARTING, Phase.DRAINING)
-        assert now.outgoing is None or now.outgoing.phase in (Phase.RETIRING, Phase.DRAINING)
+        leaving = now.outgoing is None or now.outgoing.phase in (Phase.RETIRING, Phase.DRAINING)
+        assert leaving == (now.roll is None), f"{self.what}: {now.roll}, {now.outgoing}"
+        assert now.roll is None or (now.running and now.incoming is None)
         assert world.sockets == now.holds
+        assert (now.heeds is not None) == world.heeding or self.what == "call", self.what
+        assert now.heeds is None or (now.asleep and now.serving is None and now.incoming is None and now.holds)
+        self.taken_back += before.roll is not None and now.running and now.serving == before.outgoing
+        self.slept += now.heeds is not None
+        self.rolled += now.roll is not None and not now.roll.yields
         self.check_waiting(now)
         self.check_word(now)
         self.ask(now)
@@ -152,12 +167,14 @@ class Walk:
             assert now.alive or not now.holds, f"{self.what}: sockets are held for nobody"
             assert now.alive or now.wanted is Wanted.DOWN
             assert all(one.phase in (Phase.RETIRING, Phase.DRAINING) for one in now.alive)
+            assert now.heeds is None
             return
         assert now.alive or not (now.reload_wanted or now.restart_wanted), f"{self.what}: an order is lost"
         if now.retry_at is not None or now.exhausted:
             assert now.serving is None and now.incoming is None, f"{self.what}: a pause that nobody needs"
         if now.serving is None and now.incoming is None and now.spec is not None and not now.restart_wanted:
-            assert now.exhausted or now.retry_at is not None, f"{self.what}: nobody will start it"
+            waits = now.exhausted or now.retry_at is not None or now.heeds is not None
+            assert waits, f"{self.what}: nobody will start it"
 
     def check_word(self, now: Vassal) -> None:
         """Who has no ini goes; and what serves although it is not the newest ini is not called well."""
@@ -191,7 +208,9 @@ class Walk:
         happening(self)
 
     def spec(self) -> VassalSpec:
-        return self.dice.choice(SPECS)
+        """One that rolls is most often followed by another one."""
+        rolls = self.world.record.spec in ROLLERS and self.dice.random() < 0.8
+        return self.dice.choice(ROLLERS if rolls else SPECS)
 
     def number(self) -> int:
         """Of anybody: the living, the dead, and those who never were."""
@@ -261,6 +280,38 @@ class Walk:
             number = incoming.number
             self.act("exit", lambda: self.world.exit(number, "not started: Cannot allocate memory"))
 
+    def bound(self) -> None:
+        number = self.number()
+        if number in self.world.living and self.world.living[number].binds:
+            self.act("bound", lambda: self.world.bound(number))
+
+    def call(self) -> None:
+        self.act("call", self.world.call)
+
+    def tire(self) -> None:
+        number = self.number()
+        self.act("tire", lambda: self.world.tire(number))
+
+    def outdated(self) -> None:
+        number = self.number()
+        self.act("outdated", lambda: self.world.tell(Outdated(number)))
+
+    def resized(self) -> None:
+        """True words most often, and any."""
+        roll = self.world.record.roll
+        number, leaving = self.number(), self.dice.choice([0, 0, 0, 1])
+        if roll is not None and self.dice.random() < 0.5:
+            number = self.world.record.alive[roll.yields].number
+        process = self.world.living.get(number)
+        said = process.workers if process is not None and self.dice.random() < 0.8 else self.dice.randint(0, 5)
+        self.act("resized", lambda: self.world.resized(number, said, leaving))
+
+    def scale(self) -> None:
+        record = self.world.record
+        if record.spec is not None and record.wanted is Wanted.UP:
+            self.tickets.append(Ticket("scale", record))
+            self.act("scale", lambda: self.world.order("scale", self.dice.randint(1, 5)))
+
     def complaint(self) -> None:
         number = self.number()
         self.act("boot failed", lambda: self.world.complain(number, f"{number} failed"))
@@ -294,20 +345,32 @@ class Walk:
         if world.vassal is None:
             return False
         for number, process in world.living.items():
-            if Action.KILL in process.told or (process.told and not stubborn):
-                self.act("exit", lambda number=number: world.exit(number))  # type: ignore[misc]  # mypy infers no defaults
-                return True
-            if process.queued and not process.told:
-                self.act("begun", lambda number=number: world.begin(number))  # type: ignore[misc]  # mypy infers no defaults
-                return True
-            if not process.told and not process.ready:
-                self.act("ready", lambda number=number: world.ready(number))  # type: ignore[misc]  # mypy infers no defaults
+            said = self.word(number, process, stubborn)
+            if said is not None:
+                self.act(*said)
                 return True
         when = next_deadline(world.vassal)
         if when is None:
             return False
         self.wait(when - world.now)
         return True
+
+    def word(self, number: int, process: Process, stubborn: bool) -> tuple[str, Callable[[], tuple[Doing, ...]]] | None:
+        """What it says next of its own accord."""
+        world = self.world
+        if Action.KILL in process.told or (process.told and not stubborn):
+            return "exit", lambda: world.exit(number)
+        if process.told:
+            return None
+        if process.queued:
+            return "begun", lambda: world.begin(number)
+        if process.binds:
+            return "bound", lambda: world.bound(number)
+        if not process.ready:
+            return "ready", lambda: world.ready(number)
+        if process.said != process.workers and not stubborn:
+            return "resized", lambda: world.resized(number, process.workers)
+        return None
 
 
 HAPPENINGS: list[tuple[Callable[[Walk], None], int]] = [
@@ -323,6 +386,12 @@ HAPPENINGS: list[tuple[Callable[[Walk], None], int]] = [
     (Walk.death, 9),
     (Walk.false_death, 1),
     (Walk.time, 6),
+    (Walk.bound, 8),
+    (Walk.call, 4),
+    (Walk.tire, 4),
+    (Walk.outdated, 2),
+    (Walk.resized, 16),
+    (Walk.scale, 1),
 ]
 
 
@@ -384,6 +453,9 @@ def found_as_wanted(walk: Walk) -> None:
         assert state(record) == "INVALID"
     elif record.exhausted:
         assert state(record) == "FATAL" and record.spec.max_restarts
+    elif record.asleep:
+        assert state(record) == "IDLE" and not walk.world.living and walk.world.heeding
+        assert walk.world.kept == record.heeds == record.choice and next_deadline(record) is None
     else:
         assert state(record) == "RUNNING" and len(walk.world.living) == 1
         (process,) = walk.world.living.values()
@@ -420,7 +492,9 @@ def storms() -> list[Walk]:
 def test_whatever_happens_the_rules_hold(storms: list[Walk]) -> None:
     """They are looked at in every step of the storms; here: that the storms went everywhere."""
     assert len(storms) == WALKS
-    assert set().union(*(walk.states for walk in storms)) == STATES - {"IDLE"}
+    assert set().union(*(walk.states for walk in storms)) == STATES
+    assert sum(walk.slept for walk in storms) > 50
+    assert sum(walk.rolled for walk in storms) > 10 and sum(walk.taken_back for walk in storms) > 1
     assert any(walk.world.forgotten for walk in storms) and any(walk.world.releases > 3 for walk in storms)
     assert sum(walk.answered for walk in storms) > WALKS * 10
     assert sum(walk.waited for walk in storms) > WALKS

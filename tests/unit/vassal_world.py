@@ -7,15 +7,16 @@ it. What can never be right (two that start at once, a release under a living pr
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import Any, Callable, Optional
 
 from emperor.model import UNIX, UWSGI, Address, Identity, Problem, SocketSpec, Target, VassalSpec
-from emperor.supervision.generation import Action
-from emperor.supervision.record import (
+from emperor.supervision.events import (
     Begun,
     BootFailed,
+    Called,
     Configured,
     Doing,
+    Doze,
     Exit,
     Exited,
     Forget,
@@ -25,14 +26,17 @@ from emperor.supervision.record import (
     Queued,
     Ready,
     Release,
+    Resize,
+    Resized,
     Signal,
     Spawn,
     Tick,
-    Vassal,
+    Tired,
     VassalEvent,
-    next_deadline,
-    state,
+    Wake,
 )
+from emperor.supervision.generation import Action
+from emperor.supervision.record import Vassal, next_deadline, state
 from emperor.supervision.vassal import step
 
 START_TIMEOUT, MERCY = 60.0, 30.0
@@ -44,8 +48,8 @@ BAD_LINE = Problem("/etc/vassals/blog.ini", 3, "socket", "is missing")
 WARNING = Problem("/etc/vassals/blog.ini", 4, "cheaper", "is not needed", fatal=False)
 
 
-def app(version: str, max_restarts: int = 0) -> VassalSpec:
-    """The spec of an ini that names this version of the app."""
+def app(version: str, max_restarts: int = 0, **options: Any) -> VassalSpec:
+    """The spec of an ini that names this version of the app. ``options``: more of its fields."""
     return VassalSpec(
         name="blog",
         config="/etc/vassals/blog.ini",
@@ -56,6 +60,7 @@ def app(version: str, max_restarts: int = 0) -> VassalSpec:
         start_timeout=START_TIMEOUT,
         reload_mercy=MERCY,
         max_restarts=max_restarts,
+        **options,
     )
 
 
@@ -64,10 +69,16 @@ ONE, TWO, THREE = app("one"), app("two"), app("three")
 
 @dataclass
 class Process:
-    """``ready``: it has said that it serves. ``queued``: it waits for others. ``told``: the signals that it got."""
+    """``ready``: it has said that it serves. ``queued``: it waits for others. ``told``: the signals that it got.
+
+    ``binds``: it only opens sockets. ``workers``: how many it is to have, and ``said`` to have.
+    """
 
     number: int
     spec: VassalSpec
+    binds: bool = False
+    workers: int = 0
+    said: int = 0
     ready: bool = False
     queued: bool = False
     told: list[Action] = field(default_factory=list)
@@ -83,6 +94,7 @@ class World:
     living: dict[int, Process] = field(default_factory=dict)
     started: list[float] = field(default_factory=list)
     kept: Optional[VassalSpec] = None
+    heeding: bool = False
     sockets: bool = False
     releases: int = 0
     forgotten: int = 0
@@ -121,8 +133,8 @@ class World:
     def misconfigure(self) -> tuple[Doing, ...]:
         return self.tell(Misconfigured((BAD_LINE,)))
 
-    def order(self, verb: str) -> tuple[Doing, ...]:
-        return self.tell(Order(verb))
+    def order(self, verb: str, workers: int = 0) -> tuple[Doing, ...]:
+        return self.tell(Order(verb, workers))
 
     def ready(self, number: int) -> tuple[Doing, ...]:
         if number in self.living:
@@ -146,6 +158,26 @@ class World:
         self.living.pop(number, None)
         return self.tell(Exited(number, Exit(1, None, reason, at=0.0), self.luck))
 
+    def bound(self, number: int) -> tuple[Doing, ...]:
+        """One that binds has done so."""
+        self.living.pop(number, None)
+        return self.tell(Exited(number, Exit(0, None, "its sockets are open", at=0.0), self.luck))
+
+    def call(self) -> tuple[Doing, ...]:
+        """Somebody connects; who was told once is not told again."""
+        if not self.heeding:
+            return ()
+        self.heeding = False
+        return self.tell(Called())
+
+    def tire(self, number: int) -> tuple[Doing, ...]:
+        return self.tell(Tired(number))
+
+    def resized(self, number: int, workers: int, leaving: int = 0) -> tuple[Doing, ...]:
+        if number in self.living:
+            self.living[number].said = workers
+        return self.tell(Resized(number, workers, leaving))
+
     def wait(self, seconds: float) -> None:
         """Let time pass; whenever a Tick is due, it comes."""
         until = self.now + seconds
@@ -161,25 +193,56 @@ class World:
     # What the performer does --------------------------------------------------------------------------------------
 
     def _do(self, doing: Doing) -> None:
-        if isinstance(doing, Spawn):
-            assert all(one.ready or one.told for one in self.living.values()), "two processes start at once"
-            assert len(self.living) < 2, "a third process"
-            self.living[doing.number] = Process(doing.number, doing.spec)
-            self.started.append(self.now)
-            self.sockets = True
-        elif isinstance(doing, Signal):
-            self.living[doing.number].told.append(doing.action)
-        elif isinstance(doing, Keep):
-            self.kept = doing.spec
-        elif isinstance(doing, Release):
-            assert not self.living, "sockets are released under a living process"
-            assert self.sockets, "released twice"
-            self.sockets = False
-            self.releases += 1
-        elif isinstance(doing, Forget):
-            assert not self.living and not self.sockets, "forgotten with something left"
-            self.forgotten += 1
-            self.vassal = None
+        _DO[type(doing)](self, doing)
+
+    def _spawn(self, doing: Spawn) -> None:
+        assert all(one.ready or one.told for one in self.living.values()), "two processes start at once"
+        assert len(self.living) < 2, "a third process"
+        workers = doing.workers or doing.spec.processes
+        self.living[doing.number] = Process(doing.number, doing.spec, doing.binds, workers, workers)
+        self.started.append(self.now)
+        self.sockets, self.heeding = True, False
+
+    def _signal(self, doing: Signal) -> None:
+        self.living[doing.number].told.append(doing.action)
+
+    def _keep(self, doing: Keep) -> None:
+        self.kept = doing.spec
+
+    def _doze(self, doing: Doze) -> None:
+        assert self.sockets, "nothing that could be heeded"
+        self.heeding = True
+
+    def _wake(self, doing: Wake) -> None:
+        self.heeding = False
+
+    def _resize(self, doing: Resize) -> None:
+        assert not self.living[doing.number].binds and doing.workers > 0
+        self.living[doing.number].workers, self.living[doing.number].said = doing.workers, -1
+
+    def _release(self, doing: Release) -> None:
+        assert not self.living, "sockets are released under a living process"
+        assert self.sockets, "released twice"
+        self.sockets = self.heeding = False
+        self.releases += 1
+
+    def _forget(self, doing: Forget) -> None:
+        assert not self.living and not self.sockets, "forgotten with something left"
+        self.forgotten += 1
+        self.vassal = None
+
+
+# Any, for each takes exactly the type that it is filed under.
+_DO: dict[type, Callable[[World, Any], None]] = {
+    Spawn: World._spawn,
+    Signal: World._signal,
+    Keep: World._keep,
+    Doze: World._doze,
+    Wake: World._wake,
+    Resize: World._resize,
+    Release: World._release,
+    Forget: World._forget,
+}
 
 
 def starting(spec: VassalSpec = ONE) -> World:

@@ -1,0 +1,1 @@
+"""A vassal's workers: forked, counted, replaced, more and fewer."""

@@ -1,0 +1,308 @@
+"""A vassal's workers: replaced when they die or are worn, more and fewer. The mechanism around ``supervision.seating``.
+
+It promises: a worker that dies is replaced at once as long as its crew answers requests and nobody else is there to do
+it; what dies again and again without an answer, after a growing pause. One that is worn serves until its replacement
+does. Whoever is told to go has ``reload_mercy`` for it. Each worker's output is read line by line under its seat's
+number.
+
+This module runs in vassals: standard library, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Callable, Optional
+
+from emperor.crew.census import Census
+from emperor.crew.company import Company, Living, Parting, Serve
+from emperor.crew.hand import Hand, Hearers
+from emperor.crew.renewals import Renewals
+from emperor.crew.rows import rows
+from emperor.model import VassalSpec
+from emperor.supervision import cheaper, seating
+from emperor.supervision.channel import MAX_WORKERS, WorkerReport
+from emperor.supervision.cheaper import Pace
+from emperor.supervision.generation import Event
+from emperor.supervision.seat import Death, Fellows, died, misfortune, refused
+from emperor.supervision.seating import Role
+from emperor.system import forks
+from emperor.system.eventloop import Loop, Timer
+from emperor.system.scoreboard import Scoreboard
+from emperor.worker import READY, ending
+
+UNKNOWN = "ended, and was reaped by the app"
+
+
+@dataclass(frozen=True)
+class Ears:
+    """Who wants to hear what: lines of a worker, the first word that it serves, why one cannot, that all are gone."""
+
+    lines: Callable[[int, list[str]], None]
+    serving: Callable[[], None]
+    failed: Callable[[str, str], None]
+    empty: Callable[[], None]
+    crewed: Callable[[int, int], None]
+    """After an order to resize, whenever one of them changes: how many serve, how many are on their way out."""
+
+
+class Crew:
+    """The workers of one vassal. ``close_ours``: called in each fork, closes what only the vassal may hold.
+
+    ``workers``: how many at most, 0: as the ini says.
+    """
+
+    def __init__(
+        self,
+        spec: VassalSpec,
+        loop: Loop,
+        board: Scoreboard,
+        serve: Serve,
+        ears: Ears,
+        close_ours: Callable[[], None],
+        workers: int = 0,
+    ) -> None:
+        self._spec, self._loop, self._board, self._ears = spec, loop, board, ears
+        hearers = Hearers(ears.lines, self._word, self._overdue)
+        self._company = Company(spec, loop, board, serve, hearers, close_ours)
+        self._census = Census(loop, self._company.headcount, ears.crewed)
+        self._bounds = cheaper.bounds(spec, workers or spec.processes)
+        self._pace = Pace(self._bounds.first)
+        self._hasty: Optional[Timer] = None
+        self._renewals = Renewals(spec, board)
+        self._retries: dict[int, Timer] = {}
+        self._answered_before = self._barren = 0
+        self._draining = False
+        self.drain_deadline: Optional[float] = None
+
+    def start(self) -> None:
+        self._fit()
+
+    def resize(self, workers: int) -> None:
+        """From now on there are so many; with ``cheaper``, at most. 0: all go, and the crew waits for an order."""
+        if self._draining:
+            return
+        self._bounds = cheaper.bounds(self._spec, min(workers, MAX_WORKERS))
+        self._pace = cheaper.fitted(self._pace, self._bounds)
+        self._fit()
+        self._census.ordered()
+
+    def drain(self, seconds: float, how: Event = Event.DRAIN) -> None:
+        """Nobody new; everybody finishes within ``seconds``. Asked again with less, less it is.
+
+        ``how``: DRAIN, or RETIRE, which keeps idle connections open for a last request each.
+        """
+        self._draining = True
+        for index in list(self._retries):
+            self._forget_pause(index)
+        self._company.tell_all(how)
+        deadline = self._loop.now() + seconds
+        if self.drain_deadline is None or deadline < self.drain_deadline:
+            self.drain_deadline = deadline
+            self._loop.call_at(deadline, lambda: self._company.tell_all(Event.KILL))
+        self._perhaps_empty()
+
+    def condemn(self, pid: int, how: str, kill: bool = True) -> None:
+        """Kill one of the living; ``how`` is what its death is called. Nothing happens if it is gone already.
+
+        ``kill`` False: somebody else will, and what it printed until now is heard before that.
+        """
+        for hand in self._company.hands.values():
+            if hand.pid == pid:
+                hand.how = how
+                if kill:
+                    self._company.tell(hand, Event.KILL)
+                else:
+                    hand.hear(cut=True)
+
+    def living(self) -> Iterator[Living]:
+        return self._company.living()
+
+    @property
+    def answered(self) -> int:
+        """Requests, by all who are and were here."""
+        return self._company.answered
+
+    def reap(self) -> None:
+        """SIGCHLD: take what has died. Only our own: the app's children are the app's."""
+        for hand in list(self._company.hands.values()):
+            pid, status = forks.wait(hand.pid)
+            if pid:
+                self._gone(hand, status)
+        self._census.perhaps_changed()
+
+    def reports(self) -> tuple[WorkerReport, ...]:
+        """Those in their seats come first, then those who are to take their places, and those who leave."""
+        company = self._company
+        return rows(company.seats, company.hands, self._board, self._retries, company.gone_requests)
+
+    def look(self) -> None:
+        """About once a second: is anybody worn, are there too many or too few?"""
+        if not self._draining:
+            self._renew()
+            self._keep_pace()
+        self._census.perhaps_changed()
+
+    # --- more, fewer, others ---
+
+    def _fit(self) -> None:
+        """As many seats as are wanted."""
+        now, wanted, company = self._loop.now(), self._pace.wanted, self._company
+        for index in seating.to_open(company.seats, wanted):
+            seat = company.open(index)
+            if seat.not_before > now:
+                self._later(index, seat.not_before - now)
+            else:
+                self._fork(index)
+        for index in seating.to_close(company.seats, wanted, company.busy):
+            self._forget_pause(index)
+            company.close(index)
+
+    def _keep_pace(self) -> None:
+        """``cheaper``: while all are busy each look is followed by another one soon."""
+        if self._bounds.least == self._bounds.most:
+            return
+        now, before = self._loop.now(), self._pace.wanted
+        self._pace = cheaper.look(self._pace, self._bounds, *self._company.load, now)
+        wanted = self._pace.wanted
+        if wanted != before:
+            why = "all were busy" if wanted > before else "not all were needed"
+            self._ears.lines(0, [f"cheaper: {before} workers: {why} -- from now on {wanted}"])
+            self._fit()
+        if self._pace.full_since is not None and self._hasty is None:
+            self._hasty = self._loop.call_at(now + cheaper.LOOK_EVERY, self._look_hastily)
+
+    def _look_hastily(self) -> None:
+        self._hasty = None
+        if not self._draining:
+            self._keep_pace()
+
+    def _renew(self) -> None:
+        now, company = self._loop.now(), self._company
+        for seat, reason in self._renewals.due(company.seats, company.hands, now):
+            if not seat.outgoing:
+                self._say(seat.index, f"{reason} -- starting its replacement")
+                self._fork(seat.index)
+                return
+            # Its predecessor still waits for idle connections, and there would be three of them.
+            company.become(*seating.hurried(seat, now))
+
+    def _not_renewed(self, index: int, why: str) -> None:
+        pause = self._renewals.failed(self._loop.now())
+        self._say(index, f"its replacement: {why} -- the worn one serves on, the next try{_when(pause)}")
+
+    def _fork(self, index: int) -> None:
+        self._forget_pause(index)
+        try:
+            self._company.fork(index)
+        except OSError as error:
+            self._cannot_fork(index, f"fork: {error.strerror}")
+
+    def _cannot_fork(self, index: int, reason: str) -> None:
+        seat = self._company.seats[index]
+        past, pause = refused(seat.past, reason, self._loop.now(), random.random())
+        self._company.remember(index, past)
+        if seat.sitting is not None:
+            self._not_renewed(index, reason)
+            return
+        self._say(index, f"{reason} -- trying again{_when(pause)}")
+        self._later(index, pause)
+
+    # --- words ---
+
+    def _word(self, hand: Hand, data: bytes) -> None:
+        """Its report: ready, or why not."""
+        if data == READY:
+            if hand.number in self._company.hands:
+                self._ready(hand)
+            self._ears.serving()
+            self._census.perhaps_changed()
+        elif data:
+            reason, text = json.loads(data)
+            # What it printed explains it, and the vassal may not live much longer.
+            hand.hear()
+            self._ears.failed(reason, text)
+
+    def _ready(self, hand: Hand) -> None:
+        incoming = self._company.seats[hand.seat].incoming
+        self._company.tell(hand, Event.READY)
+        if incoming is not None and incoming.number == hand.number:
+            self._renewals.succeeded()
+            if not self._draining:
+                # The next one need not wait for the next look.
+                self._renew()
+
+    def _overdue(self, hand: Hand) -> None:
+        if any(one.number == hand.number for one in self._company.seats[hand.seat].outgoing):
+            self._say(hand.seat, f"still there after {self._spec.reload_mercy:g} s (reload-mercy) -- killed")
+        self._company.tell(hand, Event.DEADLINE)
+
+    # --- deaths ---
+
+    def _gone(self, hand: Hand, status: Optional[int]) -> None:
+        """``status`` None: nobody knows how it ended."""
+        parting = self._company.part(hand)
+        how = hand.how or (UNKNOWN if status is None else ending(status))
+        if self._draining or parting.role is Role.OUTGOING:
+            # It was told to go: its end is none of its seat's misfortunes, unless it was condemned on its way.
+            if hand.how:
+                self._misfortune(hand.seat, how)
+                self._say(hand.seat, how)
+            self._perhaps_empty()
+        elif parting.role is Role.INCOMING:
+            self._misfortune(hand.seat, how)
+            self._not_renewed(hand.seat, how)
+        else:
+            self._replace(hand.seat, how, parting)
+
+    def _replace(self, index: int, how: str, parting: Parting) -> None:
+        worker, done, seat = parting.worker, parting.done, self._company.seats[index]
+        # A lazy app may be why it died before it served; another one was imported long ago.
+        proven = worker.had_served or not self._spec.lazy_apps
+        death = Death(worker, how, done.requests > 0, proven, done.busy > 0)
+        past, pause = died(seat.past, death, self._fellows(), self._loop.now(), random.random())
+        self._company.remember(index, past)
+        if seat.sitting is not None:
+            self._say(index, f"{how} -- its replacement starts already")
+            return
+        self._say(index, f"{how} -- starting another{_when(pause)}")
+        if pause:
+            self._later(index, pause)
+        else:
+            self._fork(index)
+
+    def _misfortune(self, index: int, how: str) -> None:
+        self._company.remember(index, misfortune(self._company.seats[index].past, how, self._loop.now()))
+
+    def _fellows(self) -> Fellows:
+        """After a death, once for each."""
+        answered = self.answered
+        self._barren = 1 if answered > self._answered_before else self._barren + 1
+        self._answered_before = answered
+        return Fellows(self._barren, bool(self._company.hands))
+
+    def _perhaps_empty(self) -> None:
+        if self._draining and not self._company.hands:
+            self._ears.empty()
+
+    # --- parts ---
+
+    def _say(self, index: int, text: str) -> None:
+        self._ears.lines(index, [f"worker {index + 1}: {text}"])
+
+    def _later(self, index: int, pause: float) -> None:
+        when = self._loop.now() + pause
+        seats = self._company.seats
+        seats[index] = replace(seats[index], not_before=when)
+        self._retries[index] = self._loop.call_at(when, lambda: self._fork(index))
+
+    def _forget_pause(self, index: int) -> None:
+        timer = self._retries.pop(index, None)
+        if timer is not None:
+            timer.cancel()
+
+
+def _when(pause: float) -> str:
+    return f" in {pause:.1f} s" if pause else ""

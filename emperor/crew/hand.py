@@ -1,0 +1,150 @@
+"""One worker as its vassal has it: a process from its fork until it was reaped, what it prints, its word, its deadline.
+
+It promises: an end of it that is not told by anybody else is heard, and what it printed before is heard first.
+
+This module runs in vassals: standard library, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from typing import Callable, NoReturn, Optional
+
+from emperor.supervision.generation import Action
+from emperor.system import forks
+from emperor.system.eventloop import Loop, Timer
+from emperor.system.logs import LineCutter
+
+SIGNALS = {Action.RETIRE: signal.SIGHUP, Action.TERM: signal.SIGTERM, Action.KILL: signal.SIGKILL}
+DRAINING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+MAX_READS = 16
+"""A pipe holds at most 1 MiB (pipe(7)); what is written while we read may never end."""
+
+BLOCK = 65536
+
+
+@dataclass(frozen=True)
+class Hearers:
+    """Who hears a worker: its lines, its one word on the report, that its deadline has passed."""
+
+    lines: Callable[[int, list[str]], None]
+    word: Callable[[Hand, bytes], None]
+    overdue: Callable[[Hand], None]
+
+
+class Hand:
+    """``number``: that of its generation, of no other in its crew. ``cell``: its own on the scoreboard.
+
+    ``luck``: drawn once, in [0, 1). ``how``: what its death is to be called, where a signal says too little.
+    """
+
+    def __init__(self, loop: Loop, hearers: Hearers, number: int, seat: int, cell: int, luck: float) -> None:
+        self._loop, self._hearers = loop, hearers
+        self.number, self.seat, self.cell, self.luck = number, seat, cell, luck
+        self.pid, self.how = 0, ""
+        self._output = self._report = -1
+        self._cutter = LineCutter()
+        self._overdue: Optional[Timer] = None
+
+    def fork(self, become: Callable[[int, int], NoReturn]) -> None:
+        """``become``: in the child, with the ends it writes its output and its report to. Raises OSError."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pipes: list[int] = []
+        try:
+            pipes += os.pipe2(os.O_CLOEXEC)
+            pipes += os.pipe2(os.O_CLOEXEC)
+            pid = forks.fork(DRAINING)
+        except OSError:
+            for fd in pipes:
+                os.close(fd)
+            raise
+        output_read, output_write, report_read, report_write = pipes
+        if pid == 0:
+            # Its output's other end stays open in it: should the vassal be killed, no print raises EPIPE in the middle
+            # of a request that is still to be answered.
+            os.close(report_read)
+            become(output_write, report_write)
+        os.close(output_write)
+        os.close(report_write)
+        os.set_blocking(output_read, False)
+        os.set_blocking(report_read, False)
+        self.pid, self._output, self._report = pid, output_read, report_read
+        self._loop.watch(output_read, self.hear)
+        self._loop.watch(report_read, self._word)
+
+    def send(self, action: Action) -> None:
+        forks.send(self.pid, SIGNALS[action])
+
+    def expect(self, deadline: Optional[float]) -> None:
+        """Monotonic seconds; None: it has all the time it wants."""
+        if self._overdue is not None:
+            if self._overdue.when == deadline:
+                return
+            # A thousand deaths would leave a thousand timers waiting for their hour.
+            self._overdue.cancel()
+            self._overdue = None
+        if deadline is not None:
+            self._overdue = self._loop.call_at(deadline, lambda: self._hearers.overdue(self))
+
+    def hear(self, cut: bool = False) -> None:
+        """``cut``: what is there is read as lines, even where it does not end as one."""
+        data: Optional[bytes] = None
+        if self._output >= 0:
+            with contextlib.suppress(BlockingIOError):
+                data = os.read(self._output, BLOCK)
+        lines = self._cutter.feed(data) if data else []
+        if cut or data == b"":
+            lines += self._cutter.flush()
+        if lines:
+            self._hearers.lines(self.seat, lines)
+        if data == b"":
+            self.deafen()
+
+    def _word(self) -> None:
+        try:
+            data = os.read(self._report, BLOCK)
+        except BlockingIOError:
+            return
+        self._report = self._closed(self._report)
+        self._hearers.word(self, data)
+
+    def ended(self) -> None:
+        """Its last words, then all of it is let go, even if a process of the app's still holds the other end."""
+        self.expect(None)
+        for _ in range(MAX_READS if self._output >= 0 else 0):
+            try:
+                data = os.read(self._output, BLOCK)
+            except BlockingIOError:
+                break
+            if not data:
+                break
+            self._hearers.lines(self.seat, self._cutter.feed(data))
+        rest = self._cutter.flush()
+        if rest:
+            self._hearers.lines(self.seat, rest)
+        self.deafen()
+        if self._report >= 0:
+            self._word()
+        self._report = self._closed(self._report)
+
+    def deafen(self) -> None:
+        """Nothing that it prints is read any more."""
+        self._output = self._closed(self._output)
+
+    def close_inherited(self) -> None:
+        """In another's fork: none of its business."""
+        for fd in (self._output, self._report):
+            if fd >= 0:
+                os.close(fd)
+
+    def _closed(self, fd: int) -> int:
+        if fd >= 0:
+            self._loop.unwatch(fd)
+            os.close(fd)
+        return -1

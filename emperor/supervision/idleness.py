@@ -1,0 +1,28 @@
+"""Has nobody asked for anything for so long? From what a crew counts, looked at now and then. Pure.
+
+This module runs in vassals too: standard library, Python 3.9.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional
+
+
+@dataclass(frozen=True)
+class Idleness:
+    """``since``: from when on nothing has changed, monotonic seconds; None: nobody has looked yet."""
+
+    requests: int = 0
+    since: Optional[float] = None
+
+
+def look(before: Idleness, requests: int, busy: bool, patience: float, now: float) -> tuple[Idleness, bool]:
+    """``requests``: all that were ever answered. True: it has lasted for ``patience`` seconds.
+
+    Said once, and again only after as long a time: whoever was told may have had a reason to pass over it.
+    """
+    if before.since is None or busy or requests != before.requests:
+        return Idleness(requests, now), False
+    over = now - before.since >= patience
+    return (Idleness(requests, now) if over else before), over

@@ -1,0 +1,66 @@
+"""Is a worker worn? What it has served, how long it has served and what it takes, against what the ini allows.
+
+Frozen values alone. The limits of time and number get a share more, drawn once for each worker, so that a crew that was
+started together is not renewed together.
+
+This module runs in vassals: standard library, Python 3.9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Optional
+
+from emperor.model import VassalSpec
+
+MEBIBYTE = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Wear:
+    """``age``: seconds since it began to serve. ``luck``: drawn at its birth, in [0, 1). The rest in bytes."""
+
+    age: float
+    requests: int
+    luck: float
+    rss: int = 0
+    address_space: int = 0
+
+
+def weighed(spec: VassalSpec) -> bool:
+    """Does it matter how much memory a worker has?"""
+    return bool(spec.reload_on_rss or spec.reload_on_as)
+
+
+def matters(spec: VassalSpec) -> bool:
+    """Is anybody ever renewed?"""
+    return bool(spec.max_requests or spec.max_worker_lifetime) or weighed(spec)
+
+
+def worn(wear: Wear, spec: VassalSpec) -> Optional[str]:
+    """Why it is to be replaced; None: it is not."""
+    if wear.age < spec.min_worker_lifetime:
+        return None
+    return next(_reasons(wear, spec), None)
+
+
+def _reasons(wear: Wear, spec: VassalSpec) -> Iterator[str]:
+    if spec.max_requests and wear.requests >= _most_requests(spec, wear.luck):
+        yield f"served {wear.requests} requests (max-requests)"
+    if spec.max_worker_lifetime and wear.age >= _longest_life(spec, wear.luck):
+        yield f"served for {wear.age:.0f} s (max-worker-lifetime)"
+    if spec.reload_on_rss and wear.rss > spec.reload_on_rss:
+        yield f"has {wear.rss // MEBIBYTE} MB of resident memory (reload-on-rss)"
+    if spec.reload_on_as and wear.address_space > spec.reload_on_as:
+        yield f"has {wear.address_space // MEBIBYTE} MB of address space (reload-on-as)"
+
+
+def _most_requests(spec: VassalSpec, luck: float) -> int:
+    delta = spec.max_requests // 10 if spec.max_requests_delta is None else spec.max_requests_delta
+    return spec.max_requests + int(delta * luck)
+
+
+def _longest_life(spec: VassalSpec, luck: float) -> float:
+    delta = spec.max_worker_lifetime_delta
+    return spec.max_worker_lifetime + luck * (spec.max_worker_lifetime / 10 if delta is None else delta)

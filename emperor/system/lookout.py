@@ -1,0 +1,178 @@
+"""Looks whether what an app was made of has changed: ``touch-reload`` and ``py-autoreload``.
+
+A thread of the vassal looks, not its loop: a stat(2) on a network share whose server is gone does not return, and a
+vassal that hangs in it would hear neither a TERM nor its workers, whose output would pile up until they hang too. With
+nothing but ``touch-reload`` the thread has no clock of its own: the vassal's tick wakes it.
+
+The vassal forks while the thread is there. That is safe as long as the thread holds no lock of Python's at any moment:
+it imports nothing, prints nothing, and is no ``threading.Thread``. It hears no signal. In the fork it does not exist.
+
+It promises: what was changed after the app began to read it is told, within the time that the ini promises; what is
+told is told at most once a second. After the first word it looks at every Python file in the app's own folders: the
+generation that was to follow may have failed in one that this one has never read, and its mending is to be noticed.
+
+This module runs in vassals: standard library, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import _thread
+import contextlib
+import os
+import signal
+import time
+from typing import Callable, Optional
+
+from emperor.model import VassalSpec
+from emperor.supervision import modified
+from emperor.supervision.modified import Change, Known
+from emperor.system import sources
+from emperor.system.eventloop import Loop
+from emperor.system.witness import Witness
+
+WALK_SHARE = 10
+"""A walk that takes a second is followed by so many seconds without one."""
+
+MOST_WORDS = 256
+
+FOR_EVER = -1.0
+
+
+class Lookout:
+    """From before the app is imported: ``app_is_loaded``, then ``start`` once it serves."""
+
+    def __init__(self, spec: VassalSpec) -> None:
+        self._touched = modified.learn(Known(absence=True), {path: sources.place(path) for path in spec.touch_reload})
+        self._sources, self._links = Known(absence=False), Known(absence=False)
+        self._span = spec.py_autoreload
+        self._pace = modified.pace(self._span) if self._span else FOR_EVER
+        self._witness: Optional[Witness] = None
+        self._wide = False
+        self._walked: dict[str, Optional[sources.Mark]] = {}
+        self._walk_at = 0.0
+        self._unsaid: list[str] = []
+        self._said_at = -modified.SAY_EVERY
+        self._kick, self._words = _thread.allocate_lock(), ""
+        self._kick.acquire()
+        self._read_end, self._write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        if self._span:
+            self._witness = Witness()
+            files = [sources.absolute(one.where) for one in spec.targets if one.kind == "file"]
+            # Such a file is read past the import system, and nobody else has looked at it before.
+            self._learn_sources(dict.fromkeys([*files, *sources.loaded()]))
+            self._named = [spec.chdir or spec.folder, spec.virtualenv, spec.python, *files]
+            self._learn_links()
+            self._witness.stand_in_front()
+
+    def app_is_loaded(self, loop: Loop) -> None:
+        """Before the first worker is forked: what the workers tell is heard from now on."""
+        if self._witness is None:
+            return
+        self._take_notes()
+        self._learn_sources(dict.fromkeys(sources.loaded()))
+        self._named += sources.own_entries()
+        self._learn_links()
+        self._witness.knows(self._sources.files)
+        loop.watch(self._witness.read_end, self._witness.hear)
+
+    def start(self, loop: Loop, tell: Callable[[str], object]) -> None:
+        """From now on ``tell`` hears, in the loop's thread, why a reload is wanted."""
+        loop.watch(self._read_end, lambda: tell(self._hear()))
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            _thread.start_new_thread(self._run, (loop,))
+        except RuntimeError as error:
+            loop.report(error)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    def tick(self) -> None:
+        """Once a second: time to look at what ``touch-reload`` names."""
+        if self._touched.files and self._kick.locked():
+            self._kick.release()
+
+    def in_worker(self) -> None:
+        """After the fork: nothing of it looks any more, but imports are still told of."""
+        os.close(self._read_end)
+        os.close(self._write_end)
+        if self._witness is not None:
+            self._witness.in_worker()
+
+    def _hear(self) -> str:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._read_end, 4096)
+        return self._words
+
+    def _run(self, loop: Loop) -> None:
+        pause = 0.0
+        while True:
+            self._kick.acquire(True, pause)
+            try:
+                pause = self._look(time.monotonic())
+            except Exception as error:
+                loop.report(error)
+                pause = modified.SAY_EVERY
+
+    def _look(self, now: float) -> float:
+        """Seconds until the next one."""
+        self._touched, touched = modified.look(
+            self._touched, {path: sources.place(path) for path in self._touched.files}, now
+        )
+        self._unsaid += [modified.touched(one) for one in touched]
+        moving = bool(self._touched.moving)
+        if self._span:
+            links, files = self._look_at_sources(now)
+            self._unsaid += [*map(modified.led_elsewhere, links), *map(modified.written, files)]
+            moving = moving or bool(self._links.moving) or bool(self._sources.moving)
+        return self._perhaps_say(now, modified.LOOK_AGAIN if moving else self._pace)
+
+    def _look_at_sources(self, now: float) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
+        self._take_notes()
+        self._links, links = modified.look(self._links, {path: sources.end(path) for path in self._links.files}, now)
+        if self._wide and now >= self._walk_at:
+            self._walk()
+        seen = {**self._walked, **{path: sources.mark(path) for path in self._sources.files}}
+        self._sources, files = modified.look(self._sources, seen, now)
+        return links, files
+
+    def _perhaps_say(self, now: float, pause: float) -> float:
+        del self._unsaid[MOST_WORDS:]
+        if not self._unsaid:
+            return pause
+        wait = self._said_at + modified.SAY_EVERY - now
+        if wait > 0:
+            return min(wait, pause) if pause >= 0 else wait
+        if self._span:
+            # Before anybody is told: what the next generation then reads is no older than what is seen here.
+            self._widen()
+        self._words, self._unsaid, self._said_at = modified.reason(self._unsaid), [], now
+        os.write(self._write_end, b"\0")
+        return pause
+
+    def _widen(self) -> None:
+        self._wide = True
+        self._walk()
+        self._sources = modified.learn(self._sources, self._walked)
+
+    def _walk(self) -> None:
+        began = time.monotonic()
+        folders = sources.own_folders(self._sources.files) | set(sources.own_entries()) | {sources.here()}
+        self._walked = sources.python_files(modified.outermost(folders))
+        ended = time.monotonic()
+        self._walk_at = ended + WALK_SHARE * (ended - began) if ended - began > self._pace / WALK_SHARE else 0.0
+
+    def _take_notes(self) -> None:
+        notes = self._witness.notes if self._witness is not None else ()
+        found: dict[str, Optional[sources.Mark]] = {}
+        while notes:
+            path, mark = notes.popleft()
+            found.setdefault(path, mark)
+        if found:
+            self._sources = modified.learn(self._sources, found)
+
+    def _learn_sources(self, paths: dict[str, None]) -> None:
+        fresh = {path: sources.mark(path) for path in paths if path not in self._sources.files}
+        self._sources = modified.learn(self._sources, fresh)
+
+    def _learn_links(self) -> None:
+        self._links = modified.learn(self._links, {path: sources.end(path) for path in self._named if path})
