@@ -74,6 +74,10 @@ def play(key: str, times: int, places: Places, say: Say) -> Result:
             waits = map(first_through_nginx, through)
             figures += tally.spread_figures("first answer of a sleeper, through nginx", waits)
         _until_asleep(scene)
+        say("watching them sleep")
+        figures += [
+            Figure(f"wake-ups of the emperor in {BEAT:g} s, all asleep", _wakeups(scene.pid), "", WAKEUPS, digits=1)
+        ]
         first = _wake_all(scene, sites, say)
         second = _wake_all(scene, sites, say)
         news, both = scene.gazette(), first.seen + second.seen
@@ -122,12 +126,10 @@ def _peers(site: Vassal) -> Vassal:
 def _rest(scene: Scene, times: int, say: Say) -> list[Figure]:
     """What nothing costs."""
     say(f"{times} sleep")
-    awake = _wakeups(scene.pid)
     asked = [_seconds(lambda: scene.ctl("status")) for _ in range(_ASKED)]
     return [
         tally.count("processes beside the emperor's own, all asleep", len(_tree(scene)) - 1, 0),
         Figure("resident size of the emperor, all asleep", rss((scene.pid,)), "MiB", MEMORY, digits=1),
-        Figure(f"wake-ups of the emperor in {BEAT:g} s, all asleep", awake, "", WAKEUPS, digits=1),
         Figure(f"emperorctl status, p50 of {_ASKED}", statistics.median(asked), "s", STATUS, digits=2),
     ]
 

@@ -32,6 +32,20 @@ LAUNCHER = Path(__file__).with_name("launch_lone.py")
 
 ABOUT_SOCKETS = ("protocol", "chmod-socket", "chown-socket", "socket-umask", "listen")
 APPS = ("wsgi-file", "module", "mount")
+LOOKED_AFTER = (
+    "harakiri",
+    "max-requests",
+    "max-worker-lifetime",
+    "reload-on-rss",
+    "reload-on-as",
+    "on-demand",
+    "idle",
+    "cheaper",
+    "touch-reload",
+    "py-autoreload",
+)
+"""What only a vassal can do, which looks at its workers."""
+OFF = ("0", "no", "false", "off")
 
 HANDED_OVER = Row("fastcgi-socket", "@descriptor-0", "descriptor 0", 0)
 """Stands for the web server's socket in the spec, so that no default is looked for. It is never bound."""
@@ -96,6 +110,10 @@ def _processes(row: Row, own: Identity, accounts: Accounts) -> str:
     return "" if row.value == "1" else "ignored: the web server decides how many processes there are"
 
 
+def _looked_after(row: Row, own: Identity, accounts: Accounts) -> str:
+    return "" if row.value in OFF else "ignored: no vassal looks on: the web server starts and ends this process itself"
+
+
 def _user(row: Row, own: Identity, accounts: Accounts) -> str:
     named = accounts.user(row.value)
     if own.uid == 0 or (named is not None and named.uid == own.uid):
@@ -112,6 +130,7 @@ def _group(row: Row, own: Identity, accounts: Accounts) -> str:
 _RULES: dict[str, Callable[[Row, Identity, Accounts], str]] = {
     **dict.fromkeys(SOCKETS, _socket),
     "processes": _processes,
+    **dict.fromkeys(LOOKED_AFTER, _looked_after),
     "uid": _user,
     "gid": _group,
 }

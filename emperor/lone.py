@@ -194,8 +194,6 @@ def _take() -> socket.socket:
 def _serve(spec: VassalSpec, listener: socket.socket) -> None:
     guard = guarded(listener, os.environ)
     rlimits.hold(spec)
-    if spec.harakiri:
-        _say(spec, "harakiri: has no effect here, where no vassal looks on -- requests take as long as they like")
     application = load(spec)
     # The web server may run any number of us, and tells nobody.
     spec = replace(spec, processes=max(2, spec.processes))
@@ -237,11 +235,6 @@ def _last_call(listener: socket.socket, fresh: Callable[[], Any]) -> None:
         server = fresh()
         server.drain(keep_idle=False)
         server.run()
-
-
-def _say(spec: VassalSpec, text: str) -> None:
-    sys.stderr.write(f"{stamp()} emperor run: {spec.name}: {text}\n")
-    sys.stderr.flush()
 
 
 def _explain(spec: VassalSpec, error: EmperorError) -> None:

@@ -16,11 +16,11 @@ import socket
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, NoReturn, Optional
 
 from emperor.crew.crew import Crew, Ears
-from emperor.crew.harakiri import Harakiri
 from emperor.errors import EmperorError, ListenError, LoadError
 from emperor.orphans import Orphans
 from emperor.supervision import idleness
@@ -176,7 +176,6 @@ class _Vassal:
         ears = Ears(self._lines, self._serving, self._failed, self._empty, self._crewed)
         most = commission.workers
         self._crew = Crew(self._spec, self._loop, self._board, self._work, ears, self._close_ours, most)
-        self._harakiri = Harakiri(self._spec.harakiri, self._loop, self._board, self._crew, self._lines)
 
     def run(self) -> None:
         loop, pid = self._loop, self._commission.parent
@@ -197,16 +196,25 @@ class _Vassal:
             gc.freeze()
         if self._lookout is not None:
             self._lookout.app_is_loaded(loop)
+        self._limit_requests()
         self._crew.start()
-        self._harakiri.start()
         self._tell_workers()
         loop.run()
         # The app's own atexit functions ran in every worker; here they would run once too often.
         os._exit(0)
 
+    def _limit_requests(self) -> None:
+        if self._spec.harakiri:
+            # Whoever does without it does not load it.
+            from emperor.crew.harakiri import Harakiri
+
+            Harakiri(self._spec.harakiri, self._loop, self._board, self._crew, self._lines).start()
+
     def _work(self, cell: int, report: int) -> int:
         tally = self._board.tally(cell)
-        return work(self._spec, self._openings.listeners, self._application, tally, report, self._pid)
+        # wsgi.multiprocess is about how many there may be, not about what the ini said.
+        spec = replace(self._spec, processes=max(self._spec.processes, self._crew.most))
+        return work(spec, self._openings.listeners, self._application, tally, report, self._pid)
 
     def _close_ours(self) -> None:
         self._uplink.close()

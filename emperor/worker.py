@@ -22,7 +22,7 @@ from typing import Any, NoReturn, Optional
 from emperor.errors import EmperorError, LoadError
 from emperor.model import HTTP, VassalSpec
 from emperor.serving.native import Server, Settings
-from emperor.system import prctl, rlimits, stacks
+from emperor.system import prctl, rlimits
 from emperor.system.hanging import before_the_end_of, looked_at
 from emperor.system.scoreboard import Tally
 from emperor.wsgi.loading import load
@@ -45,6 +45,8 @@ def work(
     if not prctl.die_with_parent(signal.SIGTERM, parent):
         return 0
     if spec.harakiri:
+        from emperor.system import stacks
+
         stacks.install()
     try:
         rlimits.hold(spec)

@@ -95,7 +95,8 @@ def _space(settings: Settings) -> Iterator[tuple[str, str]]:
     limit, threads = settings.value("limit-as", 0), _known(settings, "threads")
     needed = LEAST_SPACE + (THREAD_SPACE * threads if threads > 1 else 0)
     if 0 < limit < needed * _MB:
-        yield "limit-as", f"is little: an app with as many threads reserves about {needed} MB of address space"
+        who = f"a small app with {threads} threads" if threads > 1 else "a small app"
+        yield "limit-as", f"is little: {who} takes about {needed} MB of address space"
     for name in ("reload-on-as", "reload-on-rss"):
         if limit and settings.value(name, 0) >= limit:
             yield name, "is not below limit-as, which a worker meets first"

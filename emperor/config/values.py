@@ -78,17 +78,27 @@ def choice(*words: str) -> Kind:
 
 
 def parse_seconds(text: str) -> float:
-    if not re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,6})?", text) or float(text) <= 0:
+    seconds = _seconds(text)
+    if not seconds:
         raise ValueError("must be a number of seconds above 0, without a unit, such as 30 or 0.5")
-    if float(text) > YEAR:
-        raise ValueError(f"must be at most {YEAR} seconds, which is a year")
-    return float(text)
+    return seconds
 
 
 def parse_span(text: str) -> float:
     """Seconds, of which 0 means that there is no bound."""
-    none = text.lower() in ("no", "off", "false") or re.fullmatch(r"0{1,15}(\.0{1,6})?", text)
-    return 0.0 if none else parse_seconds(text)
+    seconds = 0.0 if text.lower() in ("no", "off", "false") else _seconds(text)
+    if seconds is None:
+        raise ValueError("must be a number of seconds, without a unit, such as 30 or 0.5; 0 turns it off")
+    return seconds
+
+
+def _seconds(text: str) -> float | None:
+    """None: it is no number."""
+    if not re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,6})?", text):
+        return None
+    if float(text) > YEAR:
+        raise ValueError(f"must be at most {YEAR} seconds, which is a year")
+    return float(text)
 
 
 def parse_megabytes(text: str) -> int:

@@ -125,6 +125,11 @@ class Crew:
         """Requests, by all who are and were here."""
         return self._company.answered
 
+    @property
+    def most(self) -> int:
+        """How many there may be, as long as nobody orders another number."""
+        return self._bounds.most
+
     def reap(self) -> None:
         """SIGCHLD: take what has died. Only our own: the app's children are the app's."""
         for hand in list(self._company.hands.values()):

@@ -20,13 +20,12 @@ from emperor.system import stacks
 from emperor.system.eventloop import Loop
 from emperor.system.scoreboard import Scoreboard
 
-
 SOON = 0.05
 """Seconds between two looks at least."""
 
 
 class Harakiri:
-    """``limit``: seconds; 0: whatever they do, they may. ``lines``: hears the log's lines of a seat."""
+    """``limit``: seconds. ``lines``: hears the log's lines of a seat. To be made before the first worker is forked."""
 
     def __init__(
         self, limit: float, loop: Loop, board: Scoreboard, crew: Crew, lines: Callable[[int, list[str]], None]
@@ -35,8 +34,7 @@ class Harakiri:
         self._began, self._asked = loop.now(), set[int]()
 
     def start(self) -> None:
-        if self._limit:
-            self._loop.call_at(self._loop.now() + self._limit, self._look)
+        self._loop.call_at(self._loop.now() + self._limit, self._look)
 
     def _look(self) -> None:
         living = {one.worker.number: one for one in self._crew.living()}

@@ -72,6 +72,11 @@ class Holdings:
         """Is every socket of it open?"""
         return all(wanted.address in self._held or wanted.address in self._fresh for wanted in spec.sockets)
 
+    def looked_after(self, spec: VassalSpec) -> bool:
+        """Are all of them open, and none of them its user's, who alone sees whether its file is still there?"""
+        theirs = any(held.binder == VASSAL for held in self._held.values())
+        return self.complete(spec) and not theirs
+
     def descriptors(self) -> tuple[int, ...]:
         return tuple(held.sock.fileno() for held in self._held.values())
 

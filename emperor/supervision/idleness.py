@@ -20,9 +20,9 @@ class Idleness:
 def look(before: Idleness, requests: int, busy: bool, patience: float, now: float) -> tuple[Idleness, bool]:
     """``requests``: all that were ever answered. True: it has lasted for ``patience`` seconds.
 
-    Said once, and again only after as long a time: whoever was told may have had a reason to pass over it.
+    Said again at each look, as long as it lasts: whoever was told may have had a reason to pass over it, such as a clock
+    that began a moment later than ours.
     """
     if before.since is None or busy or requests != before.requests:
         return Idleness(requests, now), False
-    over = now - before.since >= patience
-    return (Idleness(requests, now) if over else before), over
+    return before, now - before.since >= patience

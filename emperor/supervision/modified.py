@@ -8,8 +8,8 @@ This module runs in vassals: standard library, Python 3.9.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Optional
 
 SETTLE = 0.1
@@ -26,6 +26,8 @@ QUICKEST = 0.1
 
 SAY_EVERY = 1.0
 """Seconds between two words about it, at least: each costs a whole import."""
+
+MOST_WORDS = 256
 
 Signature = Optional[Hashable]
 """None: it is not there."""
@@ -124,9 +126,29 @@ def written(change: Change) -> str:
     return f"py-autoreload: {change.path} {'is new' if change.before is None else 'has changed'}"
 
 
-def reason(said: Sequence[str]) -> str:
-    """The first of them, and how many more there are."""
-    return said[0] if len(said) == 1 else f"{said[0]}, and {len(said) - 1} more"
+@dataclass(frozen=True)
+class Words:
+    """What is still to be said, and when something was, monotonic seconds."""
+
+    unsaid: tuple[str, ...] = ()
+    said_at: float = -SAY_EVERY
+
+    def wait(self, now: float) -> float:
+        """Seconds until it may be said."""
+        return max(0.0, self.said_at + SAY_EVERY - now)
+
+
+def note(before: Words, said: Iterable[str]) -> Words:
+    """More to say. Of what is noted twice, or of too much, nobody learns more by hearing it all."""
+    return replace(before, unsaid=tuple(dict.fromkeys((*before.unsaid, *said)))[:MOST_WORDS])
+
+
+def say(before: Words, now: float) -> tuple[Words, str]:
+    """The first of them, and how many more there are; ``""``: nothing, or not yet."""
+    if not before.unsaid or before.wait(now) > 0:
+        return before, ""
+    first, *more = before.unsaid
+    return Words((), now), f"{first}, and {len(more)} more" if more else first
 
 
 def outermost(folders: Collection[str]) -> tuple[str, ...]:

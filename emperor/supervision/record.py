@@ -121,7 +121,7 @@ def state(vassal: Vassal) -> str:
         return "STOPPING" if vassal.alive else "STOPPED"
     if vassal.serving is not None:
         return _serving_state(vassal, vassal.serving)
-    if vassal.asleep and (vassal.binds if vassal.incoming is not None else vassal.heeds is not None):
+    if vassal.heeds is not None and vassal.incoming is None:
         return "IDLE"
     if vassal.incoming is not None:
         return "STARTING"

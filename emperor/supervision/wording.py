@@ -13,7 +13,10 @@ MOST_NAMED = 5
 def change(before: Vassal, after: Vassal) -> str:
     """``RUNNING -> BACKOFF: killed by SIGKILL``; "" if people see no other state than before."""
     old, new = "new" if before == Vassal(before.name) else state(before), state(after)
-    return "" if old == new else f"{old} -> {new}{_why(old, after, new)}"
+    if old == new or (after.incoming is not None and after.binds):
+        # That its sockets are being opened is not worth a line: that they are is.
+        return ""
+    return f"{old} -> {new}{_why(old, after, new)}"
 
 
 def summary(vassals: Iterable[Vassal]) -> str:

@@ -25,7 +25,7 @@ from typing import Callable, Optional
 
 from emperor.model import VassalSpec
 from emperor.supervision import modified
-from emperor.supervision.modified import Change, Known
+from emperor.supervision.modified import Change, Known, Words
 from emperor.system import sources
 from emperor.system.eventloop import Loop
 from emperor.system.witness import Witness
@@ -33,7 +33,9 @@ from emperor.system.witness import Witness
 WALK_SHARE = 10
 """A walk that takes a second is followed by so many seconds without one."""
 
-MOST_WORDS = 256
+SAME_AGAIN = 10.0
+"""Seconds for which a file that was told of is not told of again if only its date is another. The generation that was
+to follow may write it while it is imported, and would be ended by our word each time, just before it serves."""
 
 FOR_EVER = -1.0
 
@@ -50,9 +52,9 @@ class Lookout:
         self._wide = False
         self._walked: dict[str, Optional[sources.Mark]] = {}
         self._walk_at = 0.0
-        self._unsaid: list[str] = []
-        self._said_at = -modified.SAY_EVERY
-        self._kick, self._words = _thread.allocate_lock(), ""
+        self._words = Words()
+        self._told: dict[str, tuple[float, Optional[int]]] = {}
+        self._kick, self._reason = _thread.allocate_lock(), ""
         self._kick.acquire()
         self._read_end, self._write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         if self._span:
@@ -101,7 +103,7 @@ class Lookout:
     def _hear(self) -> str:
         with contextlib.suppress(BlockingIOError):
             os.read(self._read_end, 4096)
-        return self._words
+        return self._reason
 
     def _run(self, loop: Loop) -> None:
         pause = 0.0
@@ -118,11 +120,12 @@ class Lookout:
         self._touched, touched = modified.look(
             self._touched, {path: sources.place(path) for path in self._touched.files}, now
         )
-        self._unsaid += [modified.touched(one) for one in touched]
+        self._words = modified.note(self._words, map(modified.touched, touched))
         moving = bool(self._touched.moving)
         if self._span:
             links, files = self._look_at_sources(now)
-            self._unsaid += [*map(modified.led_elsewhere, links), *map(modified.written, files)]
+            self._words = modified.note(self._words, map(modified.led_elsewhere, links))
+            self._words = modified.note(self._words, map(modified.written, files))
             moving = moving or bool(self._links.moving) or bool(self._sources.moving)
         return self._perhaps_say(now, modified.LOOK_AGAIN if moving else self._pace)
 
@@ -132,21 +135,28 @@ class Lookout:
         if self._wide and now >= self._walk_at:
             self._walk()
         seen = {**self._walked, **{path: sources.mark(path) for path in self._sources.files}}
+        self._pass_over_the_same(seen, now)
         self._sources, files = modified.look(self._sources, seen, now)
+        self._told.update({one.path: (now + SAME_AGAIN, sources.content(one.path)) for one in files})
         return links, files
 
+    def _pass_over_the_same(self, seen: dict[str, Optional[sources.Mark]], now: float) -> None:
+        self._told = {path: told for path, told in self._told.items() if now < told[0]}
+        for path, (_, content) in self._told.items():
+            known = self._sources.files.get(path)
+            if seen.get(path) not in (None, known) and sources.content(path) == content:
+                seen[path] = known  # type: ignore[assignment]  # files of this kind have no other signature
+
     def _perhaps_say(self, now: float, pause: float) -> float:
-        del self._unsaid[MOST_WORDS:]
-        if not self._unsaid:
-            return pause
-        wait = self._said_at + modified.SAY_EVERY - now
-        if wait > 0:
-            return min(wait, pause) if pause >= 0 else wait
-        if self._span:
-            # Before anybody is told: what the next generation then reads is no older than what is seen here.
-            self._widen()
-        self._words, self._unsaid, self._said_at = modified.reason(self._unsaid), [], now
-        os.write(self._write_end, b"\0")
+        words, reason = modified.say(self._words, now)
+        if reason:
+            if self._span:
+                # Before anybody is told: what the next generation then reads is no older than what is seen here.
+                self._widen()
+            self._words, self._reason = words, reason
+            os.write(self._write_end, b"\0")
+        elif words.unsaid:
+            pause = words.wait(now) if pause < 0 else min(words.wait(now), pause)
         return pause
 
     def _widen(self) -> None:
@@ -157,9 +167,12 @@ class Lookout:
     def _walk(self) -> None:
         began = time.monotonic()
         folders = sources.own_folders(self._sources.files) | set(sources.own_entries()) | {sources.here()}
-        self._walked = sources.python_files(modified.outermost(folders))
-        ended = time.monotonic()
-        self._walk_at = ended + WALK_SHARE * (ended - began) if ended - began > self._pace / WALK_SHARE else 0.0
+        self._walked, whole = sources.python_files(modified.outermost(folders))
+        if not whole:
+            # Where it ends is chance: what one walk has and the one before had not need not be new.
+            self._sources = modified.learn(self._sources, self._walked)
+        took = time.monotonic() - began
+        self._walk_at = began + took * WALK_SHARE if took > self._pace / WALK_SHARE else 0.0
 
     def _take_notes(self) -> None:
         notes = self._witness.notes if self._witness is not None else ()

@@ -77,7 +77,10 @@ def held_while_importing(spec: VassalSpec) -> Iterator[None]:
         yield
     finally:
         for limit, (soft, _) in before:
-            resource.setrlimit(limit.number, (soft, resource.getrlimit(limit.number)[1]))
+            # The app may have lowered the hard one meanwhile.
+            _, hard = resource.getrlimit(limit.number)
+            inside = hard == resource.RLIM_INFINITY or 0 <= soft <= hard
+            resource.setrlimit(limit.number, (soft if inside else hard, hard))
 
 
 def hold(spec: VassalSpec) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+import zlib
 from collections import deque
 from collections.abc import Collection, Iterable
 from types import ModuleType
@@ -20,6 +21,8 @@ from emperor.supervision.modified import Place
 
 MOST_FOLDERS, MOST_FILES, MOST_SECONDS = 2000, 5000, 2.0
 """Where a walk ends."""
+
+MOST_BYTES = 1 << 20
 
 PASSED_OVER = frozenset(("site-packages", "dist-packages", "node_modules", "__pycache__"))
 
@@ -54,6 +57,16 @@ def place(path: str) -> Optional[Place]:
     except (OSError, ValueError):
         return None
     return Place(os.path.realpath(path), found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def content(path: str) -> Optional[int]:
+    """What is in it, in short; None: it cannot be read."""
+    try:
+        # A FIFO, too, may have such a name, and would wait for a writer.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            return zlib.crc32(file.read(MOST_BYTES))
+    except OSError:
+        return None
 
 
 def end(path: str) -> Optional[str]:
@@ -99,8 +112,11 @@ def is_own(path: str) -> bool:
     return not path.startswith((_OURS, _PYTHONS)) and not any(part in path for part in _INSTALLED)
 
 
-def python_files(folders: Collection[str]) -> dict[str, Optional[Mark]]:
-    """Every ``*.py`` below them, nearest first. Hidden ones are not: an Emacs lock is a hidden link."""
+def python_files(folders: Collection[str]) -> tuple[dict[str, Optional[Mark]], bool]:
+    """Every ``*.py`` below them, nearest first; and are these all?
+
+    Hidden ones are left out: an Emacs lock is a hidden link.
+    """
     found: dict[str, Optional[Mark]] = {}
     entered: set[tuple[int, int]] = set()
     waiting, enough = deque(folders), time.monotonic() + MOST_SECONDS
@@ -115,7 +131,7 @@ def python_files(folders: Collection[str]) -> dict[str, Optional[Mark]]:
                 _sort(entries, found, waiting)
         except OSError:
             continue
-    return found
+    return found, not waiting
 
 
 def _sort(entries: Iterable[os.DirEntry[str]], found: dict[str, Optional[Mark]], waiting: deque[str]) -> None:

@@ -25,7 +25,7 @@ class Uplink:
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
-        self._channel.settimeout(PATIENCE)
+        self._channel.setblocking(False)
         self._lost = 0
 
     def fileno(self) -> int:
@@ -33,14 +33,19 @@ class Uplink:
 
     def say(self, message: Message, descriptors: Sequence[int] = ()) -> None:
         """Deliver it. OSError: nobody listens any more."""
-        socket.send_fds(self._channel, [encode(message)], list(descriptors))
+        # Only here: a socket that has a timeout waits for its other end even where MSG_DONTWAIT is said.
+        self._channel.settimeout(PATIENCE)
+        try:
+            socket.send_fds(self._channel, [encode(message)], list(descriptors))
+        finally:
+            self._channel.setblocking(False)
 
     def hear(self) -> Optional[tuple[Resize, ...]]:
         """The orders that have come; None: nobody is there any more."""
         heard: list[Resize] = []
         while True:
             try:
-                data = self._channel.recv(MAX_ORDER, socket.MSG_DONTWAIT)
+                data = self._channel.recv(MAX_ORDER)
             except BlockingIOError:
                 return tuple(heard)
             except OSError:
@@ -54,13 +59,13 @@ class Uplink:
     def mention(self, message: Message) -> None:
         """Deliver it if that costs no waiting."""
         with contextlib.suppress(OSError):
-            self._channel.send(encode(message), socket.MSG_DONTWAIT)
+            self._channel.send(encode(message))
 
     def lines(self, lines: Sequence[str]) -> None:
         """Pass log lines up; those that do not fit are counted, and the next message says how many."""
         for batch in _batches(lines):
             try:
-                self._channel.send(encode(Lines(tuple(batch), self._lost)), socket.MSG_DONTWAIT)
+                self._channel.send(encode(Lines(tuple(batch), self._lost)))
                 self._lost = 0
             except OSError:
                 self._lost += len(batch)

@@ -81,7 +81,7 @@ class Starter:
         except EmperorError as error:
             self._failed(order.number, str(error))
             return True
-        if not holdings.complete(order.spec):
+        if not holdings.looked_after(order.spec):
             return False
         self._tell(Exited(order.number, Exit(0, None, "its sockets are open", time.time()), random.random()))
         return True

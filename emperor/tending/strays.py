@@ -25,7 +25,7 @@ PAUSE, HUNTING = 1.0, 0.05
 """Seconds between two looks at least; while somebody is to be killed."""
 SHARE = 4.0
 """The pause is at least so many times as long as the look before it took."""
-MOST = 500
+MOST = 100
 """That are killed or reaped in one turn of the loop."""
 AT_THE_END = 3.0
 """Seconds that the emperor's end waits for strays to be gone."""
@@ -46,7 +46,7 @@ class Strays:
         self._session = os.getsid(0)
         self._condemned: set[int] = set()
         self._timer: Timer | None = None
-        self._looked, self._cost = loop.now() - PAUSE, 0.0
+        self._looked, self._cost, self._behind = loop.now() - PAUSE, 0.0, False
         self._waiting: list[Callable[[], None]] = []
         self._patience: Timer | None = None
         self._groups.tidy()
@@ -101,7 +101,7 @@ class Strays:
             self._loop.call_at(self._loop.now() + pause, lambda: self._remove(name, pid, tries - 1, 2 * pause))
 
     def _look_at(self, when: float) -> None:
-        pause = max(HUNTING if self._condemned else PAUSE, SHARE * self._cost)
+        pause = max(HUNTING if self._condemned or self._behind else PAUSE, SHARE * self._cost)
         when = max(when, self._looked + pause)
         if self._timer is not None:
             if self._timer.when <= when:
@@ -124,7 +124,8 @@ class Strays:
             _reap(one)
         self._looked = self._loop.now()
         self._cost = self._looked - began
-        if len(some) < len(unknown):
+        self._behind = len(some) < len(unknown)
+        if self._behind:
             self.heard()
         elif not any(left):
             self._acquit()

@@ -24,7 +24,7 @@ class StartEmperor(Protocol):
     def __call__(self, person: Person | None = None, owner: Person | None = None) -> Emperor: ...
 
 
-StartNginx = Callable[[Mapping[str, str]], Nginx]
+StartNginx = Callable[..., Nginx]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -112,8 +112,8 @@ def nginx(folder: Path) -> Iterator[StartNginx]:
     numbers = count(1)
     with ExitStack() as ends:
 
-        def make(locations: Mapping[str, str]) -> Nginx:
-            one = Nginx(folder / f"n{next(numbers)}", locations)
+        def make(locations: Mapping[str, str], upstreams: str = "") -> Nginx:
+            one = Nginx(folder / f"n{next(numbers)}", locations, upstreams)
             ends.callback(one.stop)
             return one.start()
 

@@ -182,13 +182,29 @@ def forked(folder: Path) -> Iterator[Path]:
 
 
 def test_a_request_within_its_time_costs_nothing(daemon: Emperor) -> None:
-    site = daemon.add("site", app="hangs.py", harakiri=2)
+    site = daemon.add("site", app="hangs.py", harakiri=4)
     old = site.running()
     for _ in range(3):
-        assert site.get("/nearly?0.9").status == 200
+        assert site.get("/nearly?1.5").status == 200
     row = site.row()
     assert pids(row) == pids(old)
     assert row["workers"][0]["exits"] == 0
+
+
+def test_a_kept_connection_that_is_idle_is_no_request(daemon: Emperor) -> None:
+    site = daemon.add("site", app="hangs.py", harakiri=4, threads=2, protocol="http")
+    old = site.running()
+    ask = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    slow = b"GET /nearly?1.5 HTTP/1.1\r\nHost: x\r\n\r\n"
+    with connect(site.socket) as kept, connect(site.socket) as other:
+        kept.sendall(ask)
+        assert b"200 OK" in kept.recv(65536)
+        for _ in range(3):
+            other.sendall(slow)
+            assert b"200 OK" in other.recv(65536)
+        kept.sendall(ask)
+        assert b"200 OK" in kept.recv(65536)
+    assert pids(site.row()) == pids(old)
 
 
 def test_stacks_are_not_glued_to_half_a_line(daemon: Emperor) -> None:

@@ -138,3 +138,14 @@ def test_an_app_that_forks_without_end_is_stopped_and_can_be_replaced(emperor: S
     os.kill(worker(row), 9)
     site.until(lambda now: worker(now) not in (0, worker(row)) and now["workers"][0]["state"] == "idle", "another")
     assert site.row()["pid"] == row["pid"]
+
+
+@needs("pypy3")
+def test_pypy_is_held_to_them_too(daemon: Emperor) -> None:
+    options: dict[str, object] = {"limit_nofile": 100, "limit_nproc": 200, "nice": 3, "start_timeout": 60}
+    site = daemon.add("site", app="greedy.py", python="/usr/bin/pypy3", **options)
+    row = site.running(60)
+    assert limits(worker(row), "nofile") == ["100", "100"]
+    assert limits(worker(row), "nproc") == ["200", "200"]
+    assert niceness(worker(row)) == niceness(daemon.pid) + 3
+    assert site.get("/descriptors").json["error"] == os.strerror(24)

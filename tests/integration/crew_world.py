@@ -107,6 +107,11 @@ class World:
     def until(self, condition: Callable[[], object], patience: float = 10.0) -> None:
         drive(self.loop, condition, patience)
 
+    def look_often(self, every: float = 0.02) -> None:
+        """As a vassal does once a second."""
+        self.crew.look()
+        self.loop.call_at(self.loop.now() + every, lambda: self.look_often(every))
+
     def until_idle(self) -> list[int]:
         """Wait until all serve; their pids."""
         self.until(lambda: {one.state for one in self.crew.reports()} == {"idle"})

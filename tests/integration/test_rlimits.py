@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import signal
+import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +18,8 @@ import pytest
 from emperor.errors import EmperorError
 from emperor.model import VassalSpec
 from emperor.system import rlimits
-from emperor.system.rlimits import MEGABYTE, SPARE_NOFILE, held_while_importing, hold, limit_memory
+from emperor.system.rlimits import MEGABYTE, SPARE_NOFILE, held_while_importing, hold, limit_memory, require_threads
+from tests.integration.handing_world import Web
 from tests.integration.kernel_world import unix, vassal_spec
 
 NOFILE, NPROC, AS = resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC, resource.RLIMIT_AS
@@ -105,6 +108,15 @@ def test_an_import_that_fails_frees_the_vassal_as_well(spec: Callable[..., Vassa
             return limits(NPROC)
 
     assert apart(act) == before
+
+
+def test_an_import_that_lowers_the_hard_limit_is_no_failure(spec: Callable[..., VassalSpec]) -> None:
+    def act() -> Any:
+        with held_while_importing(spec(limit_nofile=200)):
+            resource.setrlimit(NOFILE, (100, 100))
+        return limits(NOFILE)
+
+    assert apart(act) == [[100, 100]]
 
 
 def lowered(soft: int, hard: int, act: Callable[[], Any]) -> Callable[[], Any]:
@@ -206,3 +218,41 @@ def test_niceness_below_ones_rights_is_one_clear_line(spec: Callable[..., Vassal
     line = apart(act)
     assert line.startswith("nice = -5: cannot be set: ")
     assert line.endswith("-- the app is not started")
+
+
+def test_fewer_threads_than_a_worker_serves_with_are_one_clear_line(spec: Callable[..., VassalSpec]) -> None:
+    def act() -> Any:
+        wanted = spec(limit_nproc=3, threads=8)
+        hold(wanted)
+        require_threads(wanted)
+
+    assert apart(act) == (
+        "limit-nproc = 3: too few: only 2 of 8 threads can be started beside what else me runs"
+        " -- the app is not started"
+    )
+
+
+@pytest.mark.parametrize("options", [{"threads": 8}, {"limit_nproc": 1}, {"limit_nproc": 9, "threads": 8}])
+def test_enough_threads_are_let_pass(spec: Callable[..., VassalSpec], options: dict[str, int]) -> None:
+    def act() -> Any:
+        wanted = spec(**options)
+        hold(wanted)
+        require_threads(wanted)
+        return threading.active_count()
+
+    assert apart(act) == 1
+
+
+def test_a_lone_server_is_held_to_them_too(tmp_path: Path) -> None:
+    web = Web(tmp_path)
+    process = web.start(web.ini(wsgi_file="app.py", limit_nofile=100, limit_as=700, harakiri=5))
+    try:
+        web.facts()
+        table = Path(f"/proc/{process.pid}/limits").read_text()
+        assert re.search(r"^Max open files +100 +100 ", table, re.MULTILINE)
+        assert re.search(rf"^Max address space +{700 * MEGABYTE} +{700 * MEGABYTE} ", table, re.MULTILINE)
+        assert web.log.count("site: harakiri: ignored: no vassal looks on") == 1
+    finally:
+        process.kill()
+        process.wait()
+        web.listener.close()

@@ -53,6 +53,13 @@ def test_what_is_not_there_has_no_signature(tmp_path: Path, name: str) -> None:
     assert sources.place(str(tmp_path / name)) is None
 
 
+def test_the_content_of_what_is_no_file_makes_nobody_wait(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo.py")
+    assert sources.content(str(tmp_path / "fifo.py")) == 0
+    assert sources.content(str(tmp_path)) is None
+    assert sources.content(str(module(tmp_path, "a"))) == sources.content(str(module(tmp_path, "b")))
+
+
 def test_a_link_that_leads_nowhere_has_no_end(tmp_path: Path) -> None:
     (tmp_path / "dangling").symlink_to("nowhere")
     (tmp_path / "good").symlink_to(".")
@@ -89,11 +96,13 @@ def test_a_walk_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     for number in range(20):
         (tmp_path / f"d{number}").mkdir()
         module(tmp_path / f"d{number}", "x")
-    assert len(sources.python_files([str(tmp_path)])) == 20
+    found, whole = sources.python_files([str(tmp_path)])
+    assert (len(found), whole) == (20, True)
     monkeypatch.setattr(sources, "MOST_FOLDERS", 5)
-    assert len(sources.python_files([str(tmp_path)])) == 4
+    found, whole = sources.python_files([str(tmp_path)])
+    assert (len(found), whole) == (4, False)
     monkeypatch.setattr(sources, "MOST_SECONDS", -1.0)
-    assert sources.python_files([str(tmp_path)]) == {}
+    assert sources.python_files([str(tmp_path)]) == ({}, False)
 
 
 def test_an_import_is_witnessed_with_the_file_as_it_was_before_it(seen: Witness, tmp_path: Path) -> None:

@@ -80,8 +80,8 @@ def test_systemd_would_have_complained_about_a_wrong_line(installed: Path) -> No
 
 @needs("systemd-analyze")
 def test_how_much_the_units_lay_open(installed: Path) -> None:
-    assert exposure(installed / "emperor.service") <= 3.5
-    assert exposure(installed / "emperor@.service") <= 3.5
+    assert exposure(installed / "emperor.service") <= 3.6
+    assert exposure(installed / "emperor@.service") <= 3.6
     assert exposure(with_drop_in(installed, "strict.conf")) <= 2.5
 
 
@@ -97,6 +97,7 @@ def test_how_much_the_units_lay_open(installed: Path) -> None:
         ("Service", "FileDescriptorStoreMax", "4096"),
         ("Service", "WatchdogSec", "30"),
         ("Service", "OOMPolicy", "continue"),
+        ("Service", "Delegate", "yes"),
         ("Unit", "StartLimitIntervalSec", "0"),
     ],
 )

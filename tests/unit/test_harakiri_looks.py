@@ -7,7 +7,7 @@ from typing import Any, Callable, NamedTuple
 
 import pytest
 
-from emperor.crew.crew import Living
+from emperor.crew.company import Living
 from emperor.crew.harakiri import Harakiri
 from emperor.supervision import generation as gen
 from emperor.system import stacks
@@ -73,13 +73,6 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     watched: Any = one
     Harakiri(LIMIT, watched, watched, watched, one.lines).start()
     return one
-
-
-def test_without_a_limit_nobody_ever_looks() -> None:
-    one = World()
-    watched: Any = one
-    Harakiri(0.0, watched, watched, watched, one.lines).start()
-    assert one.calls == []
 
 
 def test_where_nothing_is_busy_it_looks_once_in_its_limit(world: World) -> None:

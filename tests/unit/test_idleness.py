@@ -40,8 +40,8 @@ def test_fewer_requests_than_before_are_a_change_too() -> None:
     assert after((100, 5, False), (150, 0, False), (160, 0, False), (210, 0, False)) == [False, False, False, True]
 
 
-def test_whoever_passes_over_it_is_told_again_after_as_long_a_time() -> None:
-    assert after((0, 1, False), (60, 1, False), (61, 1, False), (119, 1, False), (120, 1, False)) == [
-        *(False, True, False, False),
-        True,
+def test_whoever_passes_over_it_is_told_again_as_long_as_it_lasts() -> None:
+    assert after((0, 1, False), (60, 1, False), (61, 1, False), (62, 2, False), (63, 2, False)) == [
+        *(False, True, True),
+        *(False, False),
     ]

@@ -72,6 +72,16 @@ def test_more_than_one_process_is_the_web_servers_affair() -> None:
     assert warned(WEB, processes="1") == []
 
 
+@pytest.mark.parametrize(
+    "name, value",
+    [("harakiri", "30"), ("max_requests", "9"), ("on_demand", "yes"), ("cheap", ""), ("touch_reload", "/x")],
+)
+def test_what_only_a_vassal_can_do_is_said_to_have_no_effect(name: str, value: str) -> None:
+    assert kept(WEB, **{name: value}) == {}
+    assert len(warned(WEB, **{name: value})) == 1
+    assert warned(WEB, harakiri="0") == warned(WEB, limit_as="512", limit_nofile="100", limit_nproc="9", nice="5") == []
+
+
 def test_everything_else_stays_in_its_order() -> None:
     options = {"wsgi_file": "a.py", "env": "A=1", "fastcgi_engine": "flup", "x-custom": "1", "chdir": "/srv"}
     assert list(kept(WEB, **options)) == ["wsgi-file", "env", "fastcgi-engine", "x-custom", "chdir"]

@@ -7,7 +7,18 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from emperor.supervision import modified
-from emperor.supervision.modified import LONGEST, LOOK_AGAIN, SETTLE, Change, Known, Place, Signature, look, outermost
+from emperor.supervision.modified import (
+    LONGEST,
+    LOOK_AGAIN,
+    SETTLE,
+    Change,
+    Known,
+    Place,
+    Signature,
+    Words,
+    look,
+    outermost,
+)
 
 A, B, C = "v1", "v2", "v3"
 
@@ -126,8 +137,24 @@ def test_the_words_of_py_autoreload() -> None:
 
 
 def test_the_reason_names_the_first_and_counts_the_rest() -> None:
-    assert modified.reason(["x"]) == "x"
-    assert modified.reason(["x", "y", "z"]) == "x, and 2 more"
+    words = modified.note(Words(), ["x", "y", "x"])
+    assert modified.say(words, 0.0) == (Words((), 0.0), "x, and 1 more")
+    assert modified.say(modified.note(Words(), ["x"]), 0.0)[1] == "x"
+    assert modified.say(Words(), 0.0) == (Words(), "")
+
+
+def test_what_comes_within_a_second_is_said_when_it_is_over() -> None:
+    words, reason = modified.say(modified.note(Words(), ["a"]), 10.0)
+    assert reason == "a"
+    words = modified.note(words, ["b"])
+    assert modified.say(words, 10.9) == (words, "")
+    assert words.wait(10.75) == 0.25
+    assert modified.say(words, 11.0)[1] == "b"
+
+
+def test_of_more_than_anybody_reads_the_rest_is_forgotten() -> None:
+    words = modified.note(Words(), map(str, range(1000)))
+    assert len(words.unsaid) == modified.MOST_WORDS
 
 
 @pytest.mark.parametrize(

@@ -259,6 +259,25 @@ def test_debians_layout_with_a_mount_is_served_as_written() -> None:
     assert found.manage_script_name and found.sockets[0].mode == 0o664 and found.identity == WEB
 
 
+def test_an_ini_for_many_workers_that_come_and_go_is_served_although_it_is_strict() -> None:
+    """As it is copied from the article that made these options known, with uWSGI's own way of counting."""
+    lines = (
+        *("strict = true", "master = true", "enable-threads = true", "vacuum = true", "single-interpreter = true"),
+        *("die-on-term = true", "need-app = true", "disable-logging = true", "auto-procname = true"),
+        *("harakiri = 60", "max-requests = 1000", "max-worker-lifetime = 3600", "reload-on-rss = 2048"),
+        *("worker-reload-mercy = 60", "processes = 500", "cheaper = 8", "cheaper-initial = 16"),
+        *("cheaper-overload = 1", "cheaper-step = 16", "py-call-osafterfork = true"),
+    )
+    busyness = (
+        *("cheaper-algo = busyness", "cheaper-busyness-multiplier = 30", "cheaper-busyness-min = 20"),
+        *("cheaper-busyness-max = 70", "cheaper-busyness-backlog-alert = 16", "cheaper-busyness-backlog-step = 2"),
+    )
+    found = spec(APP, *lines)
+    assert (found.cheaper, found.cheaper_initial, found.processes, found.cheaper_step) == (8, 16, 500, 16)
+    assert warnings(APP, *lines) == []
+    assert [option for _, option, _ in warnings(APP, *lines, *busyness)] == [one.split(" ")[0] for one in busyness]
+
+
 def test_an_emperors_ini_with_placeholders_is_served_as_written() -> None:
     checked = check(
         "base = /var/www/demoapp",

@@ -87,7 +87,7 @@ BAD: list[tuple[v.Kind, str, str]] = [
     (v.SECONDS, "0", "above 0"),
     (v.SECONDS, "31536000.5", "at most 31536000 seconds, which is a year"),
     (v.SECONDS, "999999999999999", "a year"),
-    *((v.SPAN, word, "number of seconds") for word in ("", "yes", "true", "30s", "5m", "-1", "1,5")),
+    *((v.SPAN, word, "0 turns it off") for word in ("", "yes", "true", "30s", "5m", "-1", "1,5")),
     (v.SPAN, "31536001", "a year"),
     (v.MEGABYTES, "256M", "without a unit"),
     (v.MEGABYTES, "0.5", "whole number of megabytes"),

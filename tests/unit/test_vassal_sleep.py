@@ -33,7 +33,7 @@ def awake() -> World:
 def test_on_demand_opens_its_sockets_and_starts_nothing() -> None:
     world = World()
     world.configure(LAZY)
-    assert world.living[1].binds and world.state == "IDLE"
+    assert world.living[1].binds and world.state == "STARTING"
     world.bound(1)
     assert (world.state, world.living, world.heeding, world.due) == ("IDLE", {}, True, None)
     assert world.kept == LAZY and world.record.last_exit is None and world.record.restarts == 0

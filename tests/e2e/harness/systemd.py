@@ -203,8 +203,17 @@ class Machine:
         return [self.pid, *procfs.descendants(self.pid)] if procfs.alive(self.pid) else []
 
     def of_unit(self, unit: str) -> list[int]:
-        """The processes in a unit's cgroup, by their numbers outside."""
-        return [pid for pid in self.pids() if self._cgroup(pid).endswith(f"/{unit}")]
+        """The processes in a unit's cgroup and those below it, by their numbers outside."""
+        return [pid for pid in self.pids() if f"/{unit}/" in f"{self._cgroup(pid)}/"]
+
+    def group(self, pid: int) -> str:
+        """The last part of a process's cgroup; "": it is gone."""
+        return self._cgroup(pid).rpartition("/")[2]
+
+    def groups_below(self, unit: str) -> list[str]:
+        """The cgroups that a unit has made in its own."""
+        folder = self.path(f"/sys/fs/cgroup{self.show(unit, 'ControlGroup') or '/none'}")
+        return sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
 
     @staticmethod
     def _inside(pid: int) -> str:

@@ -31,6 +31,7 @@ http {{
     access_log off;
     client_max_body_size 0;
 {scratch}
+{upstreams}
     server {{
         listen 127.0.0.1:{port};
 {locations}
@@ -54,11 +55,11 @@ def get(url: str, data: bytes | None = None, headers: Mapping[str, str] | None =
 class Nginx:
     """One nginx in the foreground, with everything it writes below its own folder."""
 
-    def __init__(self, folder: Path, locations: Mapping[str, str]) -> None:
-        """``locations``: a path and the directives of its block."""
+    def __init__(self, folder: Path, locations: Mapping[str, str], upstreams: str = "") -> None:
+        """``locations``: a path and the directives of its block; ``upstreams``: blocks that they name."""
         self.folder = folder
         self.port = free_port()
-        self._locations = locations
+        self._locations, self._upstreams = locations, upstreams
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -79,7 +80,8 @@ class Nginx:
         blocks = "\n".join(f"        location {path} {{ {body} }}" for path, body in self._locations.items())
         user = "user www-data;" if os.geteuid() == 0 else ""
         scratch = SCRATCH.format(folder=self.folder)
-        config = CONFIG.format(user=user, folder=self.folder, port=self.port, locations=blocks, scratch=scratch)
+        where = {"folder": self.folder, "port": self.port, "scratch": scratch}
+        config = CONFIG.format(user=user, locations=blocks, upstreams=self._upstreams, **where)
         (self.folder / "nginx.conf").write_text(config)
         program = shutil.which("nginx")
         assert program

@@ -1,0 +1,273 @@
+"""Workers that are worn, as real forks: the replacement comes first, whatever happens to either."""
+
+from __future__ import annotations
+
+import errno
+import json
+import mmap
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emperor.supervision import backoff
+from emperor.supervision.renewal import MEBIBYTE
+from emperor.system.scoreboard import Tally
+from tests.integration.crew_world import Act, World, answers, idles
+from tests.integration.kernel_world import gone
+
+WORN: dict[str, Any] = {"max_requests": 1, "max_requests_delta": 0, "min_worker_lifetime": 0.0}
+"""So is whoever has answered anything."""
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path)
+    yield world
+    world.close()
+
+
+def first(count: int, act: Act, then: Act) -> Act:
+    """The first ``count`` that are forked do ``act``, those after them ``then``."""
+    births = mmap.mmap(-1, 1)
+
+    def either(cell: int, report: int, tally: Tally) -> object:
+        births[0] += 1
+        return (act if births[0] <= count else then)(cell, report, tally)
+
+    return either
+
+
+def starts_for_ever(cell: int, report: int, tally: Tally) -> None:
+    signal.pause()
+
+
+def stays_when_told(cell: int, report: int, tally: Tally) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    answers(cell, report, tally)
+    while True:
+        signal.pause()
+
+
+def states(world: World) -> list[str]:
+    return [one.state for one in world.crew.reports()]
+
+
+def test_the_new_one_serves_before_the_old_one_is_told_to_go(world: World) -> None:
+    def tells_the_time(cell: int, report: int, tally: Tally) -> None:
+        def told(signum: int, frame: object) -> None:
+            os.write(1, f"told {time.monotonic()}\n".encode())
+            os._exit(0)
+
+        signal.signal(signal.SIGHUP, told)
+        os.write(1, f"ready {time.monotonic()}\n".encode())
+        answers(cell, report, tally)
+
+    world.start(first(1, tells_the_time, idles_and_says_when), **WORN)
+    (old,) = world.until_idle()
+    world.look_often()
+    world.until(lambda: gone(old))
+    world.until(lambda: states(world) == ["idle"])
+    moments = {line.split()[0]: float(line.split()[1]) for _, line in world.lines if line[0] != "w"}
+    assert moments["new"] < moments["told"]
+    assert [line for _, line in world.lines if line.startswith("worker")] == [
+        "worker 1: served 1 requests (max-requests) -- starting its replacement"
+    ]
+    told = world.report()
+    assert told.pid != old and (told.requests, told.earlier, told.renewals) == (0, 1, 1)
+    assert (told.exits, told.last_exit, told.died_at, told.retry_at) == (0, "", None, None)
+
+
+def idles_and_says_when(cell: int, report: int, tally: Tally) -> None:
+    os.write(1, f"new {time.monotonic()}\n".encode())
+    idles(cell, report, tally)
+
+
+def test_one_replacement_starts_at_a_time_and_nobody_is_ever_missing(world: World) -> None:
+    world.start(answers, processes=3, **WORN)
+    world.until_idle()
+    starting, serving = [], []
+
+    def look() -> bool:
+        now = states(world)
+        starting.append(now.count("starting"))
+        serving.append(sum(state in ("idle", "busy") for state in now))
+        return sum(one.renewals for one in world.crew.reports()) >= 12
+
+    world.look_often()
+    world.until(look)
+    assert max(starting) == 1 and min(serving) == max(serving) == 3
+    assert all(one.renewals >= 3 for one in world.crew.reports()[:3])
+    assert world.crew.answered >= 12
+
+
+def test_one_with_too_much_memory_is_renewed(world: World) -> None:
+    def leaks(cell: int, report: int, tally: Tally) -> None:
+        kept = bytearray(os.urandom(MEBIBYTE)) * 100
+        idles(cell, report, tally)
+        assert kept
+
+    world.start(first(1, leaks, idles), reload_on_rss=90 * MEBIBYTE, min_worker_lifetime=0.0)
+    (old,) = world.until_idle()
+    world.look_often()
+    world.until(lambda: gone(old))
+    assert world.said("MB of resident memory (reload-on-rss) -- starting its replacement")()
+    world.until_idle()
+    world.loop.call_at(world.loop.now() + 0.2, world.loop.stop)
+    world.loop.run()
+    assert world.report().renewals == 1
+
+
+def test_one_that_has_lived_long_enough_is_renewed_and_no_sooner(world: World) -> None:
+    world.start(idles, max_worker_lifetime=0.3, max_worker_lifetime_delta=0.0, min_worker_lifetime=0.0)
+    world.until_idle()
+    began = time.monotonic()
+    world.look_often()
+    world.until(lambda: world.report().renewals == 2)
+    assert time.monotonic() - began >= 0.5
+
+
+@pytest.mark.parametrize("name", ["fork", "pipe2"])
+def test_when_there_can_be_no_fork_the_old_one_serves_on_and_it_is_tried_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(backoff, "FIRST", 0.05)
+    world.start(first(1, answers, idles), **WORN)
+    (old,) = world.until_idle()
+    real, calls = getattr(os, name), []
+
+    def full(*given: int) -> object:
+        calls.append(time.monotonic())
+        if len(calls) <= 3:
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+        return real(*given)
+
+    monkeypatch.setattr(os, name, full)
+    world.look_often()
+    world.until(lambda: len(calls) == 3)
+    assert (world.report().pid, world.report().state) == (old, "idle")
+    assert world.said("its replacement: fork: Cannot allocate memory -- the worn one serves on, the next try in 0.")()
+    world.until(lambda: gone(old))
+    assert calls[1] - calls[0] >= 0.05 and calls[2] - calls[1] >= 0.1
+    assert world.report().exits == 0
+
+
+def test_when_the_replacement_cannot_import_the_app_the_old_one_serves_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backoff, "FIRST", 0.05)
+
+    def fails(cell: int, report: int, tally: Tally) -> int:
+        os.write(report, json.dumps(["no module named blog", ""]).encode())
+        return 22
+
+    world.start(first(1, answers, fails), lazy_apps=True, **WORN)
+    (old,) = world.until_idle()
+    world.look_often()
+    world.until(lambda: len(world.failures) == 3)
+    assert (world.report().pid, world.report().state) == (old, "idle")
+    assert world.said("its replacement: exited with code 22 -- the worn one serves on")()
+    assert world.report().last_exit == "exited with code 22" and world.report().exits >= 2
+    assert world.report().renewals == 0
+
+
+def test_a_replacement_that_is_too_slow_is_killed_and_the_old_one_serves_on(world: World) -> None:
+    world.start(first(1, answers, starts_for_ever), start_timeout=0.2, **WORN)
+    (old,) = world.until_idle()
+    world.look_often()
+    world.until(world.said("its replacement: killed by SIGKILL -- the worn one serves on"))
+    assert (world.report().pid, world.report().state) == (old, "idle")
+
+
+def test_when_the_worn_one_dies_meanwhile_its_replacement_is_its_heir(world: World) -> None:
+    def starts_when_asked(cell: int, report: int, tally: Tally) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+        os.write(1, b"waiting\n")
+        signal.sigwait({signal.SIGUSR1})
+        idles(cell, report, tally)
+
+    world.start(first(1, answers, starts_when_asked), **WORN)
+    (old,) = world.until_idle()
+    world.look_often()
+    world.until(world.said("waiting"))
+    new = world.report(1).pid
+    os.kill(old, signal.SIGKILL)
+    world.until(world.said("worker 1: killed by SIGKILL -- its replacement starts already"))
+    assert [(one.pid, one.state) for one in world.crew.reports()] == [(new, "starting")]
+    os.kill(new, signal.SIGUSR1)
+    world.until_idle()
+    assert [(one.pid, one.exits, one.renewals) for one in world.crew.reports()] == [(new, 1, 0)]
+
+
+def test_when_both_die_at_once_another_one_comes(world: World) -> None:
+    world.start(first(1, answers, first(1, starts_for_ever, idles)), **WORN)
+    (old,) = world.until_idle()
+    world.look_often()
+    world.until(lambda: len(world.crew.reports()) == 2)
+    new = world.report(1).pid
+    for pid in (old, new):
+        os.kill(pid, signal.SIGKILL)
+    (last,) = world.until_idle()
+    assert last not in (old, new) and world.report().exits == 2
+
+
+@pytest.mark.parametrize("seconds", [5.0, 0.0])
+def test_a_drain_during_a_renewal_ends_both(world: World, seconds: float) -> None:
+    world.start(first(1, answers, starts_for_ever), **WORN)
+    (old,) = world.until_idle()
+    world.look_often()
+    world.until(lambda: len(world.crew.reports()) == 2)
+    new = world.report(1).pid
+    world.crew.drain(seconds)
+    world.until(lambda: world.emptied)
+    assert gone(old) and gone(new)
+
+
+def test_whoever_does_not_go_is_not_followed_by_a_third_and_is_killed_in_the_end(world: World) -> None:
+    world.start(first(1, stays_when_told, answers), reload_mercy=0.5, **WORN)
+    (old,) = world.until_idle()
+    most = 0
+
+    def look() -> bool:
+        nonlocal most
+        most = max(most, len([*world.crew.living()]))
+        return gone(old)
+
+    world.look_often()
+    world.until(lambda: "draining" in states(world))
+    # Its successor was worn as well: it is not to wait for idle connections any longer.
+    assert [one.pid for one in world.crew.reports() if one.state == "draining"] == [old]
+    world.until(look)
+    assert most == 2
+    assert world.said("worker 1: still there after 0.5 s (reload-mercy) -- killed")()
+    assert world.report().exits == 0
+    world.until(lambda: world.report().renewals == 2)
+
+
+def test_a_condemned_worker_is_called_what_it_was_condemned_for(world: World) -> None:
+    world.start(answers, processes=2)
+    pid, other = world.until_idle()
+    (one,) = (one for one in world.crew.living() if one.pid == pid)
+    assert (one.seat, one.cell) == (0, 0) and one.worker.serving
+    world.crew.condemn(pid, "killed by harakiri in GET /report")
+    world.until_replaced(pid)
+    assert (world.report().exits, world.report().last_exit) == (1, "killed by harakiri in GET /report")
+    assert world.said("worker 1: killed by harakiri in GET /report -- starting another")()
+    world.crew.condemn(pid, "killed again")
+    assert other in world.until_idle()
+
+
+def test_one_that_is_condemned_on_its_way_out_is_a_misfortune_too(world: World) -> None:
+    world.start(first(1, stays_when_told, idles), **WORN)
+    (old,) = world.until_idle()
+    world.look_often()
+    world.until(lambda: "retiring" in states(world))
+    world.crew.condemn(old, "killed by harakiri in GET /report")
+    world.until(lambda: gone(old) and states(world) == ["idle"])
+    assert world.said("worker 1: killed by harakiri in GET /report")()
+    assert (world.report().exits, world.report().last_exit) == (1, "killed by harakiri in GET /report")
