@@ -144,7 +144,8 @@ class Emperor:
             self.before = None
             self.intake.inis.look()
         else:
-            self.intake.first_look()
+            with self.estate.book.gathering():
+                self.intake.first_look()
         self._settle_estate()
         self.herald.begin(lambda: self.journal.info("emperor", f"ready, {wording.summary(self.vassals.values())}"))
 
@@ -286,8 +287,9 @@ class Emperor:
         self.journal.info("emperor", "stopping: requests in flight finish")
         if self.front is not None:
             self.front.stop(self._perhaps_end)
-        for name in list(self.vassals):
-            self.register.tell(name, Order("remove"))
+        with self.estate.book.gathering():
+            for name in list(self.vassals):
+                self.register.tell(name, Order("remove"))
         self._perhaps_end()
 
     def _perhaps_end(self) -> None:

@@ -24,6 +24,9 @@ LONGEST_START = 30.0
 LONGER, EVERY = 15.0, 5.0
 """Seconds more that we ask for while we start or drain, and how often."""
 
+STATUS_EVERY = 0.5
+"""Seconds between two of the service manager's status lines at least: each is a look at all vassals."""
+
 ASKING = 3.0
 """Seconds that the service manager may take to say what it is doing with us."""
 
@@ -35,7 +38,7 @@ class Herald:
         self._loop, self._notifier, self._vassals = loop, notifier, vassals
         self._starting = self._reloading = self._stopping = False
         self._ready: Callable[[], None] = lambda: None
-        self._status = ""
+        self._status, self._status_from, self._status_waits = "", 0.0, False
         if notifier.watchdog is not None:
             self._ping(notifier.watchdog / 2)
 
@@ -67,10 +70,17 @@ class Herald:
 
     def look(self) -> None:
         """Something has become of a vassal."""
-        vassals = self._vassals()
-        if (self._starting or self._reloading) and not any(map(_moving, vassals)):
+        if (self._starting or self._reloading) and not any(map(_moving, self._vassals())):
             self._announce()
-        status = wording.summary(vassals)
+        if self._loop.now() >= self._status_from:
+            self._tell_status()
+        elif not self._status_waits:
+            self._status_waits = True
+            self._loop.call_at(self._status_from, self._tell_status)
+
+    def _tell_status(self) -> None:
+        self._status_waits, self._status_from = False, self._loop.now() + STATUS_EVERY
+        status = wording.summary(self._vassals())
         if status != self._status:
             self._status = status
             self._notifier.status(status)

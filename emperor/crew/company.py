@@ -162,7 +162,6 @@ class Company:
         """The numbers of those who have a request."""
         return {number for number, hand in self.hands.items() if self._board.read(hand.cell).busy}
 
-    @property
     def load(self) -> tuple[int, int]:
         """How many serve in their seats, and how many of their threads are busy."""
         serving = [seat.sitting.number for seat in self.seats if seat.sitting is not None and seat.serves]

@@ -13,18 +13,17 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Callable, Optional
+from dataclasses import replace
+from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
 
 from emperor.crew.census import Census
 from emperor.crew.company import Company, Living, Parting, Serve
 from emperor.crew.hand import Hand, Hearers
-from emperor.crew.renewals import Renewals
+from emperor.crew.pacing import Pacing
 from emperor.crew.rows import rows
 from emperor.model import VassalSpec
-from emperor.supervision import cheaper, seating
+from emperor.supervision import seating
 from emperor.supervision.channel import MAX_WORKERS, WorkerReport
-from emperor.supervision.cheaper import Pace
 from emperor.supervision.generation import Event
 from emperor.supervision.seat import Death, Fellows, died, misfortune, refused
 from emperor.supervision.seating import Role
@@ -33,11 +32,13 @@ from emperor.system.eventloop import Loop, Timer
 from emperor.system.scoreboard import Scoreboard
 from emperor.worker import READY, ending
 
+if TYPE_CHECKING:
+    from emperor.crew.renewals import Renewals
+
 UNKNOWN = "ended, and was reaped by the app"
 
 
-@dataclass(frozen=True)
-class Ears:
+class Ears(NamedTuple):
     """Who wants to hear what: lines of a worker, the first word that it serves, why one cannot, that all are gone."""
 
     lines: Callable[[int, list[str]], None]
@@ -68,10 +69,8 @@ class Crew:
         hearers = Hearers(ears.lines, self._word, self._overdue)
         self._company = Company(spec, loop, board, serve, hearers, close_ours)
         self._census = Census(loop, self._company.headcount, ears.crewed)
-        self._bounds = cheaper.bounds(spec, workers or spec.processes)
-        self._pace = Pace(self._bounds.first)
-        self._hasty: Optional[Timer] = None
-        self._renewals = Renewals(spec, board)
+        self._pacing = Pacing(spec, loop, self._company.load, self._paced, workers)
+        self._renewals = _renewals(spec, board)
         self._retries: dict[int, Timer] = {}
         self._answered_before = self._barren = 0
         self._draining = False
@@ -84,8 +83,7 @@ class Crew:
         """From now on there are so many; with ``cheaper``, at most. 0: all go, and the crew waits for an order."""
         if self._draining:
             return
-        self._bounds = cheaper.bounds(self._spec, min(workers, MAX_WORKERS))
-        self._pace = cheaper.fitted(self._pace, self._bounds)
+        self._pacing.order(min(workers, MAX_WORKERS))
         self._fit()
         self._census.ordered()
 
@@ -95,6 +93,7 @@ class Crew:
         ``how``: DRAIN, or RETIRE, which keeps idle connections open for a last request each.
         """
         self._draining = True
+        self._pacing.stop()
         for index in list(self._retries):
             self._forget_pause(index)
         self._company.tell_all(how)
@@ -128,7 +127,7 @@ class Crew:
     @property
     def most(self) -> int:
         """How many there may be, as long as nobody orders another number."""
-        return self._bounds.most
+        return self._pacing.most
 
     def reap(self) -> None:
         """SIGCHLD: take what has died. Only our own: the app's children are the app's."""
@@ -147,14 +146,14 @@ class Crew:
         """About once a second: is anybody worn, are there too many or too few?"""
         if not self._draining:
             self._renew()
-            self._keep_pace()
+            self._pacing.look()
         self._census.perhaps_changed()
 
     # --- more, fewer, others ---
 
     def _fit(self) -> None:
         """As many seats as are wanted."""
-        now, wanted, company = self._loop.now(), self._pace.wanted, self._company
+        now, wanted, company = self._loop.now(), self._pacing.wanted, self._company
         for index in seating.to_open(company.seats, wanted):
             seat = company.open(index)
             if seat.not_before > now:
@@ -165,26 +164,13 @@ class Crew:
             self._forget_pause(index)
             company.close(index)
 
-    def _keep_pace(self) -> None:
-        """``cheaper``: while all are busy each look is followed by another one soon."""
-        if self._bounds.least == self._bounds.most:
-            return
-        now, before = self._loop.now(), self._pace.wanted
-        self._pace = cheaper.look(self._pace, self._bounds, *self._company.load, now)
-        wanted = self._pace.wanted
-        if wanted != before:
-            why = "all were busy" if wanted > before else "not all were needed"
-            self._ears.lines(0, [f"cheaper: {before} workers: {why} -- from now on {wanted}"])
-            self._fit()
-        if self._pace.full_since is not None and self._hasty is None:
-            self._hasty = self._loop.call_at(now + cheaper.LOOK_EVERY, self._look_hastily)
-
-    def _look_hastily(self) -> None:
-        self._hasty = None
-        if not self._draining:
-            self._keep_pace()
+    def _paced(self, why: str) -> None:
+        self._ears.lines(0, [why])
+        self._fit()
 
     def _renew(self) -> None:
+        if self._renewals is None:
+            return
         now, company = self._loop.now(), self._company
         for seat, reason in self._renewals.due(company.seats, company.hands, now):
             if not seat.outgoing:
@@ -195,6 +181,7 @@ class Crew:
             company.become(*seating.hurried(seat, now))
 
     def _not_renewed(self, index: int, why: str) -> None:
+        assert self._renewals is not None
         pause = self._renewals.failed(self._loop.now())
         self._say(index, f"its replacement: {why} -- the worn one serves on, the next try{_when(pause)}")
 
@@ -233,7 +220,7 @@ class Crew:
     def _ready(self, hand: Hand) -> None:
         incoming = self._company.seats[hand.seat].incoming
         self._company.tell(hand, Event.READY)
-        if incoming is not None and incoming.number == hand.number:
+        if self._renewals is not None and incoming is not None and incoming.number == hand.number:
             self._renewals.succeeded()
             if not self._draining:
                 # The next one need not wait for the next look.
@@ -307,6 +294,16 @@ class Crew:
         timer = self._retries.pop(index, None)
         if timer is not None:
             timer.cancel()
+
+
+def _renewals(spec: VassalSpec, board: Scoreboard) -> Optional[Renewals]:
+    """None: nobody is ever renewed."""
+    if not (spec.max_requests or spec.max_worker_lifetime or spec.reload_on_rss or spec.reload_on_as):
+        return None
+    # Whoever does without it does not load it.
+    from emperor.crew.renewals import Renewals
+
+    return Renewals(spec, board)
 
 
 def _when(pause: float) -> str:

@@ -11,8 +11,7 @@ import contextlib
 import os
 import signal
 import sys
-from dataclasses import dataclass
-from typing import Callable, NoReturn, Optional
+from typing import Callable, NamedTuple, NoReturn, Optional
 
 from emperor.supervision.generation import Action
 from emperor.system import forks
@@ -28,8 +27,7 @@ MAX_READS = 16
 BLOCK = 65536
 
 
-@dataclass(frozen=True)
-class Hearers:
+class Hearers(NamedTuple):
     """Who hears a worker: its lines, its one word on the report, that its deadline has passed."""
 
     lines: Callable[[int, list[str]], None]

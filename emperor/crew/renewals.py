@@ -24,12 +24,12 @@ class Renewals:
 
     def __init__(self, spec: VassalSpec, board: Scoreboard) -> None:
         self._spec, self._board = spec, board
-        self._matters, self._weighed = renewal.matters(spec), renewal.weighed(spec)
+        self._weighed = renewal.weighed(spec)
         self._failures, self._not_before = 0, 0.0
 
     def due(self, seats: Sequence[Seat], hands: Mapping[int, Hand], now: float) -> list[tuple[Seat, str]]:
         """Those that are worn, and why, the oldest first; none while a replacement starts, or soon after it failed."""
-        if not self._matters or now < self._not_before or any(seat.incoming is not None for seat in seats):
+        if now < self._not_before or any(seat.incoming is not None for seat in seats):
             return []
         aged = [(seat.sitting, seat) for seat in seats if seat.sitting is not None and seat.open and seat.serves]
         found = []

@@ -103,6 +103,8 @@ def _worker(one: Mapping[str, Any]) -> str:
             parts.append(plural(one[key], noun))
     if isinstance(one.get("rss"), (int, float)):
         parts.append(mebibytes(one["rss"]))
+    if type(one.get("renewals")) is int and one["renewals"]:
+        parts.append(plural(one["renewals"], "renewal"))
     parts.append(_deaths(one))
     return ", ".join(part for part in parts if part)
 

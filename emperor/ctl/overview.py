@@ -20,6 +20,9 @@ STATE_WIDTH = 10
 UP = frozenset({"RUNNING", "IDLE", "RELOADING"})
 """RELOADING serves: the old generation goes on until the new one is ready."""
 
+LEAVING = frozenset({"retiring", "draining"})
+"""States of workers that others have taken over from."""
+
 STATE_COLOURS: Mapping[str, str] = MappingProxyType(
     {
         "RUNNING": "green",
@@ -99,8 +102,10 @@ def _uptime(snapshot: Snapshot) -> str:
 
 
 def _workers(snapshot: Snapshot) -> str:
-    workers = snapshot.get("workers")
-    return plural(len(workers), "worker") if workers else ""
+    """Those that are there to stay."""
+    workers = snapshot.get("workers") or ()
+    staying = [one for one in workers if not (isinstance(one, Mapping) and one.get("state") in LEAVING)]
+    return plural(len(staying), "worker") if staying else ""
 
 
 def _sockets(snapshot: Snapshot) -> str:

@@ -22,8 +22,8 @@ examples:
   emperorctl status shop               how many there are, and that it was you
   emperorctl scale shop 2              and back
 
-exit: 0 so many serve; 1 failed, the workers are as they were or on their way; 4 not permitted; 6 no such
-vassal, or its ini is invalid; 7 no emperor
+exit: 0 so many serve; 1 not within `start-timeout` (the others are tried again), or it is stopped; 4 not
+permitted; 6 no such vassal, or its ini is invalid; 7 no emperor
 """
 
 

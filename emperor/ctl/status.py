@@ -68,9 +68,12 @@ def _list(snapshots: list[dict[str, Any]], console: Console, failure: str) -> No
     if not snapshots and not failure:
         console.error("no vassals that you may see")
     width = overview.name_width(snapshots)
-    for one in snapshots:
-        state = printable(str(one.get("state", "")))
-        # Padded before it is painted: escape sequences have no width on screen, but they have in a format.
-        coloured = console.paint(f"{state:<{overview.STATE_WIDTH}}", overview.colour(one))
-        line = f"{printable(str(one.get('name', ''))):<{width}}{coloured}{overview.describe(one)}"
-        console.print(line.rstrip())
+    # At once: what is written is flushed, which would be a system call for each of a thousand.
+    console.write("".join(f"{_line(one, width, console)}\n" for one in snapshots))
+
+
+def _line(snapshot: dict[str, Any], width: int, console: Console) -> str:
+    state = printable(str(snapshot.get("state", "")))
+    # Padded before it is painted: escape sequences have no width on screen, but they have in a format.
+    coloured = console.paint(f"{state:<{overview.STATE_WIDTH}}", overview.colour(snapshot))
+    return f"{printable(str(snapshot.get('name', ''))):<{width}}{coloured}{overview.describe(snapshot)}".rstrip()

@@ -10,8 +10,7 @@ This module runs in vassals: standard library, Python 3.9.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Optional
+from typing import NamedTuple, Optional
 
 from emperor.model import VassalSpec
 
@@ -22,8 +21,7 @@ QUIET = 10.0
 """Times ``cheaper-overload``."""
 
 
-@dataclass(frozen=True)
-class Bounds:
+class Bounds(NamedTuple):
     """``least``, ``first``: already no more than ``most``. ``overload``: seconds."""
 
     least: int
@@ -34,8 +32,7 @@ class Bounds:
     threads: int
 
 
-@dataclass(frozen=True)
-class Pace:
+class Pace(NamedTuple):
     """``full_since``, ``quiet_since``: at each look since then, in monotonic seconds; None: not at the last one."""
 
     wanted: int

@@ -9,16 +9,14 @@ This module runs in vassals: standard library, Python 3.9.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Optional
+from typing import NamedTuple, Optional
 
 from emperor.model import VassalSpec
 
 MEBIBYTE = 1024 * 1024
 
 
-@dataclass(frozen=True)
-class Wear:
+class Wear(NamedTuple):
     """``age``: seconds since it began to serve. ``luck``: drawn at its birth, in [0, 1). The rest in bytes."""
 
     age: float
@@ -31,11 +29,6 @@ class Wear:
 def weighed(spec: VassalSpec) -> bool:
     """Does it matter how much memory a worker has?"""
     return bool(spec.reload_on_rss or spec.reload_on_as)
-
-
-def matters(spec: VassalSpec) -> bool:
-    """Is anybody ever renewed?"""
-    return bool(spec.max_requests or spec.max_worker_lifetime) or weighed(spec)
 
 
 def worn(wear: Wear, spec: VassalSpec) -> Optional[str]:

@@ -21,11 +21,12 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Iterable
 from typing import Callable, Optional
 
 from emperor.model import VassalSpec
 from emperor.supervision import modified
-from emperor.supervision.modified import Change, Known, Words
+from emperor.supervision.modified import Known, Words
 from emperor.system import sources
 from emperor.system.eventloop import Loop
 from emperor.system.witness import Witness
@@ -47,7 +48,7 @@ class Lookout:
         self._touched = modified.learn(Known(absence=True), {path: sources.place(path) for path in spec.touch_reload})
         self._sources, self._links = Known(absence=False), Known(absence=False)
         self._span = spec.py_autoreload
-        self._pace = modified.pace(self._span) if self._span else FOR_EVER
+        self._pace, self._due = modified.pace(self._span), 0.0
         self._witness: Optional[Witness] = None
         self._wide = False
         self._walked: dict[str, Optional[sources.Mark]] = {}
@@ -62,8 +63,8 @@ class Lookout:
             files = [sources.absolute(one.where) for one in spec.targets if one.kind == "file"]
             # Such a file is read past the import system, and nobody else has looked at it before.
             self._learn_sources(dict.fromkeys([*files, *sources.loaded()]))
-            self._named = [spec.chdir or spec.folder, spec.virtualenv, spec.python, *files]
-            self._learn_links()
+            self._homes = [spec.chdir or spec.folder]
+            self._learn_links([*self._homes, spec.virtualenv, spec.python, *files])
             self._witness.stand_in_front()
 
     def app_is_loaded(self, loop: Loop) -> None:
@@ -72,8 +73,8 @@ class Lookout:
             return
         self._take_notes()
         self._learn_sources(dict.fromkeys(sources.loaded()))
-        self._named += sources.own_entries()
-        self._learn_links()
+        self._homes += sources.own_entries()
+        self._learn_links(self._homes)
         self._witness.knows(self._sources.files)
         loop.watch(self._witness.read_end, self._witness.hear)
 
@@ -121,15 +122,19 @@ class Lookout:
             self._touched, {path: sources.place(path) for path in self._touched.files}, now
         )
         self._words = modified.note(self._words, map(modified.touched, touched))
-        moving = bool(self._touched.moving)
-        if self._span:
-            links, files = self._look_at_sources(now)
-            self._words = modified.note(self._words, map(modified.led_elsewhere, links))
-            self._words = modified.note(self._words, map(modified.written, files))
-            moving = moving or bool(self._links.moving) or bool(self._sources.moving)
-        return self._perhaps_say(now, modified.LOOK_AGAIN if moving else self._pace)
+        if self._span and now >= self._due:
+            self._look_at_sources(now)
+            moving = self._links.moving or self._sources.moving
+            self._due = now + (modified.LOOK_AGAIN if moving else self._pace)
+        pauses = [self._due - now] if self._span else []
+        if self._touched.moving:
+            pauses.append(modified.LOOK_AGAIN)
+        self._perhaps_say(now)
+        if self._words.unsaid:
+            pauses.append(self._words.wait(now))
+        return max(0.0, min(pauses)) if pauses else FOR_EVER
 
-    def _look_at_sources(self, now: float) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
+    def _look_at_sources(self, now: float) -> None:
         self._take_notes()
         self._links, links = modified.look(self._links, {path: sources.end(path) for path in self._links.files}, now)
         if self._wide and now >= self._walk_at:
@@ -138,7 +143,8 @@ class Lookout:
         self._pass_over_the_same(seen, now)
         self._sources, files = modified.look(self._sources, seen, now)
         self._told.update({one.path: (now + SAME_AGAIN, sources.content(one.path)) for one in files})
-        return links, files
+        self._words = modified.note(self._words, map(modified.led_elsewhere, links))
+        self._words = modified.note(self._words, map(modified.written, files))
 
     def _pass_over_the_same(self, seen: dict[str, Optional[sources.Mark]], now: float) -> None:
         self._told = {path: told for path, told in self._told.items() if now < told[0]}
@@ -147,7 +153,7 @@ class Lookout:
             if seen.get(path) not in (None, known) and sources.content(path) == content:
                 seen[path] = known  # type: ignore[assignment]  # files of this kind have no other signature
 
-    def _perhaps_say(self, now: float, pause: float) -> float:
+    def _perhaps_say(self, now: float) -> None:
         words, reason = modified.say(self._words, now)
         if reason:
             if self._span:
@@ -155,9 +161,6 @@ class Lookout:
                 self._widen()
             self._words, self._reason = words, reason
             os.write(self._write_end, b"\0")
-        elif words.unsaid:
-            pause = words.wait(now) if pause < 0 else min(words.wait(now), pause)
-        return pause
 
     def _widen(self) -> None:
         self._wide = True
@@ -167,6 +170,8 @@ class Lookout:
     def _walk(self) -> None:
         began = time.monotonic()
         folders = sources.own_folders(self._sources.files) | set(sources.own_entries()) | {sources.here()}
+        # A release that a link has been switched to, and that does not run, is to be mended there.
+        folders |= {end for end in map(self._links.files.get, self._homes) if isinstance(end, str)}
         self._walked, whole = sources.python_files(modified.outermost(folders))
         if not whole:
             # Where it ends is chance: what one walk has and the one before had not need not be new.
@@ -187,5 +192,5 @@ class Lookout:
         fresh = {path: sources.mark(path) for path in paths if path not in self._sources.files}
         self._sources = modified.learn(self._sources, fresh)
 
-    def _learn_links(self) -> None:
-        self._links = modified.learn(self._links, {path: sources.end(path) for path in self._named if path})
+    def _learn_links(self, paths: Iterable[str]) -> None:
+        self._links = modified.learn(self._links, {path: sources.end(path) for path in paths if path})

@@ -10,10 +10,15 @@ import contextlib
 import fcntl
 import json
 import os
+import time
+from collections.abc import Iterator
 
 from emperor.errors import EmperorError
 from emperor.system.drafts import is_draft
 from emperor.system.listeners import Place
+
+BRIEFLY = 0.05
+"""Seconds for which the file may lag behind while much is noted at once: as long as a crash could make us forget."""
 
 
 class PlaceBook:
@@ -29,6 +34,7 @@ class PlaceBook:
         if lock >= 0:
             os.set_inheritable(lock, False)
         self._places: dict[str, tuple[Place, int]] = {}
+        self._gathering, self._unsaved, self._saved_at = False, False, 0.0
         with contextlib.suppress(OSError, ValueError, TypeError), open(self._file, encoding="utf-8") as file:
             for path, (device, inode, uid) in dict(json.load(file)).items():
                 self._places[path] = (Place(device, inode), uid)
@@ -53,11 +59,23 @@ class PlaceBook:
 
     def note(self, path: str, place: Place, uid: int) -> None:
         self._places[path] = (place, uid)
-        self._save()
+        self._changed()
 
     def strike(self, path: str) -> None:
         if self._places.pop(path, None) is not None:
-            self._save()
+            self._changed()
+
+    @contextlib.contextmanager
+    def gathering(self) -> Iterator[None]:
+        """Much is noted, or struck, at once: the file is not written for each of a thousand, but now and then, and in
+        the end."""
+        self._gathering = True
+        try:
+            yield
+        finally:
+            self._gathering = False
+            if self._unsaved:
+                self._save()
 
     def release(self) -> None:
         """Let another emperor keep it. The file of the lock stays: unlinked, it could be locked twice."""
@@ -65,7 +83,13 @@ class PlaceBook:
             os.close(self._lock)
             self._lock = -1
 
+    def _changed(self) -> None:
+        self._unsaved = True
+        if not self._gathering or time.monotonic() - self._saved_at >= BRIEFLY:
+            self._save()
+
     def _save(self) -> None:
+        self._unsaved, self._saved_at = False, time.monotonic()
         # Losing it costs a stale file that an operator has to remove, never a file of somebody else.
         raw = {path: (place.device, place.inode, uid) for path, (place, uid) in self._places.items()}
         draft = self._file + ".new"

@@ -11,8 +11,7 @@ from __future__ import annotations
 import mmap
 import struct
 import time
-from dataclasses import dataclass
-from typing import Union
+from typing import NamedTuple, Union
 
 _CELL = struct.Struct("=QQd1000s")
 """requests, exceptions, since when it is busy (monotonic seconds; 0: it is not), the request's method and URI"""
@@ -21,8 +20,7 @@ _BEGUN_AT = 16
 _ENDED = struct.Struct("=QQd")
 
 
-@dataclass(frozen=True)
-class Count:
+class Count(NamedTuple):
     """A worker's sum over its threads."""
 
     busy: int
@@ -33,8 +31,7 @@ class Count:
 NOTHING = Count(0, 0, 0)
 
 
-@dataclass(frozen=True)
-class InFlight:
+class InFlight(NamedTuple):
     """A request that a thread was serving as it was looked at. ``since``: monotonic seconds."""
 
     thread: int

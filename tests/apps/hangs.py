@@ -28,6 +28,12 @@ def regex(environ):
     re.match(r"(a+)+$", "a" * 60 + "b")
 
 
+def mark_and_hang(environ):
+    """?FILE is there when it begins."""
+    with open(environ["QUERY_STRING"], "x"):
+        regex(environ)
+
+
 def locked(environ):
     """The same in a system call."""
     import ctypes
@@ -82,6 +88,7 @@ PAGES = {
     "/sleep": sleep,
     "/spin": spin,
     "/regex": regex,
+    "/mark-and-hang": mark_and_hang,
     "/locked": locked,
     "/deaf": deaf,
     "/own-handlers": own_handlers,

@@ -46,6 +46,16 @@ def forks_on():
             os._exit(0)
 
 
+def runs_away():
+    """As forks_on, and each in a session of its own."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while True:
+        time.sleep(0.01)
+        if os.fork():
+            os._exit(0)
+        os.setsid()
+
+
 def multiplies():
     """Leaves more behind at each look at the clock, up to a bound; none of them listens."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -62,7 +72,7 @@ def ends():
     os._exit(0)
 
 
-KINDS = {one.__name__: one for one in (pauses, deaf, tidies_up, forks_on, multiplies, ends)}
+KINDS = {one.__name__: one for one in (pauses, deaf, tidies_up, forks_on, runs_away, multiplies, ends)}
 
 
 def escape(kind):

@@ -38,6 +38,12 @@ def put(site: Vassal, path: Path, text: str) -> Path:
     return site.own(replace_file(path, text))
 
 
+def switch(site: Vassal, number: str) -> None:
+    fresh = site.folder / "current.new"
+    fresh.symlink_to(f"releases/{number}")
+    fresh.rename(site.folder / "current")
+
+
 def words(daemon: Emperor) -> int:
     return daemon.log_text.count("app.py has changed")
 
@@ -153,13 +159,40 @@ def test_a_switched_release_is_served(daemon: Emperor, how: str) -> None:
     row = site.running()
     serves(site, "41")
     with site.crowd() as crowd:
-        fresh = site.folder / "current.new"
-        fresh.symlink_to("releases/42")
-        fresh.rename(current)
+        switch(site, "42")
         site.replaced(row)
         serves(site, "42")
     assert crowd.refused == crowd.lost == []
     assert site.get().json["cwd"] == str(site.folder / "releases" / "42")
+
+
+def test_a_release_that_does_not_run_leaves_the_old_one_serving(daemon: Emperor) -> None:
+    site = daemon.place("site")
+    current = site.folder / "current"
+    for number, rest in (("41", ""), ("42", "\nthis is no Python\n"), ("43", "")):
+        put(site, own_folder(site, site.folder / "releases" / number) / "app.py", source(number) + rest)
+    current.symlink_to("releases/41")
+    site.own(current)
+    site.write(chdir=current, touch_reload=current)
+    row = site.running()
+    switch(site, "42")
+    now = site.until(lambda now: "SyntaxError" in (now["error"] or "") and now["state"] == "RUNNING", "the error")
+    assert (now["pid"], site.get().json["generation"]) == (row["pid"], "41")
+    switch(site, "43")
+    site.replaced(row)
+    serves(site, "43")
+    site.until(lambda now: not now["error"], "no error")
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_a_rolling_reload_follows_a_save_too(daemon: Emperor, processes: int) -> None:
+    site = daemon.add("site", py_autoreload=1, processes=processes, reload_mode="rolling")
+    row = site.running()
+    with site.crowd() as crowd:
+        save(site, "two")
+        site.replaced(row)
+        serves(site, "two")
+    assert crowd.refused == crowd.lost == []
 
 
 def test_ten_saves_in_a_row_lose_no_request(daemon: Emperor, nginx: StartNginx) -> None:

@@ -101,15 +101,14 @@ def test_one_page_that_hangs_each_time_is_counted(daemon: Emperor) -> None:
 
 def test_the_other_worker_answers_meanwhile_and_stays(daemon: Emperor) -> None:
     site = daemon.add("site", app="hangs.py", harakiri=LIMIT, processes=2)
-    old = site.running()
-    site.visitor("/regex")
-    busy = site.until(lambda row: [one for one in row["workers"] if one["state"] == "busy"], "a busy worker")
-    (hangs,) = [one["pid"] for one in busy["workers"] if one["state"] == "busy"]
-    (other,) = pids(old) - {hangs}
+    old = {one["id"]: one["pid"] for one in site.running()["workers"]}
     with site.crowd() as crowd:
-        fresh = fallen(site)
-    assert other in pids(fresh)
-    assert hangs not in pids(fresh)
+        site.visitor("/regex")
+        fresh = {one["id"]: one for one in fallen(site)["workers"]}
+    assert sorted((fresh[number]["exits"], fresh[number]["pid"] == old[number]) for number in (1, 2)) == [
+        (0, True),
+        (1, False),
+    ]
     assert crowd.refused == crowd.lost == []
     assert crowd.answered
 
@@ -239,14 +238,16 @@ def test_a_stream_that_nobody_reads_is_a_request_that_takes_long(daemon: Emperor
 
 
 def test_a_worker_that_drains_is_held_to_it_as_well(daemon: Emperor) -> None:
-    site = daemon.add("site", app="hangs.py", harakiri=2, reload_mercy=60)
+    site = daemon.add("site", app="hangs.py", harakiri=5, reload_mercy=60)
     old = site.running()
-    site.visitor("/regex")
-    site.until(lambda row: row["workers"][0]["state"] == "busy", "it hangs")
+    begun = site.folder / "begun"
+    site.visitor(f"/mark-and-hang?{begun}")
+    wait_for(begun.exists, what="it hangs")
     os.utime(site.ini)
     site.replaced(old)
+    assert all(map(procfs.alive, pids(old))), "it drains"
     wait_for(lambda: procfs.alive(old["pid"]), lambda alive: not alive, "the old generation ends")
-    assert "worker 1: harakiri: GET /regex has taken more than 2 s" in "\n".join(logged(site))
+    assert f"worker 1: harakiri: GET /mark-and-hang?{begun} has taken more than 5 s" in "\n".join(logged(site))
 
 
 @needs("nginx")

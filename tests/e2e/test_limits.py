@@ -142,8 +142,8 @@ def test_an_app_that_forks_without_end_is_stopped_and_can_be_replaced(emperor: S
 
 @needs("pypy3")
 def test_pypy_is_held_to_them_too(daemon: Emperor) -> None:
-    options: dict[str, object] = {"limit_nofile": 100, "limit_nproc": 200, "nice": 3, "start_timeout": 60}
-    site = daemon.add("site", app="greedy.py", python="/usr/bin/pypy3", **options)
+    site = daemon.place("site", app="greedy.py", python="/usr/bin/pypy3", start_timeout=60)
+    site.write(limit_nofile=100, limit_nproc=200, nice=3)
     row = site.running(60)
     assert limits(worker(row), "nofile") == ["100", "100"]
     assert limits(worker(row), "nproc") == ["200", "200"]

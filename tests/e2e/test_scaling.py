@@ -147,12 +147,12 @@ def test_without_rolling_there_are_twice_as_many_for_a_moment(daemon: Emperor, r
     """So the census of the test above can tell."""
     roller.write(reload_mode="whole")
     roller.until(lambda row: row["state"] == "RUNNING" and len(serving(row)) == 4, "four workers")
-    visitor, go = roller.hold()
+    visitors, go = all_busy(roller)
     with Census(daemon) as census:
         assert daemon.ctl("reload", "site").returncode == 0
-        wait_for(lambda: census.most > 5, what="old and new ones at the same time")
+        wait_for(lambda: census.most == 8, what="old and new ones at the same time")
         go.touch()
-    assert visitor.answer().status == 200
+    assert [visitor.answer().status for visitor in visitors] == [200] * len(visitors)
 
 
 def test_it_waits_for_a_request_in_flight_before_it_goes_on(daemon: Emperor, roller: Vassal) -> None:

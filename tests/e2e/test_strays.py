@@ -17,7 +17,7 @@ from tests.requirements import needs
 
 pytestmark = needs("root", "useradd")
 
-ESCAPED = ("pauses", "deaf", "tidies_up", "forks_on", "multiplies")
+ESCAPED = ("pauses", "deaf", "tidies_up", "forks_on", "runs_away", "multiplies")
 
 
 @pytest.fixture
@@ -53,11 +53,10 @@ def zombies(pid: int) -> list[int]:
     return found
 
 
-def leaves(daemon: Emperor, name: str = "site", strays: str = "", **options: object) -> Vassal:
-    place = daemon.place(name, app="leaves_strays.py", **options)
-    more = [f"STRAYS={strays}"] if strays else []
-    place.write(env=[f"IMPORTS={place.folder}/imports", *more, *(["CLEAR_FLAG=1"] if options.get("clear") else [])])
-    return place
+def leaves(daemon: Emperor, name: str = "site", strays: str = "", clear: bool = False, **options: object) -> Vassal:
+    """``strays``: those of its import. ``clear``: it gives the role of a subreaper up, and they go to the emperor."""
+    wanted = [f"STRAYS={strays}", *(["CLEAR_FLAG=1"] if clear else [])]
+    return daemon.add(name, None, "leaves_strays.py", env=wanted, **options)
 
 
 def escaped(site: Vassal, *kinds: str) -> list[int]:
@@ -113,8 +112,7 @@ def test_the_next_generation_has_none_of_the_last_ones(daemon: Emperor, how: str
 @pytest.mark.parametrize("clear", [False, True], ids=["", "flag cleared"])
 def test_a_killed_vassals_strays_are_the_emperors_to_end(emperor: StartEmperor, clear: bool) -> None:
     daemon = emperor().start()
-    site = daemon.place("site", app="leaves_strays.py", reload_mercy=1)
-    site.write(env=["STRAYS=pauses forks_on", *(["CLEAR_FLAG=1"] if clear else [])])
+    site = leaves(daemon, strays="pauses forks_on", clear=clear, reload_mercy=1)
     asks_for_all(site)
     before = site.row()
     strays = [pid for pid in inside(site.folder)]
@@ -128,8 +126,7 @@ def test_a_killed_vassals_strays_are_the_emperors_to_end(emperor: StartEmperor, 
 
 
 def test_an_app_that_clears_the_flag_gets_no_stray_past_its_stop(daemon: Emperor) -> None:
-    site = daemon.place("site", app="leaves_strays.py")
-    site.write(env="CLEAR_FLAG=1")
+    site = leaves(daemon, clear=True)
     asks_for_all(site)
     wait_for(lambda: [pid for pid in procfs.children(daemon.pid) if pid in inside(site.folder)], what="adopted")
     assert daemon.ctl("stop", "site").returncode == 0
@@ -159,8 +156,7 @@ def test_the_dead_of_an_app_that_double_forks_in_each_request_do_not_pile_up(dae
 @pytest.mark.parametrize("clear", [False, True], ids=["", "flag cleared"])
 def test_an_emperor_that_stops_leaves_nobody(emperor: StartEmperor, clear: bool) -> None:
     daemon = emperor().start()
-    site = daemon.place("site", app="leaves_strays.py")
-    site.write(env=["STRAYS=pauses", *(["CLEAR_FLAG=1"] if clear else [])])
+    site = leaves(daemon, strays="pauses", clear=clear)
     asks_for_all(site)
     assert daemon.stop() == 0
     nobody_in(site.folder, 1)
@@ -175,8 +171,7 @@ def test_vassals_end_their_strays_when_the_emperor_was_killed(emperor: StartEmpe
 
 
 def test_an_upgrade_in_place_goes_on_looking_after_them(daemon: Emperor) -> None:
-    site = daemon.place("site", app="leaves_strays.py")
-    site.write(env=["STRAYS=pauses", "CLEAR_FLAG=1"])
+    site = leaves(daemon, strays="pauses", clear=True)
     other = daemon.add("other")
     asks_for_all(site)
     mine = other.running()

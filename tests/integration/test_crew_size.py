@@ -218,15 +218,15 @@ def test_cheaper_looks_more_often_only_while_all_are_busy(world: World) -> None:
     world.start(as_told, processes=2, cheaper=1, cheaper_overload=0.5)
     (pid,) = world.until_idle()
     world.crew.look()
-    assert world.crew._hasty is None
+    assert world.crew._pacing._hasty is None
     os.kill(pid, signal.SIGUSR1)
     world.until(all_are(world, "busy", 1))
     world.crew.look()
-    assert world.crew._hasty is not None
+    assert world.crew._pacing._hasty is not None
     world.until(lambda: len(world.crew.reports()) == 2)
     world.until(lambda: world.report(1).state == "idle")
     world.crew.look()
-    world.until(lambda: world.crew._hasty is None)
+    world.until(lambda: world.crew._pacing._hasty is None)
 
 
 def test_cheaper_begins_with_its_initial_number_and_an_order_is_its_maximum(world: World) -> None:

@@ -413,6 +413,16 @@ def test_a_switched_release_is_told_of_and_what_comes_next_is_the_new_one(
     stale(vassal, 2)
 
 
+def test_a_release_that_does_not_run_is_mended_in_its_own_folder(start: Start, releases: Path) -> None:
+    broken = releases.with_name("releases") / "42" / "helper.py"
+    broken.write_text("this is no Python")
+    vassal = start(chdir=str(releases))
+    switch(releases, "42")
+    assert "leads to" in stale(vassal)
+    broken.write_text("WORD = b'mended'\n")
+    assert stale(vassal, 2) == changed(broken)
+
+
 def test_a_link_that_is_gone_for_a_moment_is_no_change(start: Start, releases: Path) -> None:
     """ln -sfn removes it first."""
     vassal = start(chdir=str(releases))

@@ -46,6 +46,34 @@ def test_it_survives_a_restart(open_book: PlaceBook, tmp_path: Path) -> None:
     assert again.find(OTHER, 61001) == Place(5, 124)
 
 
+def test_of_much_at_once_not_everything_is_a_writing_and_nothing_is_missing_in_the_end(
+    open_book: PlaceBook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(placebook, "BRIEFLY", 3600.0)
+    book = open_book(str(tmp_path))
+    book.note(SOCK, Place(5, 1), 0)
+    with book.gathering():
+        for number in range(100):
+            book.note(f"{OTHER}{number}", Place(5, number), 0)
+        book.strike(SOCK)
+        assert list(json.loads((tmp_path / "sockets.json").read_text())) == [SOCK]
+    assert len(json.loads((tmp_path / "sockets.json").read_text())) == 100
+    book.strike(f"{OTHER}0")
+    again = open_book(str(tmp_path))
+    assert again.find(f"{OTHER}99", 0) == Place(5, 99)
+    assert again.find(SOCK, 0) is again.find(f"{OTHER}0", 0) is None
+
+
+def test_while_much_is_noted_the_file_lags_only_briefly_behind(
+    open_book: PlaceBook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(placebook, "BRIEFLY", 0.0)
+    book = open_book(str(tmp_path))
+    with book.gathering():
+        book.note(SOCK, Place(5, 1), 0)
+        assert list(json.loads((tmp_path / "sockets.json").read_text())) == [SOCK]
+
+
 def test_what_one_user_bound_is_nothing_of_anothers(open_book: PlaceBook, tmp_path: Path) -> None:
     book = open_book(str(tmp_path))
     book.note(SOCK, Place(5, 123), 61001)

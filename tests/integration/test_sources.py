@@ -7,6 +7,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterator
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from types import ModuleType
 
@@ -112,6 +113,14 @@ def test_an_import_is_witnessed_with_the_file_as_it_was_before_it(seen: Witness,
     before = sources.mark(str(path))
     importlib.import_module("witnessed_one")
     assert dict(seen.notes)[str(path)] == before != sources.mark(str(path))
+
+
+def test_an_extension_module_is_witnessed(seen: Witness, tmp_path: Path) -> None:
+    path = tmp_path / f"compiled_one{EXTENSION_SUFFIXES[0]}"
+    path.write_bytes(b"no library")
+    with pytest.raises(ImportError):
+        importlib.import_module("compiled_one")
+    assert dict(seen.notes)[str(path)] == sources.mark(str(path))
 
 
 def test_what_is_not_found_fails_as_ever(seen: Witness) -> None:

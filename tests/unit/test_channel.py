@@ -6,6 +6,7 @@ import json
 import random
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Union
 
 import pytest
@@ -65,6 +66,9 @@ MESSAGES: dict[str, Message] = {
             WorkerReport(1, 0, "backoff", 0, 0, 0, 7, "killed by SIGSEGV", 1234.5, 1240.25),
             WorkerReport(2, 9, "idle", 1, 0, 1, 1, "exited with code 3", 0.0),
         )
+    ),
+    "workers that were renewed": Workers(
+        (WorkerReport(1, 9, "idle", 1, 0, 1, renewals=3, earlier=MAX_NUMBER - 1), replace(ONE_WORKER, renewals=1))
     ),
     "no workers": Workers(()),
     "many workers": Workers((ONE_WORKER,) * 256),
@@ -193,7 +197,11 @@ HOSTILE: dict[str, Union[bytes, list[Any]]] = {
     **{f"worker without {name}": ["workers", {"workers": [without(GOOD_WORKER, name)]}] for name in GOOD_WORKER},
     "worker, last exit too long": ["workers", {"workers": [{**GOOD_WORKER, "last_exit": "x" * (MAX_EXIT + 1)}]}],
     "worker, last exit null": ["workers", {"workers": [{**GOOD_WORKER, "last_exit": None}]}],
-    **{f"exits {value!r:.20}": ["workers", {"workers": [{**GOOD_WORKER, "exits": value}]}] for value in NO_NUMBERS},
+    **{
+        f"{name} {value!r:.20}": ["workers", {"workers": [{**GOOD_WORKER, name: value}]}]
+        for name in ("exits", "renewals", "earlier")
+        for value in NO_NUMBERS
+    },
     **{
         f"{name} {value!r:.20}": ["workers", {"workers": [{**GOOD_WORKER, name: value}]}]
         for name in ("died_at", "retry_at")

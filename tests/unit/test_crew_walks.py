@@ -182,7 +182,7 @@ class World:
         assert self.crew.answered == self.requests
         if self.crew.drain_deadline is None:
             inside = [seat for seat in seats if seat.open]
-            assert len(inside) == self.crew._pace.wanted
+            assert len(inside) == self.crew._pacing.wanted
             for seat in inside:
                 assert (seat.sitting is None) == (seat.index in self.crew._retries), seat
             assert not any(seat.sitting or seat.incoming for seat in seats if not seat.open)
@@ -234,7 +234,7 @@ def test_whatever_happens_to_a_crew_its_promises_hold(
     world.requests = world.crew.answered
     world.calm_down()
     world.hold()
-    assert world.serving() == world.crew._pace.wanted == len(world.kernel.alive)
+    assert world.serving() == world.crew._pacing.wanted == len(world.kernel.alive)
     assert {one.state for one in world.crew.reports()} <= {"idle"}
     if world.counted:
         assert world.counted[-1] == (world.serving(), 0)

@@ -61,6 +61,8 @@ LINES = [
     (snapshot(), "pid 7412, uptime 0:08:05, 2 workers, unix:/run/emperor/blog.sock"),
     (snapshot(workers=[{"id": 1}], uptime=90061),
      "pid 7412, uptime 1 day, 1:01:01, 1 worker, unix:/run/emperor/blog.sock"),
+    (snapshot(sockets=[], workers=[{"id": 1, "state": "idle"}, {"id": 1, "state": "retiring"}, {"id": 2}]),
+     "pid 7412, uptime 0:08:05, 2 workers"),
     (snapshot(sockets=[{"address": "127.0.0.1:3031"}, {"address": "@blog"}], workers=[]),
      "pid 7412, uptime 0:08:05, 127.0.0.1:3031, unix:@blog"),
     (snapshot(error="/etc/blog.ini:4: processes: no number", sockets=[], workers=[]),
@@ -347,6 +349,18 @@ def test_a_block_shows_each_worker_that_died_and_the_warnings_that_are_no_proble
 
 def test_an_almost_empty_snapshot_is_shown_as_well() -> None:
     assert block.render({"name": "blog", "state": "INVALID"}, lambda text, colour: text) == "blog - INVALID"
+
+
+@pytest.mark.parametrize(("renewals", "words"), [(1, "24.1 MiB, 1 renewal\n"), (3, "24.1 MiB, 3 renewals\n")])
+def test_a_block_counts_the_workers_that_were_replaced_because_they_were_worn(renewals: int, words: str) -> None:
+    worker = {**snapshot()["workers"][0], "renewals": renewals}
+    assert words in block.render(snapshot(workers=[worker]), lambda text, colour: text)
+
+
+@pytest.mark.parametrize("renewals", [0, None, "many", True])
+def test_a_block_says_nothing_of_renewals_that_were_none(renewals: object) -> None:
+    worker = {**snapshot()["workers"][0], "renewals": renewals}
+    assert "renewal" not in block.render(snapshot(workers=[worker]), lambda text, colour: text)
 
 
 @pytest.mark.parametrize(("scaled", "words"), [(1, "to 1 worker by"), (4, "to 4 workers by")])

@@ -8,7 +8,7 @@ from typing import Any, Callable, cast
 
 import pytest
 
-from emperor.herald import EVERY, LONGEST_START, Herald, unit_of
+from emperor.herald import EVERY, LONGEST_START, STATUS_EVERY, Herald, unit_of
 from emperor.model import Identity, VassalSpec
 from emperor.supervision import generation as gen
 from emperor.supervision.generation import Patience
@@ -131,7 +131,18 @@ def test_the_status_is_said_only_when_it_is_another() -> None:
     world.herald.look()
     world.herald.look()
     world.become(RELOADING)
+    world.clock.go_to(STATUS_EVERY)
     assert world.words.of("status") == ["status 1 vassal: 1 running", "status 1 vassal: 1 reloading"]
+
+
+def test_changes_that_come_thick_are_few_lines_and_the_last_one_is_true() -> None:
+    world = World(RUNNING)
+    for _ in range(100):
+        world.become(RELOADING)
+        world.become(RUNNING)
+    world.become(RELOADING)
+    world.clock.go_to(10 * STATUS_EVERY)
+    assert world.words.of("status") == ["status 1 vassal: 1 reloading"]
 
 
 def test_who_drains_asks_for_time_until_the_end_and_is_ready_no_more() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from emperor.model import Identity, VassalSpec
-from emperor.supervision.renewal import MEBIBYTE, Wear, matters, weighed, worn
+from emperor.supervision.renewal import MEBIBYTE, Wear, weighed, worn
 
 MB = MEBIBYTE
 
@@ -45,10 +45,9 @@ def test_a_worker_is_worn_when_the_ini_says_so_and_not_before_its_least_life(
     assert found is None if reason is None else found is not None and found.startswith(reason)
 
 
-def test_nobody_is_looked_at_whom_the_ini_lets_live_for_ever() -> None:
-    assert not matters(spec())
-    assert all(matters(spec(**{name: 1})) for name in ("max_requests", "max_worker_lifetime", "reload_on_rss"))
-    assert matters(spec(reload_on_as=1)) and weighed(spec(reload_on_as=1)) and not weighed(spec(max_requests=1))
+def test_nobody_is_weighed_whose_ini_does_not_mind_the_memory() -> None:
+    assert weighed(spec(reload_on_as=1)) and weighed(spec(reload_on_rss=1))
+    assert not weighed(spec(max_requests=1, max_worker_lifetime=1.0))
 
 
 def test_a_crew_that_was_started_together_is_not_renewed_together() -> None:

@@ -62,7 +62,12 @@ def front(machine: Machine) -> Iterator[StartFront]:
         blocks = "\n".join(f"        location {path} {{ {body} }}" for path, body in locations.items())
         scratch = SCRATCH.format(folder="/run/front")
         text = web.CONFIG.format(
-            user="user www-data;", folder="/run/front", port=port, locations=blocks, scratch=scratch
+            user="user www-data;",
+            folder="/run/front",
+            port=port,
+            locations=blocks,
+            upstreams="",
+            scratch=scratch,
         )
         (folder / "nginx.conf").write_text(text)
         machine.systemctl("start", "front.service")
