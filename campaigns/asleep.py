@@ -26,8 +26,8 @@ BEAT = 5.0
 GROWTH = 4.0
 """MiB that the emperor may have grown from the first time that all have slept again to the second."""
 
-IDLE = 20
-"""Seconds without a request after which one is put to sleep."""
+IDLE, SHORT = 20, 5
+"""Seconds without a request after which one is put to sleep, of a thousand and of a few."""
 
 SAMPLE = 100
 """How many are woken one after the other, at the socket and then through nginx."""
@@ -36,7 +36,7 @@ APIECE = 14.0
 """MiB that one which is awake takes, about."""
 
 _PEER = "uWSGI's Emperor, on-demand sockets"
-_PATIENCE = 180.0
+_PATIENCE = 240.0
 _WATCHED = 4 * BEAT
 _ASKED = 10
 
@@ -58,28 +58,29 @@ class _Round:
 
 def play(key: str, times: int, places: Places, say: Say) -> Result:
     """``times`` vassals; those that are woken one by one are among them."""
-    begin, did = time.monotonic(), f"{times} vassals on demand (bare, 1 worker, idle = {IDLE}): asleep, woken, asleep"
+    begin, idle = time.monotonic(), max(SHORT, IDLE * times // 1000)
+    did = f"{times} vassals on demand (bare, 1 worker, idle = {idle}): asleep, woken, asleep"
     if available() < times * APIECE:
         return Result(key, did, skipped=f"{times * APIECE / 1024:.0f} GiB of memory are wanted")
     with Scene(places) as scene:
-        sites = [scene.vassal(f"site{number}", "bare", "uwsgi", *_on_demand()) for number in range(times)]
+        sites = [scene.vassal(f"site{number}", "bare", "uwsgi", *_on_demand(idle)) for number in range(times)]
         scene.start(wait=False)
         bound = _until_asleep(scene, begin=time.monotonic())
         figures = [Figure("until all slept, from the daemon's start", bound, "s", digits=1), *_rest(scene, times, say)]
-        direct, through = sites[:SAMPLE], sites[SAMPLE : 2 * SAMPLE]
+        sample = max(1, min(SAMPLE, times // 4))
+        direct, through = sites[:sample], sites[-sample:]
         scene.open_gates(through)
         say("waking some, one by one")
         figures += tally.spread_figures("first answer of a sleeper, at its socket", map(first_direct, direct))
-        if through:
-            waits = map(first_through_nginx, through)
-            figures += tally.spread_figures("first answer of a sleeper, through nginx", waits)
+        waits = map(first_through_nginx, through)
+        figures += tally.spread_figures("first answer of a sleeper, through nginx", waits)
         _until_asleep(scene)
         say("watching them sleep")
         figures += [
             Figure(f"wake-ups of the emperor in {BEAT:g} s, all asleep", _wakeups(scene.pid), "", WAKEUPS, digits=1)
         ]
-        first = _wake_all(scene, sites, say)
-        second = _wake_all(scene, sites, say)
+        first = _wake_all(scene, sites, idle, say)
+        second = _wake_all(scene, sites, idle, say)
         news, both = scene.gazette(), first.seen + second.seen
         figures += _told(first, second, both, len(news.refused))
         notes = tuple(f"{number} × {why}" for why, number in tally.reasons(both.failures).items())
@@ -107,8 +108,8 @@ def beside(key: str, times: int, places: Places, say: Say) -> Result:
         return Result(key, did, times, seconds=time.monotonic() - begin, figures=tuple(figures))
 
 
-def _on_demand() -> tuple[str, ...]:
-    return "on-demand = true", f"idle = {IDLE}"
+def _on_demand(idle: int) -> tuple[str, ...]:
+    return "on-demand = true", f"idle = {idle}"
 
 
 def _on_demand_peer() -> tuple[str, ...]:
@@ -150,10 +151,10 @@ def _told(first: _Round, second: _Round, both: tally.Tally, refused: int) -> lis
     ]
 
 
-def _wake_all(scene: Scene, sites: Sequence[Vassal], say: Say) -> _Round:
+def _wake_all(scene: Scene, sites: Sequence[Vassal], idle: int, say: Say) -> _Round:
     """A client for each, all at the same moment; they come again until the last has had its first answer."""
     begin = time.monotonic()
-    with Visitors([site.probe(pause=IDLE / 2.5, timeout=_PATIENCE) for site in sites]) as visitors:
+    with Visitors([site.probe(pause=idle / 2.5, timeout=_PATIENCE) for site in sites]) as visitors:
 
         def answered() -> bool:
             say(f"{len(visitors.heard)} of {len(sites)} have answered, {len(visitors.failures)} failures")

@@ -39,6 +39,10 @@ _METHOD = """\
 - *New code visible* runs from the change to the first right answer of a process that imported the app after it. The
   app's import tells its own time, which is left out. *Next answer* runs from the kill to the end of the first answer
   whose request began after the process was gone.
+- Those that sleep have `on-demand = true`. A *wake-up* is a thread of the emperor's that waited and went on, as the
+  kernel counts it; a *first answer* runs from the connect(2) of the first client since its last sleep to its answer's
+  end. All at once: a client for each, in one process, all connected before the first is answered; they come again every
+  few seconds until the last has had its answer, so that nobody sleeps meanwhile.
 - Timings have the machine's noise in them: the load takes one of its cores. A bound that a timing misses is told; only
   counts decide whether `make campaign` fails.
 - For the rows called *peer*, uWSGI's Emperor got the same ini, with `master = true`.

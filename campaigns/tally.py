@@ -117,6 +117,7 @@ _LINE = re.compile(r"\[(?:error|crit|alert|emerg)\] (.*)")
 _UPSTREAM = re.compile(r'upstream: "')
 _REQUEST = re.compile(r'request: "\S+ /\w+/(\S+) HTTP')
 _CONNECT = re.compile(r"connect\(\) to \S+ failed")
+_DIGITS = re.compile(r"\d+")
 
 
 class Gazette(NamedTuple):
@@ -220,4 +221,4 @@ class Result:
 
 def reasons(failures: Iterable[Failure]) -> Mapping[str, int]:
     """How often what went wrong, the commonest first."""
-    return dict(Counter(f"{one.client.rstrip('0123456789')} {one.method}: {one.why}" for one in failures).most_common())
+    return dict(Counter(f"{_DIGITS.sub('', one.client)} {one.method}: {one.why}" for one in failures).most_common())

@@ -20,7 +20,7 @@ class Idleness:
 def look(before: Idleness, requests: int, busy: bool, patience: float, now: float) -> tuple[Idleness, bool]:
     """``requests``: all that were ever answered. True: it has lasted for ``patience`` seconds.
 
-    Said again at each look, as long as it lasts: whoever was told may have had a reason to pass over it, such as a clock
+    Said again at each look, as long as it lasts: whoever was told may have passed over it, for reasons such as a clock
     that began a moment later than ours.
     """
     if before.since is None or busy or requests != before.requests:

@@ -54,6 +54,7 @@ class Vassal:
     ``binds``: the generation that starts only opens sockets; ``few``: how many workers it has at first, 0: all.
     ``scaled``: how many workers were ordered, None: as the ini says; ``scaled_by``: until when that is waited for.
     ``crew``: how many serve, by their vassal's word.
+    ``outdated``: it said that what its app was made of has changed.
     ``roll``: its workers take the places of its predecessor's one after another.
     """
 
@@ -84,6 +85,7 @@ class Vassal:
     heeds: Optional[VassalSpec] = None
     binds: bool = False
     few: int = 0
+    outdated: bool = False
     scaled: Optional[int] = None
     scaled_by: Optional[float] = None
     crew: Optional[int] = None
@@ -148,6 +150,8 @@ def next_deadline(vassal: Vassal) -> Optional[float]:
         times.append(vassal.retry_at)
     if vassal.reload_wanted and vassal.wanted is Wanted.UP and not vassal.restart_wanted and not vassal.asleep:
         times.extend(_turns(vassal))
+    if vassal.outdated and vassal.serving is not None and vassal.running and vassal.wanted is Wanted.UP:
+        times.append(heard_at(vassal.serving))
     if vassal.roll is not None:
         times.append(vassal.roll.due)
     if vassal.scaled_by is not None:
@@ -161,6 +165,16 @@ def _turns(vassal: Vassal) -> Iterator[float]:
         yield cut_at(vassal.incoming, vassal.cut_short)
     elif vassal.serving is not None and vassal.outgoing is not None and vassal.outgoing.phase is Phase.RETIRING:
         yield hurried_at(vassal.outgoing)
+
+
+AWAKE = 1.0
+"""Seconds that a generation serves at least before its own word ends it: that it is tired, or outdated. What a user's
+program says must not cost the emperor a start after the other."""
+
+
+def heard_at(serving: Generation) -> float:
+    """From when on its own word ends it, monotonic seconds."""
+    return (serving.ready_at if serving.ready_at is not None else serving.born) + AWAKE
 
 
 UNDISTURBED = 2.0

@@ -12,7 +12,7 @@ from emperor.supervision import rolling
 from emperor.supervision.draft import SLOTS, Draft
 from emperor.supervision.events import Forget, Release, Spawn, Wake
 from emperor.supervision.generation import Generation, Patience, Phase
-from emperor.supervision.record import Wanted, cut_at, hurried_at
+from emperor.supervision.record import Wanted, cut_at, first_fatal, heard_at, hurried_at
 from emperor.supervision.rolling import suits
 
 MERCY_OF_OWNERS = 60.0
@@ -32,6 +32,7 @@ def settle(draft: Draft) -> None:
             return
         draft.put(restart_wanted=False)
     _make_way(draft)
+    _heed_word(draft)
     if draft.vassal.asleep:
         _sleep(draft)
     elif draft.vassal.serving is None and draft.vassal.incoming is None:
@@ -46,6 +47,14 @@ def _call_off(draft: Draft) -> None:
     if draft.vassal.heeds is not None:
         draft.put(heeds=None)
         draft.doings.append(Wake())
+
+
+def _heed_word(draft: Draft) -> None:
+    """It serves what is outdated."""
+    vassal = draft.vassal
+    if vassal.outdated and vassal.running and vassal.serving is not None and draft.now >= heard_at(vassal.serving):
+        # What failed beside it was of older stuff.
+        draft.put(outdated=False, reload_wanted=True, rejected="", error=first_fatal(vassal.problems))
 
 
 def _make_way(draft: Draft) -> None:
@@ -145,5 +154,6 @@ def _spawn(draft: Draft, spec: VassalSpec, few: int = 0, binds: bool = False) ->
         heeds=None,
         binds=binds,
         few=few,
+        outdated=False,
     )
     draft.doings.append(Spawn(number, spec, few or draft.vassal.scaled or 0, binds))

@@ -42,7 +42,7 @@ from emperor.supervision.events import (
 )
 from emperor.supervision.generation import Generation, Phase
 from emperor.supervision.obeying import on_order
-from emperor.supervision.record import Vassal, Wanted, first_fatal
+from emperor.supervision.record import Vassal, Wanted, first_fatal, heard_at
 from emperor.supervision.settling import settle
 
 
@@ -176,7 +176,7 @@ def _on_tired(draft: Draft, event: Tired) -> None:
     busy = vassal.incoming or vassal.outgoing or vassal.reload_wanted or vassal.restart_wanted
     if busy or vassal.wanted is not Wanted.UP or not vassal.proven.idle or one.ready_at is None:
         return
-    if draft.now - one.ready_at >= vassal.proven.idle:
+    if draft.now >= heard_at(one) and draft.now - one.ready_at >= vassal.proven.idle:
         draft.drive("serving", gen.Event.RETIRE)
         draft.put(outgoing=draft.vassal.serving, serving=None, asleep=True, heeds=vassal.proven, crew=None)
         draft.doings.append(Doze())
@@ -186,8 +186,7 @@ def _on_outdated(draft: Draft, event: Outdated) -> None:
     vassal = draft.vassal
     heard = vassal.running and vassal.serving is not None and vassal.serving.number == event.number
     if heard and vassal.wanted is Wanted.UP and vassal.spec is not None:
-        # What failed beside it was of older stuff.
-        draft.put(reload_wanted=True, rejected="", error=first_fatal(vassal.problems))
+        draft.put(outdated=True)
 
 
 def _on_resized(draft: Draft, event: Resized) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Optional
 
+from emperor.model import VassalSpec
 from emperor.supervision.record import Vassal, state
 
 TROUBLE = ("BACKOFF", "FATAL", "INVALID")
@@ -46,11 +48,11 @@ def _why(old: str, vassal: Vassal, new: str) -> str:
         return f"{number}: the new generation failed: {vassal.error}"
     if died or (new in TROUBLE and vassal.error):
         return f"{number}: {vassal.error}"
-    return f"{number}{_where(vassal)}" if new == "RUNNING" else number
+    if new == "IDLE":
+        return f": listens on {_places(vassal.heeds)}"
+    return f"{number}: serves on {_places(vassal.proven)}" if new == "RUNNING" and vassal.proven is not None else number
 
 
-def _where(vassal: Vassal) -> str:
-    """``: serves on /tmp/x.sock (uwsgi)``: what has just begun to serve."""
-    sockets = vassal.proven.sockets if vassal.proven is not None else ()
-    places = ", ".join(f"{one.address} ({one.protocol})" for one in sockets)
-    return f": serves on {places}" if places else ""
+def _places(spec: Optional[VassalSpec]) -> str:
+    """``/tmp/x.sock (uwsgi)``, and so on."""
+    return ", ".join(f"{one.address} ({one.protocol})" for one in spec.sockets) if spec is not None else ""

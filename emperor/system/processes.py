@@ -41,6 +41,7 @@ NOT_EXECUTABLE, NOT_FOUND = 126, 127
 class Child:
     """A process of ours. ``channel``: our end, non-blocking; ``output``: the read end of its stdout and stderr.
 
+    ``swept``: its whole group was sent KILL, so that nobody in it has anything left to finish.
     It is no Popen: after an upgrade in place it is the child of a program that did not start it.
     """
 
@@ -49,6 +50,7 @@ class Child:
     channel: socket.socket | None
     output: int
     born: float
+    swept: bool = False
 
 
 def environment(identity: Identity, own: Mapping[str, str]) -> dict[str, str]:
@@ -197,6 +199,7 @@ def ask_to_reopen(child: Child) -> None:
 
 def kill_group(child: Child) -> None:
     """KILL to the vassal and whatever it started; safe as long as it is not reaped."""
+    child.swept = True
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
 

@@ -19,7 +19,7 @@ from typing import NamedTuple, Optional
 
 from emperor.supervision.modified import Place
 
-MOST_FOLDERS, MOST_FILES, MOST_SECONDS = 2000, 5000, 2.0
+MOST_FOLDERS, MOST_FILES, MOST_SECONDS = 2000, 5000, 1.0
 """Where a walk ends."""
 
 MOST_BYTES = 1 << 20

@@ -4,9 +4,9 @@ So there is no moment between an import and the first look at its file: whoever 
 is imported is noticed. And no thread has to search the workers' modules: lazy apps and imports within requests are told
 of like all others, through a pipe that is as old as the vassal.
 
-It promises: the app imports what it would import without us, asked of the same finders in the same order; no import
-ever fails, or waits for long, because of us. A module that a worker loads by hand from its file, past
-``sys.meta_path``, is told of with the next import there.
+It promises: the app imports what it would import without us, asked of the same finders in the same order (for what
+none of them has, they are asked twice); no import ever fails, or waits for long, because of us. A module that a worker
+loads by hand from its file, past ``sys.meta_path``, is told of with the next import there.
 
 This module runs in vassals: standard library, Python 3.9.
 """

@@ -19,7 +19,7 @@ from emperor.tending.hearing import Heard, Hearing
 class Crib:
     """``launcher``: the program that it was started with, of this emperor or of an older one.
 
-    ``binds``: it only opens sockets, and ends.
+    ``binds``: it only opens sockets, and ends. ``obeys``: it hears orders; a vassal of an older program does not.
     """
 
     number: int
@@ -30,6 +30,7 @@ class Crib:
     workers: tuple[WorkerReport, ...] = ()
     serving: bool = False
     binds: bool = False
+    obeys: bool = True
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class CribState:
     workers: tuple[WorkerReport, ...]
     serving: bool
     binds: bool = False
+    obeys: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,9 @@ class GraveState:
 def export_crib(crib: Crib) -> CribState:
     assert crib.hearing is not None
     child, heard = export_child(crib.child), crib.hearing.export()
-    return CribState(crib.number, crib.spec, child, crib.launcher, heard, crib.workers, crib.serving, crib.binds)
+    return CribState(
+        crib.number, crib.spec, child, crib.launcher, heard, crib.workers, crib.serving, crib.binds, crib.obeys
+    )
 
 
 def export_child(child: Child, dead: bool = False) -> ChildState:

@@ -178,6 +178,9 @@ class Performer:
         crib = self._cribs.get(order.number)
         if crib is None or crib.child.channel is None:
             return
+        if not crib.obeys:
+            self._journal.warning(self.name, "scale: not told: an older emperor has started it -- reload it once")
+            return
         try:
             crib.child.channel.send(orders.encode(orders.Resize(order.workers)))
         except OSError as error:
@@ -209,7 +212,7 @@ class Performer:
             self._burials.lay_out(adopt_child(grave.child), grave.due)
         for one in state.cribs:
             self.log.follow(one.spec)
-            crib = Crib(one.number, one.spec, adopt_child(one.child), one.launcher, binds=one.binds)
+            crib = Crib(one.number, one.spec, adopt_child(one.child), one.launcher, binds=one.binds, obeys=one.obeys)
             crib.workers, crib.serving = one.workers, one.serving
             self._attend(crib, one.heard)
 
@@ -272,7 +275,7 @@ class Performer:
         self.holdings.give_up(crib.number)
         ended = obituary.of(crib, self.holdings.complete(crib.spec))
         # Killed: its workers are finishing what they have. The zombie keeps their group's number ours.
-        wake = 0.0 if ended.signal is None else min(crib.spec.reload_mercy, MAX_WAKE)
+        wake = 0.0 if ended.signal is None or crib.child.swept else min(crib.spec.reload_mercy, MAX_WAKE)
         self._burials.lay_out(crib.child, self._loop.now() + wake)
         self._tell(Exited(crib.number, ended, random.random()))
 

@@ -144,6 +144,18 @@ def test_a_worker_that_ignores_its_orders_is_gone_after_reload_mercy(daemon: Emp
     nobody_in(site.folder, 1)
 
 
+def test_a_generation_that_had_to_be_killed_leaves_nobody_for_longer(daemon: Emperor) -> None:
+    """Its workers were killed with it, so that nobody waits for them once more."""
+    site = leaves(daemon, strays="pauses", clear=True, reload_mercy=8)
+    site.running()
+    assert site.get("/?worker=ignores_term").status == 200
+    before = site.row()
+    old = inside(site.folder)
+    assert daemon.ctl("reload", "site").returncode == 0
+    site.replaced(before)
+    wait_for(lambda: [pid for pid in old if procfs.alive(pid)], lambda left: not left, "the old ones are gone", 13)
+
+
 def test_the_dead_of_an_app_that_double_forks_in_each_request_do_not_pile_up(daemon: Emperor) -> None:
     site = daemon.add("site", app="leaves_strays.py")
     pid = site.running()["pid"]

@@ -6,6 +6,7 @@ import errno
 import json
 import mmap
 import os
+import random
 import signal
 import time
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from emperor.supervision.renewal import MEBIBYTE
 from emperor.system import forks
 from emperor.system.scoreboard import Tally
 from tests.integration.crew_world import Act, World, answers, idles
-from tests.integration.kernel_world import gone
+from tests.integration.kernel_world import fds_of, gone
 
 WORN: dict[str, Any] = {"max_requests": 1, "max_requests_delta": 0, "min_worker_lifetime": 0.0}
 """So is whoever has answered anything."""
@@ -274,3 +275,34 @@ def test_one_that_is_condemned_on_its_way_out_is_a_misfortune_too(world: World) 
     world.until(lambda: gone(old) and states(world) == ["idle"])
     assert world.said("worker 1: killed by harakiri in GET /report")()
     assert (world.report().exits, world.report().last_exit) == (1, "killed by harakiri in GET /report")
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_after_a_storm_of_deaths_orders_and_renewals_all_is_as_it_should_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(backoff, "FIRST", 0.01)
+    luck, before = random.Random(seed), set(fds_of())
+    world = World(tmp_path)
+    world.start(answers, processes=4, reload_mercy=1.0, **WORN)
+    world.look_often()
+
+    def kills() -> None:
+        living = [*world.crew.living()]
+        if living:
+            os.kill(luck.choice(living).pid, signal.SIGKILL)
+
+    events = (kills, kills, lambda: world.crew.resize(luck.randint(1, 6)), lambda: None)
+    for _ in range(60):
+        luck.choice(events)()
+        world.loop.call_at(world.loop.now() + luck.choice([0.0, 0.005, 0.03]), world.loop.stop)
+        world.loop.run()
+        living = [*world.crew.living()]
+        assert sum(seat.incoming is not None for seat in world.crew._company.seats) <= 1
+        assert len({one.cell for one in living}) == len(living)
+    world.crew.resize(3)
+    world.until(lambda: sum(state in ("idle", "busy") for state in states(world)) == 3)
+    world.until(lambda: world.counted[-1][0] == 3)
+    # Nothing is left of those who are gone.
+    world.close()
+    assert set(fds_of()) == before

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 
 import pytest
 
-from campaigns import page, table, tally, wires
+from campaigns import asleep, page, table, tally, wires
 from campaigns.tally import Failure, Figure, Gazette, Kill, Result, Tally
 from campaigns.wires import Asked, Stamp, Wrong
 from emperor.protocol import records, uwsgi
@@ -154,6 +155,32 @@ def test_refused_counts_clients_and_nginx() -> None:
     one = Result("k", "did", tally=Tally(5, 0, (refused, failure(0, 1))), seen=Gazette(("n",), (), ()))
     assert one.refused == 2
     assert (one.tally + one.tally).failed("GET") == 4
+
+
+def test_failures_of_a_thousand_clients_of_one_kind_are_one_line() -> None:
+    failures = [failure(0, 1, f"site{number}-direct") for number in range(1000)] + [failure(0, 1, "http-site-1")]
+    assert tally.reasons(failures) == {"site-direct GET: status 502": 1000, "http-site- GET: status 502": 1}
+
+
+def test_a_first_answer_is_read_to_its_end_in_whatever_pieces_it_comes() -> None:
+    body = line(GET)
+    over_http = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    # nginx keeps the connection open: nothing after the last byte is waited for.
+    pieces = iter([*(bytes([byte]) for byte in over_http), b"never asked for"])
+    assert asleep._until_whole(pieces) == body
+    assert next(pieces) == b"never asked for"
+    over_uwsgi = b"HTTP/1.1 200 OK\r\n\r\n" + body
+    assert asleep._until_closed([over_uwsgi[:9], over_uwsgi[9:]]) == body
+    with pytest.raises(tally.Trouble):
+        asleep._until_whole([over_http[:-1]])
+
+
+def test_of_two_rounds_the_growth_in_between_is_bounded() -> None:
+    first = asleep._Round(Tally(), 60.0, 12_000.0, 25.0, size=50.0, held=1016)
+    second = replace(first, size=55.0, held=1017)
+    missed = {one.title for one in asleep._told(first, second, Tally(), 0) if not one.met}
+    assert missed == {"growth of the emperor in between", "descriptors that it has more"}
+    assert all(one.met for one in asleep._told(first, first, Tally(), 0))
 
 
 def test_the_page_has_a_row_for_everything() -> None:

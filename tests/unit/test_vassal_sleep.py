@@ -208,6 +208,7 @@ def test_one_that_binds_never_serves_whatever_it_says() -> None:
 
 def test_what_its_app_is_made_of_has_changed() -> None:
     world = awake()
+    world.wait(5)
     world.tell(Outdated(1))
     assert world.state == "RUNNING"
     world.tell(Outdated(2))
@@ -217,3 +218,27 @@ def test_what_its_app_is_made_of_has_changed() -> None:
     world.tell(Outdated(2))
     world.ready(4)
     assert (world.state, world.record.error) == ("RUNNING", "")
+
+
+def test_its_own_word_ends_nobody_who_has_just_begun_to_serve_but_is_not_forgotten() -> None:
+    world = awake()
+    world.wait(0.9)
+    world.tell(Outdated(2))
+    assert world.state == "RUNNING" and world.due is not None
+    world.wait(0.2)
+    assert world.state == "RELOADING"
+    world.ready(3)
+    world.exit(2)
+    assert world.state == "RUNNING" and world.due is None
+
+
+def test_who_falls_asleep_at_once_has_served_for_a_second() -> None:
+    world = World()
+    world.configure(app("hasty", idle=0.001))
+    world.ready(1)
+    world.wait(0.5)
+    world.tire(1)
+    assert world.state == "RUNNING"
+    world.wait(0.5)
+    world.tire(1)
+    assert world.state == "IDLE"

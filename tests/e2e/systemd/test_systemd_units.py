@@ -92,6 +92,12 @@ def test_the_strict_drop_in_takes_what_its_comments_say_and_nothing_else(service
     assert outcomes(probe, LEFT) == dict.fromkeys(LEFT, "")
 
 
+def test_vassals_have_their_cgroups_under_the_strict_drop_in_too(service: Installed, probe: App) -> None:
+    make_strict(service)
+    service.start()
+    assert service.machine.groups_below(service.unit) == [f"vassal-probe.{probe.row()['pid']}"]
+
+
 def test_a_folder_that_is_named_can_be_written_under_the_strict_drop_in(service: Installed, probe: App) -> None:
     make_strict(service, "ReadWritePaths=/srv/probe/scratch")
     service.start()
