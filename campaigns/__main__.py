@@ -23,7 +23,7 @@ from campaigns.tally import Result, Trouble
 
 _EPILOG = """\
 examples:
-  make campaign                                    everything, in full: three quarters of an hour
+  make campaign                                    everything, in full: nearly an hour
   make campaign CAMPAIGN='--quick'                 everything, seconds each
   make campaign CAMPAIGN='--quick --only reload'   a first look at those with "reload" in their name
   make campaign CAMPAIGN='--write docs/reliability.md'

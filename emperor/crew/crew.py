@@ -173,12 +173,12 @@ class Crew:
             return
         now, company = self._loop.now(), self._company
         for seat, reason in self._renewals.due(company.seats, company.hands, now):
+            # While its predecessor still waits for idle connections there would be three of them; and to close those
+            # connections could cost a request that is just coming.
             if not seat.outgoing:
                 self._say(seat.index, f"{reason} -- starting its replacement")
                 self._fork(seat.index)
                 return
-            # Its predecessor still waits for idle connections, and there would be three of them.
-            company.become(*seating.hurried(seat, now))
 
     def _not_renewed(self, index: int, why: str) -> None:
         assert self._renewals is not None

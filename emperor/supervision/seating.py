@@ -78,16 +78,6 @@ def all_told(seat: Seat, event: Event, now: float) -> tuple[Seat, Signals]:
     return _each(seat, event, now, None)
 
 
-def hurried(seat: Seat, now: float) -> tuple[Seat, Signals]:
-    """Those on their way out are not to wait for a last request any longer."""
-    outgoing, signals = [], []
-    for one in seat.outgoing:
-        one, actions = gen.step(one, Event.DRAIN, now)
-        outgoing.append(one)
-        signals += [(one.number, action) for action in actions]
-    return replace(seat, outgoing=tuple(outgoing)), tuple(signals)
-
-
 def closed(seat: Seat, now: float) -> tuple[Seat, Signals]:
     """Whoever is there is to go, and nobody comes."""
     after, signals = all_told(seat, Event.RETIRE, now)

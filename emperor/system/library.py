@@ -35,6 +35,7 @@ VASSAL_SIDE = (
     "model.py",
     "text.py",
     "vassal.py",
+    "duty.py",
     "crew/*.py",
     "lone.py",
     "orphans.py",

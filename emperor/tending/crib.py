@@ -5,6 +5,7 @@ Descriptors are named by their numbers: they keep them over an exec.
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ class Crib:
     """``launcher``: the program that it was started with, of this emperor or of an older one.
 
     ``binds``: it only opens sockets, and ends. ``obeys``: it hears orders; a vassal of an older program does not.
+    ``stale_at``: when its word that its app has changed was last written down, monotonic seconds.
     """
 
     number: int
@@ -31,6 +33,7 @@ class Crib:
     serving: bool = False
     binds: bool = False
     obeys: bool = True
+    stale_at: float = -math.inf
 
 
 @dataclass(frozen=True)

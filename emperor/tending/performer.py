@@ -246,7 +246,10 @@ class Performer:
         self._tell(Tired(crib.number))
 
     def _hear_stale(self, crib: Crib, message: Stale) -> None:
-        self._journal.info(self.name, message.reason)
+        """Not lost if it is said twice in a second: the record remembers that it was said."""
+        if self._loop.now() >= crib.stale_at + 1.0:
+            crib.stale_at = self._loop.now()
+            self._journal.info(self.name, message.reason)
         self._tell(Outdated(crib.number))
 
     def _hear_crewed(self, crib: Crib, message: Crewed) -> None:

@@ -22,8 +22,16 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 """Ground first. The modules that lie in no room are the programs: one room on the top floor."""
 
 GROUND = FLOORS[0]
-PROGRAM_FOLDERS = ("emperor.crew", "emperor.ctl", "emperor.holding", "emperor.intake", "emperor.succession", "emperor.tending")
+PROGRAM_FOLDERS = (
+    "emperor.crew",
+    "emperor.ctl",
+    "emperor.holding",
+    "emperor.intake",
+    "emperor.succession",
+    "emperor.tending",
+)
 VASSALS_PROGRAMS = (
+    "emperor.duty",
     "emperor.launch",
     "emperor.launch_lone",
     "emperor.lone",

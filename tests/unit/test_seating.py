@@ -6,7 +6,7 @@ import pytest
 
 from emperor.supervision import generation as gen
 from emperor.supervision.generation import Action, Event, Generation, Patience, Phase
-from emperor.supervision.seating import Role, Seat, all_told, closed, hurried, left, seated, to_close, to_open, told
+from emperor.supervision.seating import Role, Seat, all_told, closed, left, seated, to_close, to_open, told
 
 
 def born(number: int) -> Generation:
@@ -71,13 +71,6 @@ def test_a_closed_seat_tells_everybody_to_go_and_keeps_them_until_they_have() ->
     assert signals == ((1, Action.RETIRE), (2, Action.TERM))
     assert closed(seat, 6.0) == (seat, ())
     assert numbers(seated(seat, born(3))) == (3, None, (1, 2))
-
-
-def test_to_hurry_is_for_those_who_leave_alone_and_once() -> None:
-    seat, signals = hurried(RENEWED, 6.0)
-    assert signals == ((1, Action.TERM),)
-    assert seat.outgoing[0].deadline == 35.0
-    assert hurried(seat, 7.0) == (seat, ())
 
 
 def test_whoever_is_late_is_killed_wherever_it_is() -> None:
