@@ -45,7 +45,7 @@ class Pacing:
         self._pace = cheaper.look(self._pace, self._bounds, *self._load(), now)
         if self.wanted != before:
             why = "all were busy" if self.wanted > before else "not all were needed"
-            self._changed(f"cheaper: {before} workers: {why} -- from now on {self.wanted}")
+            self._changed(f"cheaper: {before} worker{'' if before == 1 else 's'}: {why} -- from now on {self.wanted}")
         if self._pace.full_since is not None and self._hasty is None:
             self._hasty = self._loop.call_at(now + cheaper.LOOK_EVERY, self._look_again)
 

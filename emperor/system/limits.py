@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from emperor.errors import SpawnError
 
 RESERVE = 32
-ENOUGH = 4096
+ENOUGH = 8192
 MOST = 65536
 
 

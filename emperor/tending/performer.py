@@ -246,8 +246,8 @@ class Performer:
         self._tell(Tired(crib.number))
 
     def _hear_stale(self, crib: Crib, message: Stale) -> None:
-        """Not lost if it is said twice in a second: the record remembers that it was said."""
-        if self._loop.now() >= crib.stale_at + 1.0:
+        """One of ours says it once a second at most; to be said more often costs no more lines."""
+        if self._loop.now() >= crib.stale_at + 0.5:
             crib.stale_at = self._loop.now()
             self._journal.info(self.name, message.reason)
         self._tell(Outdated(crib.number))

@@ -181,19 +181,22 @@ def test_no_worker_is_renewed_before_its_least_life(daemon: Emperor) -> None:
 
 
 def test_cheaper_has_more_workers_while_all_are_busy_and_fewer_afterwards(daemon: Emperor, folder: Path) -> None:
-    site = daemon.add("site", app="wears_out.py", processes=4, cheaper=1, cheaper_overload="0.5")
+    site = daemon.add("site", app="wears_out.py", processes=3, cheaper=1, cheaper_overload="0.3")
     site.until(lambda row: states(row) == ["idle"], "one to begin with")
     go = folder / "go"
-    visitors = [site.visitor(f"/hang?{go}") for _ in range(4)]
-    site.until(lambda row: states(row) == ["busy"] * 4, "four for four requests")
+    visitors = []
+    for number in (1, 2, 3):
+        # A worker may take in two who have connected and not asked yet.
+        visitors.append(site.visitor(f"/hang?{go}"))
+        site.until(lambda row, number=number: states(row).count("busy") == number, f"{number} busy")  # type: ignore[misc]  # mypy infers no defaults
     late = site.visitor("/pid")
     go.touch()
-    assert [one.answer().status for one in [*visitors, late]] == [200] * 5
+    assert [one.answer().status for one in [*visitors, late]] == [200] * 4
     row = site.until(lambda row: len(workers(row)) == 1, "one is enough", 60)
     assert row["worker_exits"] == 0
     assert site.get("/pid").status == 200
     log = daemon.ctl("logs", "-n", "50", "site").stdout
-    assert "cheaper: 1 workers: all were busy -- from now on 2" in log
+    assert "cheaper: 1 worker: all were busy -- from now on 2" in log
     assert "cheaper: 2 workers: not all were needed -- from now on 1" in log
 
 

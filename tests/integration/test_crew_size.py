@@ -203,7 +203,7 @@ def test_cheaper_makes_more_when_all_are_busy_and_fewer_when_they_are_not_needed
         (*_, newest) = world.until_idle() if count == 1 else pids(world)
         os.kill(newest, signal.SIGUSR1)
         world.until(states_are(world, ["busy"] * count + ["idle"]))
-    assert world.said("cheaper: 1 workers: all were busy -- from now on 2")()
+    assert world.said("cheaper: 1 worker: all were busy -- from now on 2")()
     os.kill(pids(world)[2], signal.SIGUSR1)
     world.until(states_are(world, ["busy"] * 3))
     for pid in pids(world):
