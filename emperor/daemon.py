@@ -28,7 +28,7 @@ from emperor.succession import takeover
 from emperor.succession.handover import State
 from emperor.succession.upgrade import Upgrade, tell_askers
 from emperor.supervision import wording
-from emperor.supervision.events import Configured, Order
+from emperor.supervision.events import Configured, Order, VassalEvent
 from emperor.supervision.quiet import Signature
 from emperor.supervision.record import Vassal, first_fatal, state
 from emperor.system import cgroup, library
@@ -205,8 +205,8 @@ class Emperor:
         self._tell_front()
         self.intake.settle_claims()
 
-    def _report(self, before: Vassal, after: Vassal) -> None:
-        line = wording.change(before, after)
+    def _report(self, before: Vassal, after: Vassal, event: VassalEvent) -> None:
+        line = wording.change(before, after, event)
         if line:
             self.journal.info(after.name, line)
         elif after.error and after.error != before.error and after.error != first_fatal(after.problems):

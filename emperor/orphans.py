@@ -1,7 +1,8 @@
 """What a vassal's app leaves behind: processes whose parent has ended, and that are the vassal's children since.
 
-It promises: nothing is waited for that the app may wait for itself; the vassal does not end before its descendants
-have, those that left its session too, or ``MERCY`` and ``INSISTENCE`` are over. What is left then is the emperor's.
+It promises: nothing is waited for that the app may be about to wait for itself; the vassal does not end before its
+descendants have, those that left its session too, or ``MERCY`` and ``INSISTENCE`` are over. What is left then is the
+emperor's.
 
 This module runs in vassals: standard library, Python 3.9.
 """
@@ -20,8 +21,8 @@ from emperor.system.kin import Kin
 PAUSE = 1.0
 """Seconds between two looks at the dead, at least; and never more of the time than one ``SHARE``-th."""
 SHARE = 50.0
-APPS_TIME = 3.0
-"""Seconds for which a dead child may be the app's, that is about to wait for it."""
+APPS_TIME = 60.0
+"""Seconds for which a dead child may be the app's, that is about to wait for it, where nothing tells whose it is."""
 
 MERCY = 2.0
 """Seconds that descendants have to end after TERM."""
@@ -30,14 +31,15 @@ INSISTENCE = 1.0
 
 
 class Orphans:
-    """``children``: the app's own, right after its import; they are its to wait for.
+    """What is there when this is made, right after the import, and what the app's threads have forked, is the app's.
 
     To be told of each SIGCHLD by ``heard``, and of the end by ``end``.
     """
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
-        self._apps = frozenset() if kin.childless() else frozenset(kin.children())
+        self._apps: set[int] = set() if kin.childless() else set(kin.children())
+        self._session = os.getsid(0)
         self._dead: dict[int, float] = {}
         self._timer: Optional[Timer] = None
         self._pause = PAUSE
@@ -49,8 +51,8 @@ class Orphans:
         """A child has died. Whoever is forked by intent must have been waited for before this is called."""
         if self._gone is not None:
             self._sweep()
-        elif self._timer is None:
-            self._timer = self._loop.call_at(self._loop.now() + self._pause, self._look)
+        else:
+            self._look_at(self._loop.now() + self._pause)
 
     def end(self, gone: Callable[[], None]) -> None:
         """TERM to all that is left, then KILL. ``gone`` is called once; asked again, nothing more happens."""
@@ -62,22 +64,40 @@ class Orphans:
         self._loop.call_at(now + MERCY, self._insist)
         self._loop.call_at(now + MERCY + INSISTENCE, gone)
 
+    def _look_at(self, when: float) -> None:
+        if self._timer is not None:
+            if self._timer.when <= when:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(when, self._look)
+
     def _look(self) -> None:
-        """Reap what nobody else has reaped for some time."""
+        """Reap what is nobody's, and what nobody else has reaped for some time."""
         self._timer = None
         if self._gone is not None or not kin.something_is_dead():
             self._dead.clear()
             return
         began = self._loop.now()
-        dead = [pid for pid, is_dead in kin.children().items() if is_dead and pid not in self._apps]
+        # Before the children: whose thread ends meanwhile must not pass for adopted.
+        forked = kin.forked_by_threads()
+        children = kin.children()
+        # Once the app's, always: when its thread ends, another may wait.
+        self._apps = (self._apps | (forked or set())) & children.keys()
+        dead = [pid for pid, is_dead in children.items() if is_dead and pid not in self._apps]
         self._dead = {pid: self._dead.get(pid, began) for pid in dead}
         for pid, since in list(self._dead.items()):
-            if began - since >= APPS_TIME:
+            if began - since >= APPS_TIME or self._is_adopted(pid):
                 del self._dead[pid]
                 _reap(pid)
         self._pause = max(PAUSE, SHARE * (self._loop.now() - began))
         if self._dead:
-            self._timer = self._loop.call_at(self._loop.now() + self._pause, self._look)
+            # Who dies until then is heard.
+            self._look_at(max(self._loop.now() + self._pause, min(self._dead.values()) + APPS_TIME))
+
+    def _is_adopted(self, pid: int) -> bool:
+        """For sure: whom we fork is of our session or leads his own, for nobody enters another one (setsid(2))."""
+        one = kin.look(pid)
+        return one is not None and one.session not in (0, pid, self._session)
 
     def _insist(self) -> None:
         self._asked = None

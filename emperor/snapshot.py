@@ -17,6 +17,9 @@ def snapshot(vassal: Vassal, performer: Performer, config: str, now: float, line
     shown = vassal.serving or vassal.incoming
     spec = vassal.proven if vassal.serving is not None else vassal.spec
     workers = performer.workers(shown.number) if shown is not None else ()
+    if vassal.roll is not None and vassal.outgoing is not None:
+        # Both serve.
+        workers = (*workers, *performer.workers(vassal.outgoing.number))
     born = performer.born(shown.number) if shown is not None else None
     ill = trouble(workers, now)
     facts: dict[str, Any] = {
@@ -27,6 +30,7 @@ def snapshot(vassal: Vassal, performer: Performer, config: str, now: float, line
         "generation": shown.number if shown is not None else vassal.last_number,
         "restarts": vassal.restarts,
         "scaled": vassal.scaled,
+        "rolling": vassal.roll is not None,
         "uptime": round(now - born, 3) if born is not None else None,
         "error": vassal.error or None,
         "config": config,
@@ -53,7 +57,9 @@ def snapshot(vassal: Vassal, performer: Performer, config: str, now: float, line
 def _worker(report: WorkerReport, now: float) -> dict[str, Any]:
     """Moments become spans: nobody outside knows our clock."""
     raw = asdict(report)
-    del raw["died_at"], raw["retry_at"], raw["earlier"]
+    del raw["died_at"], raw["retry_at"], raw["earlier"], raw["since"]
+    raw["doing"] = report.doing or None
+    raw["doing_for"] = round(max(0.0, now - report.since), 3) if report.since is not None else None
     ago, left = since(report, now), wait(report, now)
     raw["last_exit"] = report.last_exit or None
     raw["last_exit_ago"] = round(ago, 3) if ago is not None else None

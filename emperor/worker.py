@@ -1,7 +1,8 @@
 """A worker: a fork of its vassal that answers requests until it is told to drain.
 
 It promises: TERM, or the vassal's death, means finish what is in flight and go; HUP means the same, but idle kept
-connections get one more answer each. After ``reload_mercy`` the kernel ends it, whatever the app does.
+connections get one more answer each. After ``reload_mercy`` the kernel ends it, whatever the app does. LEAVE means what
+HUP does, but nothing in flight is cut: it has all the time it wants, until one of the others comes.
 
 This module runs in vassals: standard library, Python 3.9.
 """
@@ -28,6 +29,9 @@ from emperor.system.scoreboard import Tally
 from emperor.wsgi.loading import load
 
 READY = b"R"
+
+LEAVE = signal.SIGRTMAX - 4
+"""No signal of an app's, nor a terminal's; the one above it is ``system.stacks``'s."""
 
 
 def work(
@@ -57,6 +61,9 @@ def work(
         os.write(report, json.dumps([str(error)[:1024], text[-4096:]]).encode("ascii"))
         return 22
 
+    def leave(signum: int, frame: Any) -> None:
+        server.drain(bounded=False)
+
     def drain(signum: int, frame: Any) -> None:
         # The kernel's own alarm: it also ends an app that never comes back to Python.
         if not signal.getitimer(signal.ITIMER_REAL)[0]:
@@ -64,10 +71,12 @@ def work(
         server.drain(keep_idle=signum == signal.SIGHUP)
 
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.signal(LEAVE, leave)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [LEAVE])
     signal.signal(signal.SIGHUP, drain)
     signal.signal(signal.SIGTERM, drain)
     signal.signal(signal.SIGQUIT, drain)
-    keep_to_one_process(server, tally, (signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT))
+    keep_to_one_process(server, tally, (LEAVE, signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT))
     os.write(report, READY)
     os.close(report)
     server.run()

@@ -41,7 +41,8 @@ def judge(settings: Settings, context: Context, base: str, who: Identity | None,
     for name, message in (*_lives(settings), *_space(settings)):
         findings.warn(settings.last(name), message)
     if settings.value("nice", 0) < 0 and who is not None and who.uid != 0:
-        findings.warn(settings.last("nice"), "below 0 the app starts only if its user may (RLIMIT_NICE, LimitNICE=)")
+        may = f"below 0 the app starts only if {who.user} may (RLIMIT_NICE, LimitNICE= of the unit)"
+        findings.warn(settings.last("nice"), f"{may}; that the emperor may does not count")
 
 
 def _on(settings: Settings, name: str) -> bool:

@@ -18,6 +18,7 @@ from emperor.config.inifile import OPTION_NAME
 from emperor.model import FASTCGI, HTTP, ROLLING, UWSGI, WHOLE, Address, Target
 
 YEAR = 365 * 24 * 3600
+MOST_MEGABYTES = 10**8 - 1
 
 NO_ID = 2**32 - 1
 """chown(2), setresuid(2): the number -1 means "leave as it is", so nobody can have it."""
@@ -94,7 +95,7 @@ def parse_span(text: str) -> float:
 
 def _seconds(text: str) -> float | None:
     """None: it is no number."""
-    if not re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,6})?", text):
+    if not re.fullmatch(r"[0-9]+(\.[0-9]{1,6})?", text):
         return None
     if float(text) > YEAR:
         raise ValueError(f"must be at most {YEAR} seconds, which is a year")
@@ -103,8 +104,11 @@ def _seconds(text: str) -> float | None:
 
 def parse_megabytes(text: str) -> int:
     """uWSGI's unit of memory -> bytes."""
-    if not re.fullmatch(r"[0-9]{1,8}", text):
+    if not re.fullmatch(r"[0-9]+", text):
         raise ValueError("must be a whole number of megabytes, without a unit, such as 256; 0 is no limit")
+    # Not by int(): Python refuses what has thousands of digits, in words of its own.
+    if len(text) > len(str(MOST_MEGABYTES)):
+        raise ValueError(f"must be at most {MOST_MEGABYTES}: it is megabytes, not bytes")
     return int(text) * 1024 * 1024
 
 

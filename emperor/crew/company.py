@@ -15,21 +15,27 @@ import signal
 import traceback
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Callable, NamedTuple, NoReturn
+from typing import Callable, NamedTuple, NoReturn, Optional
 
 from emperor.crew.hand import DRAINING, Hand, Hearers
 from emperor.model import VassalSpec
 from emperor.supervision import generation as gen
 from emperor.supervision import seating
+from emperor.supervision.doings import died_in
 from emperor.supervision.generation import Event, Generation, Patience, Phase
 from emperor.supervision.seat import Past, forked
 from emperor.supervision.seating import Role, Seat, Signals
 from emperor.system.eventloop import Loop
 from emperor.system.scoreboard import Count, Scoreboard
-from emperor.worker import finish
+from emperor.worker import ending, finish
 
 Serve = Callable[[int, int], int]
 """What a worker does: (its cell of the scoreboard, the descriptor to report on) → exit code."""
+
+LOOK_AGAIN = 0.5
+"""Seconds between two looks at one that is spared."""
+
+UNKNOWN = "ended, and was reaped by the app"
 
 
 class Living(NamedTuple):
@@ -42,11 +48,12 @@ class Living(NamedTuple):
 
 
 class Parting(NamedTuple):
-    """What a worker was, and had done, when it ended."""
+    """What a worker was, and had done, when it ended, and how it did."""
 
     worker: Generation
     role: Role
     done: Count
+    how: str
 
 
 class Company:
@@ -83,11 +90,17 @@ class Company:
     def remember(self, index: int, past: Past) -> None:
         self.seats[index] = replace(self.seats[index], past=past)
 
+    def put_off(self, index: int, when: float) -> None:
+        """Nobody is forked into it before then."""
+        self.seats[index] = replace(self.seats[index], not_before=when)
+
     def fork(self, index: int) -> None:
         """One more for this seat. Raises OSError: there can be none."""
         self._spawned += 1
         cell = heapq.heappop(self._cells) if self._cells else len(self.hands)
         hand = Hand(self._loop, self._hearers, self._spawned, index, cell, random.random())
+        # It may have a request before we are told its number.
+        now = self._loop.now()
         try:
             self._board.clear(cell)
             hand.fork(lambda output, report: self._become_worker(hand, output, report))
@@ -97,7 +110,7 @@ class Company:
         self.hands[hand.number] = hand
         patience = Patience(self._spec.start_timeout, self._spec.reload_mercy)
         seat = self.seats[index]
-        worker = gen.born(hand.number, patience, self._loop.now())
+        worker = gen.born(hand.number, patience, now)
         self.become(seating.seated(replace(seat, past=forked(seat.past)), worker))
 
     def _become_worker(self, hand: Hand, output: int, report: int) -> NoReturn:
@@ -120,12 +133,42 @@ class Company:
         finally:
             finish(code)
 
+    def condemn(self, pid: int, how: str, kill: bool) -> None:
+        """As ``Crew.condemn``."""
+        for hand in self.hands.values():
+            if hand.pid == pid:
+                hand.how = how
+                if kill:
+                    self.tell(hand, Event.KILL)
+                else:
+                    hand.expect_stacks(bool(how))
+
     def tell(self, hand: Hand, event: Event) -> None:
         self.become(*seating.told(self.seats[hand.seat], hand.number, event, self._loop.now()))
 
     def tell_all(self, event: Event) -> None:
+        """An order: whoever retires by it, or has been retiring in his own time, is bounded by ``reload_mercy``."""
         for seat in self.seats:
             self.become(*seating.all_told(seat, event, self._loop.now()))
+        if event is Event.RETIRE:
+            for one in self.living():
+                if one.worker.phase is Phase.RETIRING:
+                    self.hands[one.worker.number].hurry()
+
+    def spare(self, hand: Hand, ordered: bool) -> bool:
+        """It was to be gone by now. False: so it is to be killed.
+
+        Nobody waits for the end of one that the crew itself lets go: it is spared while it has a request (what bounds
+        those is ``harakiri``), and has ``reload_mercy`` after that. ``ordered``: all are to end, which has its own end.
+        """
+        busy = self._board.read(hand.cell).busy > 0
+        if not (busy or hand.spared):
+            return False
+        if not ordered:
+            hand.spared = busy
+            until = self._loop.now() + (LOOK_AGAIN if busy else self._spec.reload_mercy)
+            self.become(seating.spared(self.seats[hand.seat], hand.number, until))
+        return True
 
     def become(self, seat: Seat, signals: Signals = ()) -> None:
         self.seats[seat.index] = seat
@@ -134,17 +177,19 @@ class Company:
         for number, action in signals:
             self.hands[number].send(action)
 
-    def part(self, hand: Hand) -> Parting:
-        """It was reaped. Its last words are heard."""
+    def part(self, hand: Hand, status: Optional[int]) -> Parting:
+        """It was reaped. Its last words are heard. ``status`` None: nobody knows how it ended."""
         before = self.seats[hand.seat]
         (worker,) = (one for one in before.everybody if one.number == hand.number)
         self.seats[hand.seat], role = seating.left(before, hand.number)
         del self.hands[hand.number]
         hand.ended()
         count = self._board.read(hand.cell)
+        asked = [one.request for one in self._board.in_flight(hand.cell)] if count.busy else []
+        how = hand.how or (UNKNOWN if status is None else died_in(ending(status), asked))
         self.gone_requests += count.requests
         heapq.heappush(self._cells, hand.cell)
-        return Parting(worker, role, count)
+        return Parting(worker, role, count, how)
 
     def living(self) -> Iterator[Living]:
         for seat in self.seats:

@@ -2,8 +2,8 @@
 
 It promises: a worker that dies is replaced at once as long as its crew answers requests and nobody else is there to do
 it; what dies again and again without an answer, after a growing pause. One that is worn serves until its replacement
-does. Whoever is told to go has ``reload_mercy`` for it. Each worker's output is read line by line under its seat's
-number.
+does. Whoever is told to go has ``reload_mercy`` for it; with a request in flight, all the time that takes, unless the
+whole crew is to end. Each worker's output is read line by line under its seat's number.
 
 This module runs in vassals: standard library, Python 3.9.
 """
@@ -13,13 +13,13 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
 
 from emperor.crew.census import Census
 from emperor.crew.company import Company, Living, Parting, Serve
 from emperor.crew.hand import Hand, Hearers
 from emperor.crew.pacing import Pacing
+from emperor.crew.retries import Retries
 from emperor.crew.rows import rows
 from emperor.model import VassalSpec
 from emperor.supervision import seating
@@ -28,14 +28,12 @@ from emperor.supervision.generation import Event
 from emperor.supervision.seat import Death, Fellows, died, misfortune, refused
 from emperor.supervision.seating import Role
 from emperor.system import forks
-from emperor.system.eventloop import Loop, Timer
+from emperor.system.eventloop import Loop
 from emperor.system.scoreboard import Scoreboard
-from emperor.worker import READY, ending
+from emperor.worker import READY
 
 if TYPE_CHECKING:
     from emperor.crew.renewals import Renewals
-
-UNKNOWN = "ended, and was reaped by the app"
 
 
 class Ears(NamedTuple):
@@ -71,7 +69,7 @@ class Crew:
         self._census = Census(loop, self._company.headcount, ears.crewed)
         self._pacing = Pacing(spec, loop, self._company.load, self._paced, workers)
         self._renewals = _renewals(spec, board)
-        self._retries: dict[int, Timer] = {}
+        self._retries = Retries(loop, self._fork)
         self._answered_before = self._barren = 0
         self._draining = False
         self.drain_deadline: Optional[float] = None
@@ -94,8 +92,7 @@ class Crew:
         """
         self._draining = True
         self._pacing.stop()
-        for index in list(self._retries):
-            self._forget_pause(index)
+        self._retries.forget_all()
         self._company.tell_all(how)
         deadline = self._loop.now() + seconds
         if self.drain_deadline is None or deadline < self.drain_deadline:
@@ -106,15 +103,10 @@ class Crew:
     def condemn(self, pid: int, how: str, kill: bool = True) -> None:
         """Kill one of the living; ``how`` is what its death is called. Nothing happens if it is gone already.
 
-        ``kill`` False: somebody else will, and what it printed until now is heard before that.
+        ``kill`` False: somebody else will, and what it printed until now is heard before that; from now on they are its
+        last words, as long as its death has a name.
         """
-        for hand in self._company.hands.values():
-            if hand.pid == pid:
-                hand.how = how
-                if kill:
-                    self._company.tell(hand, Event.KILL)
-                else:
-                    hand.hear(cut=True)
+        self._company.condemn(pid, how, kill)
 
     def living(self) -> Iterator[Living]:
         return self._company.living()
@@ -140,7 +132,8 @@ class Crew:
     def reports(self) -> tuple[WorkerReport, ...]:
         """Those in their seats come first, then those who are to take their places, and those who leave."""
         company = self._company
-        return rows(company.seats, company.hands, self._board, self._retries, company.gone_requests)
+        retries, now = self._retries.timers, self._loop.now()
+        return rows(company.seats, company.hands, self._board, retries, company.gone_requests, now)
 
     def look(self) -> None:
         """About once a second: is anybody worn, are there too many or too few?"""
@@ -161,7 +154,7 @@ class Crew:
             else:
                 self._fork(index)
         for index in seating.to_close(company.seats, wanted, company.busy):
-            self._forget_pause(index)
+            self._retries.forget(index)
             company.close(index)
 
     def _paced(self, why: str) -> None:
@@ -183,10 +176,10 @@ class Crew:
     def _not_renewed(self, index: int, why: str) -> None:
         assert self._renewals is not None
         pause = self._renewals.failed(self._loop.now())
-        self._say(index, f"its replacement: {why} -- the worn one serves on, the next try{_when(pause)}")
+        self._say(index, f"its replacement: {why} -- the worn one serves on, the next try in {pause:.1f} s")
 
     def _fork(self, index: int) -> None:
-        self._forget_pause(index)
+        self._retries.forget(index)
         try:
             self._company.fork(index)
         except OSError as error:
@@ -198,9 +191,9 @@ class Crew:
         self._company.remember(index, past)
         if seat.sitting is not None:
             self._not_renewed(index, reason)
-            return
-        self._say(index, f"{reason} -- trying again{_when(pause)}")
-        self._later(index, pause)
+        else:
+            self._say(index, f"{reason} -- trying again in {pause:.1f} s")
+            self._later(index, pause)
 
     # --- words ---
 
@@ -220,6 +213,8 @@ class Crew:
     def _ready(self, hand: Hand) -> None:
         incoming = self._company.seats[hand.seat].incoming
         self._company.tell(hand, Event.READY)
+        if self._renewals is not None and (futile := self._renewals.weigh(hand)):
+            self._ears.lines(hand.seat, futile)
         if self._renewals is not None and incoming is not None and incoming.number == hand.number:
             self._renewals.succeeded()
             if not self._draining:
@@ -228,6 +223,12 @@ class Crew:
 
     def _overdue(self, hand: Hand) -> None:
         if any(one.number == hand.number for one in self._company.seats[hand.seat].outgoing):
+            before = hand.spared
+            if self._company.spare(hand, self._draining):
+                if hand.spared and not before:
+                    mercy = f"{self._spec.reload_mercy:g} s (reload-mercy)"
+                    self._say(hand.seat, f"still has a request after {mercy} -- it ends when that is answered")
+                return
             self._say(hand.seat, f"still there after {self._spec.reload_mercy:g} s (reload-mercy) -- killed")
         self._company.tell(hand, Event.DEADLINE)
 
@@ -235,22 +236,21 @@ class Crew:
 
     def _gone(self, hand: Hand, status: Optional[int]) -> None:
         """``status`` None: nobody knows how it ended."""
-        parting = self._company.part(hand)
-        how = hand.how or (UNKNOWN if status is None else ending(status))
+        parting = self._company.part(hand, status)
         if self._draining or parting.role is Role.OUTGOING:
             # It was told to go: its end is none of its seat's misfortunes, unless it was condemned on its way.
             if hand.how:
-                self._misfortune(hand.seat, how)
-                self._say(hand.seat, how)
+                self._misfortune(hand.seat, hand.how)
+                self._say(hand.seat, hand.how)
             self._perhaps_empty()
         elif parting.role is Role.INCOMING:
-            self._misfortune(hand.seat, how)
-            self._not_renewed(hand.seat, how)
+            self._misfortune(hand.seat, parting.how)
+            self._not_renewed(hand.seat, parting.how)
         else:
-            self._replace(hand.seat, how, parting)
+            self._replace(hand.seat, parting)
 
-    def _replace(self, index: int, how: str, parting: Parting) -> None:
-        worker, done, seat = parting.worker, parting.done, self._company.seats[index]
+    def _replace(self, index: int, parting: Parting) -> None:
+        worker, how, done, seat = parting.worker, parting.how, parting.done, self._company.seats[index]
         # A lazy app may be why it died before it served; another one was imported long ago.
         proven = worker.had_served or not self._spec.lazy_apps
         death = Death(worker, how, done.requests > 0, proven, done.busy > 0)
@@ -259,7 +259,9 @@ class Crew:
         if seat.sitting is not None:
             self._say(index, f"{how} -- its replacement starts already")
             return
-        self._say(index, f"{how} -- starting another{_when(pause)}")
+        # "in 0.0 s" reads as if nobody knew when.
+        when = f" in {pause:.1f} s" if pause >= 0.05 else ""
+        self._say(index, f"{how} -- starting another{when}")
         if pause:
             self._later(index, pause)
         else:
@@ -286,14 +288,8 @@ class Crew:
 
     def _later(self, index: int, pause: float) -> None:
         when = self._loop.now() + pause
-        seats = self._company.seats
-        seats[index] = replace(seats[index], not_before=when)
-        self._retries[index] = self._loop.call_at(when, lambda: self._fork(index))
-
-    def _forget_pause(self, index: int) -> None:
-        timer = self._retries.pop(index, None)
-        if timer is not None:
-            timer.cancel()
+        self._company.put_off(index, when)
+        self._retries.at(when, index)
 
 
 def _renewals(spec: VassalSpec, board: Scoreboard) -> Optional[Renewals]:
@@ -304,7 +300,3 @@ def _renewals(spec: VassalSpec, board: Scoreboard) -> Optional[Renewals]:
     from emperor.crew.renewals import Renewals
 
     return Renewals(spec, board)
-
-
-def _when(pause: float) -> str:
-    return f" in {pause:.1f} s" if pause else ""

@@ -11,20 +11,27 @@ import contextlib
 import os
 import signal
 import sys
-from typing import Callable, NamedTuple, NoReturn, Optional
+from typing import TYPE_CHECKING, Callable, NamedTuple, NoReturn, Optional
 
 from emperor.supervision.generation import Action
 from emperor.system import forks
 from emperor.system.eventloop import Loop, Timer
 from emperor.system.logs import LineCutter
+from emperor.worker import LEAVE
 
-SIGNALS = {Action.RETIRE: signal.SIGHUP, Action.TERM: signal.SIGTERM, Action.KILL: signal.SIGKILL}
+if TYPE_CHECKING:
+    from emperor.supervision.lastwords import LastWords
+
+SIGNALS = {Action.RETIRE: LEAVE, Action.TERM: signal.SIGTERM, Action.KILL: signal.SIGKILL}
 DRAINING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 MAX_READS = 16
 """A pipe holds at most 1 MiB (pipe(7)); what is written while we read may never end."""
 
 BLOCK = 65536
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_LIBRARY = os.path.dirname(os.path.abspath(os.__file__))
 
 
 class Hearers(NamedTuple):
@@ -39,14 +46,18 @@ class Hand:
     """``number``: that of its generation, of no other in its crew. ``cell``: its own on the scoreboard.
 
     ``luck``: drawn once, in [0, 1). ``how``: what its death is to be called, where a signal says too little.
+    ``spared``: it was overdue, and had a request.
+    ``fresh``: bytes of address space, and of them resident, when it began to serve.
     """
 
     def __init__(self, loop: Loop, hearers: Hearers, number: int, seat: int, cell: int, luck: float) -> None:
         self._loop, self._hearers = loop, hearers
         self.number, self.seat, self.cell, self.luck = number, seat, cell, luck
-        self.pid, self.how = 0, ""
+        self.pid, self.how, self.fresh = 0, "", (0, 0)
+        self.spared = False
         self._output = self._report = -1
         self._cutter = LineCutter()
+        self._last_words: Optional[LastWords] = None
         self._overdue: Optional[Timer] = None
 
     def fork(self, become: Callable[[int, int], NoReturn]) -> None:
@@ -79,6 +90,10 @@ class Hand:
     def send(self, action: Action) -> None:
         forks.send(self.pid, SIGNALS[action])
 
+    def hurry(self) -> None:
+        """One that was told to retire has no longer than anybody else for what it has in flight."""
+        forks.send(self.pid, signal.SIGHUP)
+
     def expect(self, deadline: Optional[float]) -> None:
         """Monotonic seconds; None: it has all the time it wants."""
         if self._overdue is not None:
@@ -99,10 +114,26 @@ class Hand:
         lines = self._cutter.feed(data) if data else []
         if cut or data == b"":
             lines += self._cutter.flush()
-        if lines:
-            self._hearers.lines(self.seat, lines)
+        self._tell(lines)
         if data == b"":
             self.deafen()
+
+    def expect_stacks(self, wanted: bool) -> None:
+        """What it prints from now on are its last words. ``wanted`` False: it lives on, and they are not."""
+        from emperor.supervision.lastwords import LastWords
+
+        self.hear(cut=True)
+        if not wanted and self._last_words is not None:
+            rest, self._last_words = self._last_words.end(), None
+            self._tell(rest)
+        elif wanted and self._last_words is None:
+            self._last_words = LastWords(_PACKAGE, _LIBRARY)
+
+    def _tell(self, lines: list[str]) -> None:
+        if self._last_words is not None:
+            lines = self._last_words.feed(lines)
+        if lines:
+            self._hearers.lines(self.seat, lines)
 
     def _word(self) -> None:
         try:
@@ -122,10 +153,11 @@ class Hand:
                 break
             if not data:
                 break
-            self._hearers.lines(self.seat, self._cutter.feed(data))
-        rest = self._cutter.flush()
-        if rest:
-            self._hearers.lines(self.seat, rest)
+            self._tell(self._cutter.feed(data))
+        self._tell(self._cutter.flush())
+        if self._last_words is not None:
+            rest, self._last_words = self._last_words.end(), None
+            self._tell(rest)
         self.deafen()
         if self._report >= 0:
             self._word()

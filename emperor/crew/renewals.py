@@ -26,6 +26,7 @@ class Renewals:
         self._spec, self._board = spec, board
         self._weighed = renewal.weighed(spec)
         self._failures, self._not_before = 0, 0.0
+        self._fresh, self._said = (0, 0), False
 
     def due(self, seats: Sequence[Seat], hands: Mapping[int, Hand], now: float) -> list[tuple[Seat, str]]:
         """Those that are worn, and why, the oldest first; none while a replacement starts, or soon after it failed."""
@@ -38,6 +39,20 @@ class Renewals:
             if reason is not None:
                 found.append((seat, reason))
         return found
+
+    def weigh(self, hand: Hand) -> list[str]:
+        """It begins to serve. What is to be said of its size, once in a vassal's life."""
+        if not self._weighed:
+            return []
+        done = self._board.read(hand.cell)
+        if not done.requests and not done.busy:
+            self._fresh = forks.memory(hand.pid)
+        # One that had a request before we looked may have grown by it: it was as the one before.
+        hand.fresh = self._fresh
+        size, rss = hand.fresh
+        lines = [] if self._said else renewal.futile(rss, size, self._spec)
+        self._said = self._said or bool(lines)
+        return lines
 
     def succeeded(self) -> None:
         self._failures = 0
@@ -53,4 +68,5 @@ class Renewals:
         size, rss = forks.memory(hand.pid) if self._weighed else (0, 0)
         began: Optional[float] = worker.ready_at
         age = 0.0 if began is None else now - began
-        return Wear(age, self._board.read(hand.cell).requests, hand.luck, rss, size)
+        fresh_size, fresh_rss = hand.fresh
+        return Wear(age, self._board.read(hand.cell).requests, hand.luck, rss, size, fresh_rss, fresh_size)

@@ -11,6 +11,7 @@ from typing import Optional
 
 from emperor.crew.hand import Hand
 from emperor.supervision.channel import WorkerReport
+from emperor.supervision.doings import longest
 from emperor.supervision.generation import Generation
 from emperor.supervision.seat import word
 from emperor.supervision.seating import Seat
@@ -20,7 +21,12 @@ from emperor.system.scoreboard import NOTHING, Scoreboard
 
 
 def rows(
-    seats: Sequence[Seat], hands: Mapping[int, Hand], board: Scoreboard, retries: Mapping[int, Timer], earlier: int
+    seats: Sequence[Seat],
+    hands: Mapping[int, Hand],
+    board: Scoreboard,
+    retries: Mapping[int, Timer],
+    earlier: int,
+    now: float,
 ) -> tuple[WorkerReport, ...]:
     """Those in their seats come first, then those who are to take their places, and those who leave.
 
@@ -32,7 +38,12 @@ def rows(
         count = NOTHING if hand is None else board.read(hand.cell)
         pid = 0 if hand is None else hand.pid
         state = word(worker, count.busy)
-        return WorkerReport(seat.index + 1, pid, state, count.requests, count.exceptions, forks.rss(pid))
+        told = WorkerReport(seat.index + 1, pid, state, count.requests, count.exceptions, forks.rss(pid))
+        if worker is None or hand is None or not count.busy:
+            return told
+        at = ((one.since, one.request) for one in board.in_flight(hand.cell))
+        doing, since = longest(at, worker.born, now)
+        return replace(told, doing=doing, since=since)
 
     def whole(seat: Seat) -> WorkerReport:
         past, retry = seat.past, retries.get(seat.index)

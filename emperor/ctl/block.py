@@ -97,7 +97,7 @@ def _warnings(snapshot: Snapshot) -> list[str]:
 
 def _worker(one: Mapping[str, Any]) -> str:
     process = "no process" if one.get("pid") == 0 else f"pid {one.get('pid', '?')}"
-    parts = [f"{one.get('id', '?')}: {process}", printable(str(one.get("state") or ""))]
+    parts = [f"{one.get('id', '?')}: {process}", _state(one)]
     for key, noun in (("requests", "request"), ("exceptions", "exception")):
         if isinstance(one.get(key), int):
             parts.append(plural(one[key], noun))
@@ -107,6 +107,16 @@ def _worker(one: Mapping[str, Any]) -> str:
         parts.append(plural(one["renewals"], "renewal"))
     parts.append(_deaths(one))
     return ", ".join(part for part in parts if part)
+
+
+def _state(worker: Mapping[str, Any]) -> str:
+    """``busy for 0:00:40 in GET /slow``; one that leaves has left for less long than it is busy."""
+    state, doing, spent = (worker.get(key) for key in ("state", "doing", "doing_for"))
+    word = printable(str(state or ""))
+    if not doing or not isinstance(spent, (int, float)):
+        return word
+    also = "" if word == "busy" else f"{word}, "
+    return f"{also}busy for {duration(spent)} in {printable(str(doing))}"
 
 
 def _deaths(worker: Mapping[str, Any]) -> str:

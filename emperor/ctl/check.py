@@ -26,18 +26,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also import the app, as its user, in a process that is thrown away",
     )
+    parser.add_argument(
+        "--vassals-defaults",
+        metavar="FILE",
+        default="",
+        help="the ini whose values every vassal inherits: name the one that the emperor is started with; without it "
+        "each ini is judged by its own lines alone",
+    )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    files = args.files
+    files, defaults = args.files, args.vassals_defaults
+    settings = Settings(defaults=os.path.abspath(defaults) if defaults else "")
     if not files:
         folder = vassals_folder(os.geteuid(), os.environ)
         files = _inis(folder)
         if not files:
             console.error(f"{folder}: no inis")
-    found = [(os.path.basename(path).removesuffix(".ini"), check_file(path, Settings())) for path in files]
-    judged = judge_all(found, Settings().runtime_folder)
-    results = [_check(path, checked, args.load) for path, checked in zip(files, judged, strict=True)]
+    found = [(os.path.basename(path).removesuffix(".ini"), check_file(path, settings)) for path in files]
+    judged = judge_all(found, settings.runtime_folder)
+    results = [_check(path, checked, args.load, settings) for path, checked in zip(files, judged, strict=True)]
     if console.json:
         console.print_json(results)
     else:
@@ -58,12 +66,12 @@ def _inis(folder: str) -> list[str]:
     ]
 
 
-def _check(path: str, checked: Checked, load: bool) -> dict[str, Any]:
+def _check(path: str, checked: Checked, load: bool, settings: Settings) -> dict[str, Any]:
     sound, traceback = checked.spec is not None, ""
     if load and checked.spec is not None:
         from emperor.trial import import_check  # what starts processes is not needed to read inis
 
-        sound, traceback = import_check(path, Settings())
+        sound, traceback = import_check(path, settings)
     return {
         "path": path,
         "ok": sound,
@@ -78,7 +86,7 @@ def _tell(result: dict[str, Any], console: Console) -> None:
         text = printable(str(problem))
         console.print(text if problem.fatal else f"{console.paint('warning:', 'yellow')} {text}")
     if result["import"] and not result["ok"]:
-        console.print(f"{printable(result['path'])}: {console.paint('the app does not import:', 'red')}")
+        console.print(f"{printable(result['path'])}: {console.paint('the app would not start:', 'red')}")
         for line in result["import"].rstrip("\n").split("\n"):
             console.print(f"    {printable(line)}")
     if result["ok"]:

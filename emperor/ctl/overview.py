@@ -84,12 +84,20 @@ def _nobody_serves(snapshot: Snapshot) -> bool:
 
 
 def _warning(snapshot: Snapshot) -> str:
-    """The first, which is the most urgent; ``status NAME`` has the others."""
-    warnings = snapshot.get("warnings") or ()
+    """The first, which is the most urgent; ``status NAME`` has the others, and the ini's beside an error."""
+    warnings = [printable(str(one)) for one in snapshot.get("warnings") or ()]
+    if _fails(snapshot):
+        # A problem begins with its path, and nothing else does.
+        warnings = [one for one in warnings if not one.startswith("/")]
     if not warnings:
         return ""
     more = f" (and {len(warnings) - 1} more)" if len(warnings) > 1 else ""
-    return f"warning: {printable(str(warnings[0]))}{more}"
+    return f"warning: {warnings[0]}{more}"
+
+
+def _fails(snapshot: Snapshot) -> bool:
+    """Does the line say already what is wrong?"""
+    return bool(snapshot.get("error")) or _reason in PARTS.get(str(snapshot.get("state", "")), ())
 
 
 def _pid(snapshot: Snapshot) -> str:
@@ -127,7 +135,12 @@ def _asleep(snapshot: Snapshot) -> str:
 
 
 def _next_generation(snapshot: Snapshot) -> str:
-    return "the next generation starts"
+    return "worker by worker" if snapshot.get("rolling") is True else "the next generation starts"
+
+
+def _given_up(snapshot: Snapshot) -> str:
+    name = printable(str(snapshot.get("name", "")))
+    return f"given up after max-restarts -- mend it, then emperorctl start {name}"
 
 
 def _stopped(snapshot: Snapshot) -> str:
@@ -144,7 +157,7 @@ PARTS: Mapping[str, tuple[Part, ...]] = MappingProxyType(
         "RELOADING": (_pid, _uptime, _workers, _sockets, _next_generation),
         "STOPPING": (_pid,),
         "BACKOFF": (_reason, _retry),
-        "FATAL": (_reason,),
+        "FATAL": (_reason, _given_up),
         "IDLE": (_asleep, _sockets),
         "INVALID": (_reason,),
     }

@@ -39,11 +39,15 @@ __all__ = ["Estate", "Held", "HeldState", "Holdings"]
 
 
 class Holdings:
-    """``leaving``: its vassal's ini is gone, so that another ini of the same user may take over its sockets."""
+    """``leaving``: its vassal's ini is gone, so that another ini of the same user may take over its sockets.
+
+    ``closing``: called before a listener is closed. epoll(7) goes on telling of a closed one that others hold open too.
+    """
 
     def __init__(self, name: str, estate: Estate) -> None:
         self.name, self._estate = name, estate
         self.leaving = False
+        self.closing: Callable[[], object] = lambda: None
         self._held: dict[Address, Held] = {}
         self._fresh: dict[Address, Fresh] = {}
         self._missing = Missing()
@@ -122,6 +126,7 @@ class Holdings:
         before = self._held.pop(wanted.address, None)
         if before is not None:
             # Its file was removed under it, and it was bound anew.
+            self.closing()
             self._estate.unstore(before)
             self._estate.closer.close(before.sock.detach())
         if wanted.address.family != UNIX:
@@ -139,6 +144,7 @@ class Holdings:
                 # Another ini of the same user has taken it over meanwhile.
                 fresh_ones.drop(self._estate, one)
                 continue
+            self.closing()
             fresh_ones.publish(self._estate, self.name, one, before)
             self._hold(one.held)
         self._fresh.clear()
@@ -157,6 +163,10 @@ class Holdings:
         """Let go of all of them; of their files too, unless the next emperor is to find them."""
         self._drop_fresh()
         self._let_go(list(self._held.values()), leave=self._estate.leave_behind and not self.leaving)
+
+    def refuse(self, fd: int) -> None:
+        """A listener that a generation hands up which was told to go, or whose successor is awaited: close it."""
+        self._estate.closer.close(fd)
 
     def hear_word(self, spec: VassalSpec, message: Listening) -> None:
         """A vassal tells what it sees of its file by now: it is shown, and means nothing else."""
@@ -295,6 +305,7 @@ class Holdings:
     def _let_go(self, doomed: Iterable[Held], leave: bool = False) -> None:
         """``leave``: close our copy, and no more than that."""
         for held in list(doomed):
+            self.closing()
             address = held.spec.address
             del self._held[address]
             if self._estate.holders.get(address) is self:

@@ -206,6 +206,7 @@ class Intake:
             return "\n".join(str(one) for one in record.problems if one.fatal)
         refusal = self._refusal(name, "reload")
         if not refusal:
+            self._journal.info(name, f"scaled to {workers} worker{'' if workers == 1 else 's'} by an order")
             self._register.tell(name, Order("scale", workers))
         return refusal
 

@@ -30,6 +30,9 @@ __all__ = ["Server"]
 _SPARE = 16
 """Threads beyond ``threads``: each may be pinned by an idle connection that the web server keeps."""
 
+_SLICE = 0.5
+"""Seconds between two looks at the end of a drain."""
+
 
 class Server:
     """The same face as ``emperor.serving.native.Server``; FastCGI only."""
@@ -51,6 +54,7 @@ class Server:
         self._connection = _connections(application, settings, self._turns, self)
         self._accepting = threading.Lock()
         self._drain_began: Optional[float] = None
+        self._end: Optional[float] = None
         self._keep_idle = True
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
@@ -75,9 +79,10 @@ class Server:
             thread.start()
         while not self.draining:
             select.select([self._wake_read], [], [])
-        end = (self._drain_began or 0.0) + self._settings.drain_seconds
         for thread in threads:
-            thread.join(max(0.0, end - time.monotonic()))
+            # Looked at again and again: a drain without an end may be given one.
+            while thread.is_alive() and (self._end is None or time.monotonic() < self._end):
+                thread.join(_SLICE if self._end is None else max(0.0, min(_SLICE, self._end - time.monotonic())))
         if not any(thread.is_alive() for thread in threads):
             # A signal may call drain between any two of these lines.
             ends = self._wake_read, self._wake_write
@@ -85,10 +90,13 @@ class Server:
             for fd in ends:
                 os.close(fd)
 
-    def drain(self, keep_idle: bool = True) -> None:
+    def drain(self, keep_idle: bool = True, bounded: bool = True) -> None:
         """As the native server's."""
+        now = time.monotonic()
+        if bounded and self._end is None:
+            self._end = now + self._settings.drain_seconds
         if self._drain_began is None:
-            self._drain_began = time.monotonic()
+            self._drain_began = now
         self._keep_idle = self._keep_idle and keep_idle
         wake = self._wake_write
         if wake >= 0:

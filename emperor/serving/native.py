@@ -2,17 +2,21 @@
 
 It promises: a connection leaves the backlog only when a thread is free to serve it; one that waits (for a
 request, or between two) pins no thread; the thread that accepts is the thread that serves. ``drain`` stops
-accepting at once and lets ``run`` return when the work is done or the time is over. The listening sockets
-stay the caller's.
+accepting at once and lets ``run`` return when the work is done or, where it is bounded, the time is over. The
+listening sockets stay the caller's.
 
 One thread at a time, the leader, waits in epoll. It takes one piece of work, hands the lead on and serves.
 With one thread that is a plain loop of the main thread's. With more of them the main thread serves nobody: only it can
 run the handlers of signals, and one that came just before it waited for the lead would not be heard.
+
+What a lone thread has accepted waits for its present request, which may be long, while other workers idle. So it takes
+nobody in whom it cannot serve at once: whom it has already come first, and a new one is given a moment to speak.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import select
 import socket
@@ -26,7 +30,7 @@ from emperor.serving.backlog import Backlog, Peer, kind_of
 from emperor.serving.bell import Bell
 from emperor.serving.service import Service
 from emperor.serving.settings import Settings, Tally, report
-from emperor.serving.waiting import Waiting
+from emperor.serving.waiting import Waiting, is_idle
 from emperor.wsgi.gateway import Gateway, WSGIApplication
 
 __all__ = ["Server", "Settings", "Tally"]
@@ -34,6 +38,10 @@ __all__ = ["Server", "Settings", "Tally"]
 _SWEEP_SECONDS = 1.0
 _GRACE_SECONDS = 0.1
 _AT_ONCE = 64
+_SPEAKS_SOON = 3
+"""Milliseconds: a web server's request follows its connection within microseconds."""
+_IN_VAIN = 8
+"""So many of those a second: silent connections are not to cost a worker its time."""
 
 
 class Server:
@@ -60,6 +68,9 @@ class Server:
         self._hurried = False
         self._sweep_at = 0.0
         self._drain_began: Optional[float] = None
+        self._end: Optional[float] = None
+        self._in_vain = 0
+        self._passed_over = False
         self._keep_idle = True
         self._abandoned = False
         self._bell: Optional[Bell] = None
@@ -80,14 +91,18 @@ class Server:
             self._together()
         self._close()
 
-    def drain(self, keep_idle: bool = True) -> None:
+    def drain(self, keep_idle: bool = True, bounded: bool = True) -> None:
         """Stop accepting and let ``run`` return. A signal handler of the main thread may call it, repeatedly.
 
         ``keep_idle``: idle kept connections stay open for one more request each, as ``Settings`` says. Closing one as
-        a request arrives makes nginx repeat a GET and fail a POST; without it they are closed now.
+        a request arrives makes nginx repeat a GET and fail a POST; without it they are closed now. ``bounded`` False:
+        what is in flight has all the time it wants, until a call that is bounded.
         """
+        now = time.monotonic()
+        if bounded and self._end is None:
+            self._end = now + self._settings.drain_seconds
         if self._drain_began is None:
-            self._drain_began = time.monotonic()
+            self._drain_began = now
         if not keep_idle:
             self._keep_idle = False
             self._sweep_at = 0.0
@@ -108,7 +123,7 @@ class Server:
         peers = self._waiting.peers
         while self._drain_began is None or not self._is_done():
             self._wait()
-            pending = self._pending
+            pending = self._pending if len(self._pending) == 1 else self._the_first_first()
             while pending:
                 fd, _ = pending.pop()
                 peer = peers.get(fd) or self._take(fd)
@@ -119,9 +134,34 @@ class Server:
                     # One that was never waited for, which is every uwsgi request's, is unknown.
                     peers.pop(fd, None)
                 elif watched is not peer or peer.watcher is None:
-                    self._watch(watched)
+                    self._watch_new(peer, watched)
                 elif peer.deadline is not None:
                     self._hurried = True
+
+    def _the_first_first(self) -> list[tuple[int, int]]:
+        """``_pending``: nobody is accepted while somebody who was is heard. But listening sockets are not passed over
+        twice in a row, and not in a drain: they are heard for the last time.
+        """
+        peers = self._waiting.peers
+        accepted = [one for one in self._pending if one[0] in peers]
+        if accepted and len(accepted) < len(self._pending) and self._drain_began is None:
+            doors = [one for one in self._pending if one[0] not in peers]
+            # Taken from the end. What is passed over is heard again (epoll(7), level-triggered).
+            self._pending = doors + accepted if self._passed_over else accepted
+            self._passed_over = not self._passed_over
+        return self._pending
+
+    def _watch_new(self, peer: Peer, watched: Optional[Peer]) -> None:
+        """If its request was not there, or not the whole of it, it is given a moment before."""
+        if watched is peer and not (self._pending or self._in_vain >= _IN_VAIN or is_idle(peer)):
+            poll = select.poll()
+            poll.register(peer.fd, select.POLLIN)
+            if poll.poll(_SPEAKS_SOON):
+                watched = self._advance(peer, 0)
+            else:
+                self._in_vain += 1
+        if watched is not None:
+            self._watch(watched)
 
     def _together(self) -> None:
         main, poll = Bell(), select.poll()
@@ -137,10 +177,10 @@ class Server:
                 thread.start()
             while len(ended) < len(threads) and not self._abandoned:
                 # A thread that is only about to find that all is done gets the time for it.
-                patience = None if self._drain_began is None else self._time_left() + _GRACE_SECONDS
+                patience = None if self._end is None else self._time_left() + _GRACE_SECONDS
                 if poll.poll(None if patience is None else max(0.0, patience) * 1000):
                     main.hush()
-                elif self._drain_began is not None:
+                elif patience is not None:
                     self._abandoned = True
         self._main = None
         if not self._abandoned:
@@ -251,6 +291,7 @@ class Server:
         if now < self._sweep_at:
             return
         self._sweep_at = now + _SWEEP_SECONDS
+        self._in_vain = 0
         draining = self._drain_began is not None
         if not draining and (not self._full or self._waiting.idle()):
             self._full = False
@@ -271,8 +312,8 @@ class Server:
         return not (self._waiting.peers or self._pending or self._backlog.open)
 
     def _time_left(self) -> float:
-        began = self._drain_began
-        return 0.0 if began is None else began + self._settings.drain_seconds - time.monotonic()
+        end = self._end
+        return math.inf if end is None else end - time.monotonic()
 
     def _wake_leader(self) -> None:
         bell = self._bell

@@ -10,7 +10,7 @@ from typing import Any
 from emperor.serving.backlog import Peer
 from emperor.serving.settings import report
 
-__all__ = ["Waiting"]
+__all__ = ["Waiting", "is_idle"]
 
 _EXCUSE_SECONDS = 1.0
 
@@ -56,7 +56,7 @@ class Waiting:
         """
         remains = False
         for fd, peer in list(self.peers.items()):
-            if peer.deadline is None or (idle_too and _is_idle(peer)):
+            if peer.deadline is None or (idle_too and is_idle(peer)):
                 # A request that is here already is answered.
                 overdue = idle_too and fd not in speaking
             else:
@@ -71,12 +71,12 @@ class Waiting:
 
     def idle(self) -> bool:
         """Is there one that waits between two requests?"""
-        return any(map(_is_idle, list(self.peers.values())))
+        return any(map(is_idle, list(self.peers.values())))
 
     def make_room(self, speaking: Container[int]) -> bool:
         """Close the idle one that came first. False: there is none."""
         for fd, peer in list(self.peers.items()):
-            if _is_idle(peer) and fd not in speaking:
+            if is_idle(peer) and fd not in speaking:
                 self._close(fd, peer)
                 return True
         return False
@@ -93,5 +93,6 @@ class Waiting:
                 peer.close()
 
 
-def _is_idle(peer: Peer) -> bool:
+def is_idle(peer: Peer) -> bool:
+    """Does it wait between two requests?"""
     return peer.deadline is None or getattr(peer, "idle", False)

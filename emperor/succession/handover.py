@@ -51,7 +51,7 @@ class State:
 
     ``launcher``: of the vassals that were started last. ``book``: the descriptor that keeps the place book ours, -1:
     none. ``folders``: those that keep the folders ours. ``heirlooms``: systemd's listeners that no vassal has yet, and
-    their names.
+    their names. ``before_us``: children of this process that are none of ours, None: nobody has told.
     """
 
     version: str
@@ -65,6 +65,7 @@ class State:
     folders: dict[str, int]
     heirlooms: tuple[tuple[int, str], ...]
     front: FrontState | None
+    before_us: tuple[int, ...] | None = None
 
     @property
     def descriptors(self) -> frozenset[int]:

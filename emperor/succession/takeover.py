@@ -20,6 +20,7 @@ from emperor.supervision.record import Vassal, Wanted, first_fatal
 from emperor.system.eventloop import Loop
 from emperor.system.folderlock import FolderLocks
 from emperor.tending.register import Register
+from emperor.tending.strays import Strays
 
 
 class Realm(Protocol):
@@ -36,6 +37,7 @@ class Realm(Protocol):
     answers: Answers
     folders: FolderLocks
     front: FrontKeeper | None
+    strays: Strays
 
 
 def export(realm: Realm) -> State:
@@ -61,6 +63,7 @@ def export(realm: Realm) -> State:
         folders=realm.folders.export(),
         heirlooms=realm.estate.heirlooms.export(),
         front=realm.front.export() if realm.front is not None else None,
+        before_us=realm.strays.before_us,
     )
 
 
@@ -75,6 +78,7 @@ def take_over(realm: Realm, state: State) -> None:
             except Exception as error:
                 # What is wrong with one vassal's sockets or ini is no reason to lose the others.
                 realm.journal.bug(error)
+    realm.strays.adopt(state.before_us)
     realm.answers.adopt(state.answers, realm.control.reply_to)
     realm.answers.look_again()
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Optional, Union
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Callable, Optional, Union
 
 from emperor.errors import ChannelError
 from emperor.text import clip, printable
@@ -22,6 +22,7 @@ MAX_LINE = 4096
 MAX_LINES = 256
 MAX_WORKERS = 1024
 MAX_EXIT = 256
+MAX_DOING = 128
 MAX_REASON = 1024
 MAX_NUMBER = 2**63
 
@@ -97,7 +98,8 @@ class WorkerReport:
     of them ended, ``died_at``: when. ``retry_at``: when the next one starts, if it waits. Both in monotonic seconds,
     which are the same for every process: a report that only the clock had changed would be sent each time.
     ``renewals``: how many in this seat were replaced because they were worn. ``earlier``: the requests of all workers
-    who are gone; the first row has it for the whole crew.
+    who are gone; the first row has it for the whole crew. ``doing``: method and path of its oldest request, if that
+    takes long; ``since``: when it began, in monotonic seconds.
     """
 
     id: int
@@ -112,6 +114,8 @@ class WorkerReport:
     retry_at: Optional[float] = None
     renewals: int = 0
     earlier: int = 0
+    doing: str = ""
+    since: Optional[float] = None
 
 
 @dataclass(frozen=True)
@@ -162,13 +166,19 @@ def _json(raw: Any) -> bytes:
     return json.dumps(raw, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
-_OPTIONAL = {"exits": 0, "last_exit": "", "died_at": None, "retry_at": None, "renewals": 0, "earlier": 0}
+_OPTIONAL = {
+    **{"exits": 0, "last_exit": "", "died_at": None, "retry_at": None},
+    **{"renewals": 0, "earlier": 0, "doing": "", "since": None},
+}
 """What is not said of a worker is so."""
 
 
 def _fitting(workers: Sequence[WorkerReport]) -> list[dict[str, Any]]:
     """In their order; those who died come before those who did not, when not all of them fit."""
     rows = {index: _row(one) for index, one in enumerate(workers)}
+    if sum(len(_json(row)) + 1 for row in rows.values()) > MAX_DATAGRAM - 64:
+        # All that hang at once, and at what, is too much: who there is comes first.
+        rows = {index: _row(replace(one, doing="", since=None)) for index, one in enumerate(workers)}
     room, kept = MAX_DATAGRAM - 64, []
     for index in sorted(rows, key=lambda index: (not workers[index].exits, index))[:MAX_WORKERS]:
         room -= len(_json(rows[index])) + 1
@@ -179,7 +189,7 @@ def _fitting(workers: Sequence[WorkerReport]) -> list[dict[str, Any]]:
 
 
 def _row(worker: WorkerReport) -> dict[str, Any]:
-    raw = {**asdict(worker), "last_exit": clip(worker.last_exit, MAX_EXIT)}
+    raw = {**asdict(worker), "last_exit": clip(worker.last_exit, MAX_EXIT), "doing": clip(worker.doing, MAX_DOING)}
     return {key: value for key, value in raw.items() if key not in _OPTIONAL or value != _OPTIONAL[key]}
 
 
@@ -228,22 +238,6 @@ def _listening(raw: Any) -> Message:
     return Listening(*(_number(raw[name]) for name in ("index", "device", "inode", "mode", "uid", "gid")))
 
 
-def _lost(raw: Any) -> Message:
-    return Lost(_number(raw["index"]))
-
-
-def _serving(raw: Any) -> Message:
-    return Serving()
-
-
-def _idle(raw: Any) -> Message:
-    return Idle()
-
-
-def _stale(raw: Any) -> Message:
-    return Stale(_word(raw["reason"], MAX_REASON))
-
-
 def _crewed(raw: Any) -> Message:
     return Crewed(_number(raw["workers"]), _number(raw["leaving"]))
 
@@ -281,15 +275,17 @@ def _worker(raw: Any) -> WorkerReport:
         _moment(raw.get("retry_at")),
         _number(raw.get("renewals", 0)),
         _number(raw.get("earlier", 0)),
+        _word(raw.get("doing", ""), MAX_DOING),
+        _moment(raw.get("since")),
     )
 
 
-_BUILD = {
+_BUILD: dict[str, Callable[[Any], Message]] = {
     "listening": _listening,
-    "lost": _lost,
-    "serving": _serving,
-    "idle": _idle,
-    "stale": _stale,
+    "lost": lambda raw: Lost(_number(raw["index"])),
+    "serving": lambda raw: Serving(),
+    "idle": lambda raw: Idle(),
+    "stale": lambda raw: Stale(_word(raw["reason"], MAX_REASON)),
     "crewed": _crewed,
     "failed": _failed,
     "lines": _lines,

@@ -5,6 +5,9 @@ This module runs in vassals too: standard library, Python 3.9.
 
 from __future__ import annotations
 
+from typing import Optional
+
+from emperor.model import VassalSpec
 from emperor.supervision import backoff, rolling
 from emperor.supervision import generation as gen
 from emperor.supervision.draft import SLOTS, Draft
@@ -38,7 +41,7 @@ def _serving_ended(draft: Draft, one: Generation, event: Exited) -> None:
 
 def _incoming_ended(draft: Draft, one: Generation, event: Exited) -> None:
     called_off = one.phase in gen.LEAVING and not one.late
-    tried = draft.vassal.incoming_spec
+    tried, bound = draft.vassal.incoming_spec, draft.vassal.binds
     # A start that failed of itself has had its end.
     draft.put(incoming_spec=None, binds=False, few=0, cut_short=draft.vassal.cut_short if called_off else 0)
     if called_off or draft.vassal.reload_wanted:
@@ -52,10 +55,19 @@ def _incoming_ended(draft: Draft, one: Generation, event: Exited) -> None:
         if draft.vassal.proven is not None:
             draft.doings.append(Keep(draft.vassal.proven))
         return
-    if tried is not None and draft.vassal.proven not in (None, tried):
-        # The old generation has died meanwhile. What served is better than what has never served.
-        draft.put(rejected=reason)
+    _fall_back(draft, tried, bound, reason)
     _count_failure(draft, one, event, reason)
+
+
+def _fall_back(draft: Draft, tried: Optional[VassalSpec], bound: bool, reason: str) -> None:
+    """Nobody serves, and what was tried did not come up."""
+    vassal = draft.vassal
+    older = vassal.proven or (vassal.opened if bound else None)
+    if tried is not None and older not in (None, tried):
+        # What served is better than what has never served, and what could be heeded than what could not.
+        draft.put(rejected=reason)
+    elif vassal.proven is None and not bound and tried == vassal.opened != vassal.spec:
+        draft.put(opened=None, rejected="")
 
 
 def _outgoing_ended(draft: Draft, one: Generation, event: Exited) -> None:
@@ -72,6 +84,7 @@ def _bound(draft: Draft) -> None:
     assert spec is not None
     draft.put(incoming=None, incoming_spec=None, binds=False, failures=0, traceback="")
     draft.put(error=first_fatal(draft.vassal.problems) or draft.vassal.rejected)
+    draft.put(opened=spec)
     if draft.vassal.asleep:
         draft.doings.extend((Keep(spec), Doze()))
         draft.put(heeds=None if again else spec)

@@ -12,15 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from emperor.supervision.doings import bounded, path_only
 from emperor.text import printable
-
-SHOWN = 120
-"""Characters of method and path at most, where a few words must do."""
 
 LOGGED = 2000
 """Characters of method and URI at most in the log; an escape takes four."""
-
-ELLIPSIS = "..."
 
 
 @dataclass(frozen=True)
@@ -54,14 +50,10 @@ def charge(doings: Sequence[Doing], limit: float) -> str:
     """The log's line before the stacks; ``doings``: of one worker, the overdue one first, then what goes with it."""
     others = len(doings) - 1
     along = f" (and {others} other request{'s' if others > 1 else ''})" if others else ""
-    what = _bounded(printable(doings[0].request), LOGGED)
+    what = bounded(printable(doings[0].request), LOGGED)
     return f"harakiri: {what} has taken more than {limit:g} s -- killed{along}, with these stacks:"
 
 
 def cause(doing: Doing) -> str:
     """How it ended, for ``status``: whatever a query says is nobody's business there."""
-    return f"killed by harakiri in {_bounded(printable(doing.request.partition('?')[0]), SHOWN)}"
-
-
-def _bounded(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - len(ELLIPSIS)] + ELLIPSIS
+    return f"killed by harakiri in {path_only(doing.request)}"

@@ -53,6 +53,7 @@ def _scale(draft: Draft, event: Order) -> None:
     patience = spec.start_timeout if spec is not None else 0.0
     draft.put(scaled=event.workers, scaled_by=draft.now + patience, crew=None)
     if draft.vassal.running and draft.vassal.serving is not None:
+        draft.put(size=event.workers)
         draft.doings.append(Resize(draft.vassal.serving.number, event.workers))
 
 

@@ -48,7 +48,8 @@ def _scale(before: Vassal, now: Vassal) -> Optional[Outcome]:
         return True, f"{word} from its next start on"
     cheap = now.proven is not None and now.proven.cheaper > 0
     if now.crew is not None and (now.crew == now.scaled or (cheap and now.crew <= now.scaled)):
-        return True, f"at most {word}" if cheap else word
+        rest = f", {now.leaving} more finish what they have" if now.leaving else ""
+        return True, f"at most {word}{rest}" if cheap else f"{word}{rest}"
     if now.scaled_by is not None:
         return None
     serve = "nobody knows how many serve" if now.crew is None else f"{now.crew} serve"

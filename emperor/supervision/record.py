@@ -50,11 +50,14 @@ class Vassal:
     ``rejected``: why ``spec`` failed to start beside a serving generation; "": it did not.
     ``cut_short``: how many starts in a row were ended because a newer one was wanted.
     ``retry_at``: monotonic seconds.
-    ``asleep``: nobody is to serve until somebody connects; ``heeds``: whose sockets are listened to for that.
+    ``asleep``: nobody is to serve until somebody connects; ``heeds``: whose sockets are listened to for that;
+    ``opened``: whose were opened for it last.
     ``binds``: the generation that starts only opens sockets; ``few``: how many workers it has at first, 0: all.
     ``scaled``: how many workers were ordered, None: as the ini says; ``scaled_by``: until when that is waited for.
-    ``crew``: how many serve, by their vassal's word.
-    ``outdated``: it said that what its app was made of has changed.
+    ``crew``, ``leaving``: how many serve, and how many finish what they have, by their vassal's word.
+    ``outdated``: it said that what its app was made of has changed; ``trusted_at``: from when on such a word starts
+    another one, after so many ``misled`` ones in a row did not serve.
+    ``size``: how many workers the serving one was told to have, 0: as its spec says.
     ``roll``: its workers take the places of its predecessor's one after another.
     """
 
@@ -83,12 +86,17 @@ class Vassal:
     last_number: int = 0
     asleep: bool = False
     heeds: Optional[VassalSpec] = None
+    opened: Optional[VassalSpec] = None
     binds: bool = False
     few: int = 0
     outdated: bool = False
+    misled: int = 0
+    trusted_at: float = 0.0
+    size: int = 0
     scaled: Optional[int] = None
     scaled_by: Optional[float] = None
     crew: Optional[int] = None
+    leaving: int = 0
     roll: Optional[Roll] = None
 
     @property
@@ -97,8 +105,8 @@ class Vassal:
 
     @property
     def choice(self) -> Optional[VassalSpec]:
-        """What is started next: what served is better than what has failed beside it."""
-        return self.proven if self.rejected and self.proven is not None else self.spec
+        """What is started next: what served, or was heeded, is better than what has failed beside or after it."""
+        return ((self.proven or self.opened) if self.rejected else None) or self.spec
 
     def crew_of(self, spec: VassalSpec) -> int:
         """How many workers a generation of it is to have; with ``cheaper``, at most."""
@@ -150,8 +158,8 @@ def next_deadline(vassal: Vassal) -> Optional[float]:
         times.append(vassal.retry_at)
     if vassal.reload_wanted and vassal.wanted is Wanted.UP and not vassal.restart_wanted and not vassal.asleep:
         times.extend(_turns(vassal))
-    if vassal.outdated and vassal.serving is not None and vassal.running and vassal.wanted is Wanted.UP:
-        times.append(heard_at(vassal.serving))
+    if vassal.outdated and vassal.running and vassal.incoming is None and vassal.wanted is Wanted.UP:
+        times.append(heard_at(vassal))
     if vassal.roll is not None:
         times.append(vassal.roll.due)
     if vassal.scaled_by is not None:
@@ -172,9 +180,21 @@ AWAKE = 1.0
 program says must not cost the emperor a start after the other."""
 
 
-def heard_at(serving: Generation) -> float:
-    """From when on its own word ends it, monotonic seconds."""
-    return (serving.ready_at if serving.ready_at is not None else serving.born) + AWAKE
+def heard_at(vassal: Vassal) -> float:
+    """From when on the serving generation's own word ends it, monotonic seconds."""
+    if vassal.serving is None or vassal.serving.ready_at is None:
+        return math.inf
+    return max(vassal.serving.ready_at + AWAKE, vassal.trusted_at)
+
+
+MISLED = 10
+"""So many failed reloads in a row, which nobody but the app itself asked for, follow each other at ``AWAKE``: somebody
+mends a line and saves. After that the pauses double."""
+
+
+def distrust(misled: int) -> float:
+    """Seconds until the next word is heeded."""
+    return AWAKE * 2.0 ** min(max(0, misled - MISLED), 6)
 
 
 UNDISTURBED = 2.0

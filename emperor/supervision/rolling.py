@@ -18,6 +18,9 @@ from emperor.supervision.draft import Draft
 from emperor.supervision.events import Keep, Resize, Resized
 from emperor.supervision.record import Roll
 
+LONGEST_START = 60.0
+"""Seconds that a step waits at most for a worker that is being started, whatever its ini says."""
+
 
 def suits(old: Optional[VassalSpec], new: VassalSpec, crew: int) -> bool:
     """May they share their clients for a while? Not if one of them cannot accept the other's."""
@@ -26,12 +29,12 @@ def suits(old: Optional[VassalSpec], new: VassalSpec, crew: int) -> bool:
     return (old.sockets, old.identity) == (new.sockets, new.identity)
 
 
-def begin(draft: Draft, before: VassalSpec) -> None:
-    """The young one serves with one worker; the old one, in ``outgoing``, has not been told yet."""
+def begin(draft: Draft, before: VassalSpec, size: int) -> None:
+    """The young one serves with one worker; the old one, in ``outgoing``, has ``size`` and has not been told yet."""
     vassal = draft.vassal
     assert vassal.outgoing is not None and vassal.proven is not None
-    old = vassal.crew_of(before) - 1
-    draft.put(roll=Roll(1, old, vassal.crew_of(vassal.proven), before, _due(draft, before)))
+    old = size - 1
+    draft.put(roll=Roll(1, old, vassal.crew_of(vassal.proven), before, _due(draft)))
     if old:
         draft.doings.append(Resize(vassal.outgoing.number, old))
     else:
@@ -45,7 +48,7 @@ def hear(draft: Draft, event: Resized) -> None:
         return
     if roll.yields and event.number == vassal.outgoing.number and event.workers <= roll.old and not event.leaving:
         young = min(roll.young + 1, roll.goal)
-        draft.put(roll=replace(roll, young=young, yields=False, due=_due(draft, roll.before)))
+        draft.put(roll=replace(roll, young=young, yields=False, due=_due(draft)))
         draft.doings.append(Resize(vassal.serving.number, young))
     elif not roll.yields and event.number == vassal.serving.number and _grown(draft, event, roll):
         _yield(draft, roll)
@@ -66,7 +69,7 @@ def take_back(draft: Draft, roll: Roll, reason: str) -> None:
     """The young one has died: the old one serves on."""
     old = draft.vassal.outgoing
     draft.put(serving=old, outgoing=None, roll=None, proven=roll.before, rejected=reason, error=reason)
-    draft.put(restarts=draft.vassal.restarts + 1)
+    draft.put(restarts=draft.vassal.restarts + 1, size=draft.vassal.crew_of(roll.before))
     draft.doings.append(Keep(roll.before))
     if old is not None:
         draft.doings.append(Resize(old.number, draft.vassal.crew_of(roll.before)))
@@ -77,7 +80,7 @@ def _yield(draft: Draft, roll: Roll) -> None:
     if roll.young >= roll.goal or roll.old <= 1:
         finish(draft)
         return
-    draft.put(roll=replace(roll, old=roll.old - 1, yields=True, due=_due(draft, roll.before)))
+    draft.put(roll=replace(roll, old=roll.old - 1, yields=True, due=_due(draft)))
     draft.doings.append(Resize(draft.vassal.outgoing.number, roll.old - 1))
 
 
@@ -87,6 +90,8 @@ def _grown(draft: Draft, event: Resized, roll: Roll) -> bool:
     return event.workers >= roll.young or (spec is not None and spec.cheaper > 0)
 
 
-def _due(draft: Draft, before: VassalSpec) -> float:
+def _due(draft: Draft) -> float:
     """A worker may take that long to finish what it has, and another to import its app."""
-    return draft.now + before.reload_mercy + before.start_timeout
+    young, old = draft.vassal.serving, draft.vassal.outgoing
+    mercy = old.patience.drain if old is not None else 0.0
+    return draft.now + mercy + (min(young.patience.start, LONGEST_START) if young is not None else 0.0)

@@ -106,6 +106,12 @@ def to_close(seats: Sequence[Seat], wanted: int, busy: Container[int]) -> list[i
     return [seat.index for seat in inside[: max(0, len(inside) - wanted)]]
 
 
+def spared(seat: Seat, number: int, until: float) -> Seat:
+    """One of those on their way out is not overdue before then; monotonic seconds."""
+    outgoing = (replace(one, deadline=until) if one.number == number else one for one in seat.outgoing)
+    return replace(seat, outgoing=tuple(outgoing))
+
+
 def left(seat: Seat, number: int) -> tuple[Seat, Role]:
     """One of them has ended. Its successor, if there is one, sits there from now on."""
     if seat.sitting is not None and seat.sitting.number == number:

@@ -12,7 +12,7 @@ from emperor.supervision import rolling
 from emperor.supervision.draft import SLOTS, Draft
 from emperor.supervision.events import Forget, Release, Spawn, Wake
 from emperor.supervision.generation import Generation, Patience, Phase
-from emperor.supervision.record import Wanted, cut_at, first_fatal, heard_at, hurried_at
+from emperor.supervision.record import Wanted, cut_at, distrust, first_fatal, heard_at, hurried_at
 from emperor.supervision.rolling import suits
 
 MERCY_OF_OWNERS = 60.0
@@ -52,9 +52,10 @@ def _call_off(draft: Draft) -> None:
 def _heed_word(draft: Draft) -> None:
     """It serves what is outdated."""
     vassal = draft.vassal
-    if vassal.outdated and vassal.running and vassal.serving is not None and draft.now >= heard_at(vassal.serving):
+    if vassal.outdated and vassal.running and vassal.incoming is None and draft.now >= heard_at(vassal):
         # What failed beside it was of older stuff.
-        draft.put(outdated=False, reload_wanted=True, rejected="", error=first_fatal(vassal.problems))
+        draft.put(reload_wanted=True, rejected="", error=first_fatal(vassal.problems))
+        draft.put(misled=vassal.misled + 1, trusted_at=draft.now + distrust(vassal.misled + 1))
 
 
 def _make_way(draft: Draft) -> None:
@@ -74,7 +75,9 @@ def _sleep(draft: Draft) -> None:
         if not vassal.binds:
             draft.drive("incoming", gen.Event.DRAIN)
     elif vassal.spec is None:
-        draft.put(heeds=None)
+        if vassal.heeds is not None:
+            draft.put(heeds=None)
+            draft.doings.append(Wake())
         _let_go(draft)
     elif vassal.reload_wanted or vassal.heeds is None or vassal.heeds != vassal.choice:
         _start_anew(draft, binds=True)

@@ -130,7 +130,7 @@ def _on_ready(draft: Draft, event: Ready) -> None:
     draft.drive("incoming", gen.Event.READY)
     if incoming.phase is not Phase.STARTING:
         return
-    before, few = draft.vassal.proven, draft.vassal.few
+    before, few, size = draft.vassal.proven, draft.vassal.few, draft.vassal.size
     rolls = bool(few) and draft.vassal.running
     if draft.vassal.serving is not None and not rolls:
         draft.drive("serving", gen.Event.RETIRE)
@@ -144,6 +144,10 @@ def _on_ready(draft: Draft, event: Ready) -> None:
         cut_short=0,
         crew=None,
         few=0,
+        size=draft.vassal.crew_of(spec),
+        outdated=False,
+        misled=0,
+        trusted_at=0.0,
         proven=spec,
         retry_at=None,
         traceback="",
@@ -151,7 +155,7 @@ def _on_ready(draft: Draft, event: Ready) -> None:
     )
     draft.doings.append(Keep(spec))
     if rolls and before is not None:
-        rolling.begin(draft, before)
+        rolling.begin(draft, before, size or before.processes)
     elif few or draft.vassal.scaled:
         # An order may have come while it started.
         draft.doings.append(Resize(event.number, draft.vassal.crew_of(spec)))
@@ -176,7 +180,7 @@ def _on_tired(draft: Draft, event: Tired) -> None:
     busy = vassal.incoming or vassal.outgoing or vassal.reload_wanted or vassal.restart_wanted
     if busy or vassal.wanted is not Wanted.UP or not vassal.proven.idle or one.ready_at is None:
         return
-    if draft.now >= heard_at(one) and draft.now - one.ready_at >= vassal.proven.idle:
+    if draft.now >= heard_at(vassal) and draft.now - one.ready_at >= vassal.proven.idle:
         draft.drive("serving", gen.Event.RETIRE)
         draft.put(outgoing=draft.vassal.serving, serving=None, asleep=True, heeds=vassal.proven, crew=None)
         draft.doings.append(Doze())
@@ -185,13 +189,15 @@ def _on_tired(draft: Draft, event: Tired) -> None:
 def _on_outdated(draft: Draft, event: Outdated) -> None:
     vassal = draft.vassal
     heard = vassal.running and vassal.serving is not None and vassal.serving.number == event.number
-    if heard and vassal.wanted is Wanted.UP and vassal.spec is not None:
+    asked_for = vassal.proven is not None and (vassal.proven.touch_reload or vassal.proven.py_autoreload)
+    if heard and asked_for and vassal.wanted is Wanted.UP and vassal.spec is not None:
+        # One that starts already is not ended for it: what it has read it looks at itself, once it serves.
         draft.put(outdated=True)
 
 
 def _on_resized(draft: Draft, event: Resized) -> None:
     if draft.vassal.serving is not None and draft.vassal.serving.number == event.number:
-        draft.put(crew=event.workers)
+        draft.put(crew=event.workers, leaving=event.leaving)
     rolling.hear(draft, event)
 
 

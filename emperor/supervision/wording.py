@@ -6,19 +6,45 @@ from collections.abc import Iterable
 from typing import Optional
 
 from emperor.model import VassalSpec
+from emperor.supervision.events import Called, Configured, Order, Outdated, Tick, Tired, VassalEvent
 from emperor.supervision.record import Vassal, state
 
 TROUBLE = ("BACKOFF", "FATAL", "INVALID")
 MOST_NAMED = 5
 
 
-def change(before: Vassal, after: Vassal) -> str:
-    """``RUNNING -> BACKOFF: killed by SIGKILL``; "" if people see no other state than before."""
+def change(before: Vassal, after: Vassal, event: Optional[VassalEvent] = None) -> str:
+    """``RUNNING -> BACKOFF: killed by SIGKILL``; "" if people see no other state than before.
+
+    ``event``: what has made one of the other.
+    """
     old, new = "new" if before == Vassal(before.name) else state(before), state(after)
     if old == new or (after.incoming is not None and after.binds):
         # That its sockets are being opened is not worth a line: that they are is.
         return ""
-    return f"{old} -> {new}{_why(old, after, new)}"
+    cause = _cause(after, event) if (old, new) in CAUSED else ""
+    return f"{old} -> {new}{_why(old, after, new)}{cause}"
+
+
+CAUSED = (("IDLE", "STARTING"), ("RUNNING", "IDLE"), ("RUNNING", "RELOADING"), ("RUNNING", "STOPPING"))
+"""Where somebody may wonder why."""
+
+
+def _cause(vassal: Vassal, event: Optional[VassalEvent]) -> str:
+    if isinstance(event, Order):
+        return ": its ini is gone, or the emperor ends" if event.verb == "remove" else f": {event.verb} was ordered"
+    if isinstance(event, Tired) and vassal.proven is not None:
+        return f", after {vassal.proven.idle:g} s without a request"
+    word = _CAUSES.get(type(event), "")
+    return f": {word}" if word else ""
+
+
+_CAUSES: dict[type, str] = {
+    Called: "somebody has connected",
+    Configured: "its ini was read anew",
+    Outdated: "its app has changed",
+    Tick: "its app has changed",
+}
 
 
 def summary(vassals: Iterable[Vassal]) -> str:

@@ -8,7 +8,6 @@ This module runs in vassals too: standard library, Python 3.9.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Collection, Iterable
 from typing import NamedTuple, Optional
@@ -101,18 +100,48 @@ def childless() -> bool:
     return False
 
 
-def children() -> dict[int, bool]:
-    """Of this process: pid → is it dead, not reaped?
+def is_dead(pid: int) -> Optional[bool]:
+    """A child of ours: has it ended, and is not reaped yet? None: it is none of ours."""
+    if not _HAS_WAITID:
+        one = look(pid)
+        return one.dead if one is not None and one.parent == os.getpid() else None
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return None
 
-    The kernel lists them where it was built to (CONFIG_PROC_CHILDREN). Else it is asked of every process whether it is
-    one, which is a tenth of what reading their stat costs.
+
+def candidates() -> list[int]:
+    """Who may be a child of this process; all children are among them. ``is_dead`` tells whether one is.
+
+    The kernel lists them where it was built to (CONFIG_PROC_CHILDREN). Else it is to be asked of every process, which
+    is a tenth of what reading their stat costs.
     """
     listed = _listed()
-    if _HAS_WAITID:
-        return _asked(listed if listed is not None else _everybody())
-    found = (look(pid) for pid in (listed if listed is not None else _everybody()))
-    own = os.getpid()
-    return {one.pid: one.dead for one in found if one is not None and one.parent == own}
+    return listed if listed is not None else _everybody()
+
+
+def children() -> dict[int, bool]:
+    """Of this process: pid → is it dead, not reaped?"""
+    found = {pid: is_dead(pid) for pid in candidates()}
+    return {pid: dead for pid, dead in found.items() if dead is not None}
+
+
+def forked_by_threads() -> Optional[set[int]]:
+    """Children that threads other than the first have forked, and that are theirs as long as those live.
+
+    What a process adopts goes to its first thread, and so does what an ended thread has forked. None: this kernel does
+    not tell.
+    """
+    first = str(os.getpid())
+    pids: set[int] = set()
+    try:
+        for task in os.listdir("/proc/self/task"):
+            if task != first:
+                pids.update(_of_task(task))
+    except OSError:
+        return None
+    return pids
 
 
 def descendants(pid: int) -> list[Kin]:
@@ -127,24 +156,20 @@ def descendants(pid: int) -> list[Kin]:
     return [one for one in found if not one.dead]
 
 
-def _asked(pids: Iterable[int]) -> dict[int, bool]:
-    found = {}
-    for pid in pids:
-        with contextlib.suppress(ChildProcessError):
-            found[pid] = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-    return found
-
-
 def _listed() -> Optional[list[int]]:
     """Whoever forked it, thread by thread; None: this kernel does not tell."""
     pids: list[int] = []
     try:
         for task in os.listdir("/proc/self/task"):
-            with open(f"/proc/self/task/{task}/children", "rb") as file:
-                pids += map(int, file.read().split())
+            pids += _of_task(task)
     except OSError:
         return None
     return pids
+
+
+def _of_task(task: str) -> list[int]:
+    with open(f"/proc/self/task/{task}/children", "rb") as file:
+        return [int(word) for word in file.read().split()]
 
 
 def _everybody() -> list[int]:

@@ -59,7 +59,8 @@ def limit_memory(spec: VassalSpec) -> None:
         try:
             os.nice(spec.nice)
         except OSError as error:
-            why = f"{error.strerror} (only root may, or who has RLIMIT_NICE, LimitNICE= of the unit)"
+            user = spec.identity.user
+            why = f"{error.strerror} (the app's user {user} may not: it needs RLIMIT_NICE, LimitNICE= of the unit)"
             raise EmperorError(f"nice = {spec.nice}: cannot be set: {why} -- {NOT_STARTED}") from None
 
 

@@ -22,6 +22,7 @@ class Crib:
 
     ``binds``: it only opens sockets, and ends. ``obeys``: it hears orders; a vassal of an older program does not.
     ``stale_at``: when its word that its app has changed was last written down, monotonic seconds.
+    ``told``: to go; it binds nothing for us any more.
     """
 
     number: int
@@ -34,6 +35,7 @@ class Crib:
     binds: bool = False
     obeys: bool = True
     stale_at: float = -math.inf
+    told: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class CribState:
     serving: bool
     binds: bool = False
     obeys: bool = False
+    told: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,16 @@ def export_crib(crib: Crib) -> CribState:
     assert crib.hearing is not None
     child, heard = export_child(crib.child), crib.hearing.export()
     return CribState(
-        crib.number, crib.spec, child, crib.launcher, heard, crib.workers, crib.serving, crib.binds, crib.obeys
+        crib.number,
+        crib.spec,
+        child,
+        crib.launcher,
+        heard,
+        crib.workers,
+        crib.serving,
+        crib.binds,
+        crib.obeys,
+        crib.told,
     )
 
 

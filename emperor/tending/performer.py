@@ -109,6 +109,7 @@ class Performer:
         self._strays = strays
         self._burials = Burials(loop, lambda pid: strays.buried(name, pid))
         self._doorbell = Doorbell(loop, lambda: tell(Called()))
+        holdings.closing = self._doorbell.hush
         tools = Tools(journal, launcher, holdings, log, self._share, gate)
         self._starter = Starter(name, tools, tell, self._begun, self._failed_to_start)
 
@@ -150,6 +151,7 @@ class Performer:
         crib = self._cribs.get(order.number)
         if crib is None:
             return
+        crib.told = True
         if order.action is Action.KILL:
             processes.kill_group(crib.child)
         else:
@@ -212,7 +214,15 @@ class Performer:
             self._burials.lay_out(adopt_child(grave.child), grave.due)
         for one in state.cribs:
             self.log.follow(one.spec)
-            crib = Crib(one.number, one.spec, adopt_child(one.child), one.launcher, binds=one.binds, obeys=one.obeys)
+            crib = Crib(
+                one.number,
+                one.spec,
+                adopt_child(one.child),
+                one.launcher,
+                binds=one.binds,
+                obeys=one.obeys,
+                told=one.told,
+            )
             crib.workers, crib.serving = one.workers, one.serving
             self._attend(crib, one.heard)
 
@@ -232,7 +242,10 @@ class Performer:
 
     def _hear(self, crib: Crib, message: Message, fd: int | None) -> None:
         if isinstance(message, Listening) and fd is not None:
-            self.holdings.take(crib.spec, message, fd)
+            if crib.told:
+                self.holdings.refuse(fd)
+            else:
+                self.holdings.take(crib.spec, message, fd)
             return
         if isinstance(message, (Serving, Failed)):
             self._gate.leave((self.name, crib.number))
@@ -275,8 +288,10 @@ class Performer:
         crib.hearing.stop()
         self._cribs.pop(crib.number, None)
         self._gate.leave((self.name, crib.number))
-        self.holdings.give_up(crib.number)
         ended = obituary.of(crib, self.holdings.complete(crib.spec))
+        if not crib.binds or ended.code != 0:
+            # What was bound for one that binds is kept as soon as it is known that it did.
+            self.holdings.give_up(crib.number)
         # Killed: its workers are finishing what they have. The zombie keeps their group's number ours.
         wake = 0.0 if ended.signal is None or crib.child.swept else min(crib.spec.reload_mercy, MAX_WAKE)
         self._burials.lay_out(crib.child, self._loop.now() + wake)

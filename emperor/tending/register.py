@@ -24,14 +24,14 @@ from emperor.tending.performer import Performer
 class Register:
     """``vassals`` and ``performers`` have the same names as keys, always.
 
-    ``performer``: makes the hands of a new one. ``changed``: what a record was, and is. ``settled``: all that was told
-    is done.
+    ``performer``: makes the hands of a new one. ``changed``: what a record was, what it is, and why. ``settled``: all
+    that was told is done.
     """
 
     loop: Loop
     journal: Journal
     performer: Callable[[str], Performer]
-    changed: Callable[[Vassal, Vassal], None]
+    changed: Callable[[Vassal, Vassal, VassalEvent], None]
     settled: Callable[[], None]
     vassals: dict[str, Vassal] = field(default_factory=dict)
     performers: dict[str, Performer] = field(default_factory=dict)
@@ -86,7 +86,7 @@ class Register:
             self._perform(name, doing)
         if name in self.vassals:
             self._set_timer(name)
-            self.changed(before, after)
+            self.changed(before, after, event)
 
     def _perform(self, name: str, doing: Doing) -> None:
         try:

@@ -77,6 +77,7 @@ class Starter:
         if holdings.being_removed(order.spec):
             return False
         try:
+            limits.keep_reserve(DESCRIPTORS + len(order.spec.sockets))
             holdings.provide(order.spec, order.number)
         except EmperorError as error:
             self._failed(order.number, str(error))

@@ -2,16 +2,16 @@
 
 It promises: nobody is reaped or signalled who is known, of a living vassal's session or of our own, or was there before
 us; a signal goes to children that are not reaped yet, or to the group of one, so that no number is a stranger's.
-It never waits, looks only when a child has died or a vassal was buried, and leaves most of the time to everybody else.
+It never waits, looks only when a child has died or a vassal was buried, each look ends, and however many children there
+are, it leaves most of the time to everybody else.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import random
 import signal
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 
 from emperor.journal import Journal
 from emperor.system import kin
@@ -24,9 +24,11 @@ SOON = 0.02
 PAUSE, HUNTING = 1.0, 0.05
 """Seconds between two looks at least; while somebody is to be killed."""
 SHARE = 4.0
-"""The pause is at least so many times as long as the look before it took."""
-MOST = 100
-"""That are killed or reaped in one turn of the loop."""
+"""A pause is at least so many times as long as what was before it took."""
+TURN = 0.002
+"""Seconds of a turn of the loop after which the rest of a look waits for another turn."""
+LONGEST = 30.0
+"""Seconds from a burial to when its strays are given up: some do not end, or fork faster than they are found."""
 AT_THE_END = 3.0
 """Seconds that the emperor's end waits for strays to be gone."""
 
@@ -41,18 +43,35 @@ class Strays:
         self, loop: Loop, journal: Journal, known: Callable[[], Collection[int]], groups: Groups, succeeding: bool
     ) -> None:
         self._loop, self._journal, self._known, self._groups = loop, journal, known, groups
-        # Whoever started us may have had children in this very process.
-        self._before_us = frozenset() if succeeding else frozenset(kin.children())
+        # Whoever started us may have had children in this very process. After an exec nobody waits for the dead.
+        self._before_us = frozenset(pid for pid, dead in kin.children().items() if not (dead and succeeding))
+        self._spared: frozenset[int] = self._before_us
         self._session = os.getsid(0)
-        self._condemned: set[int] = set()
+        self._condemned: dict[int, float] = {}
+        """Uids of the buried, and until when their strays are hunted."""
+        self._round: Iterator[None] | None = None
+        self._hunted: frozenset[int] = frozenset()
+        self._met: set[int] = set()
         self._timer: Timer | None = None
-        self._looked, self._cost, self._behind = loop.now() - PAUSE, 0.0, False
+        self._looked, self._cost, self._again = loop.now() - PAUSE, 0.0, False
         self._waiting: list[Callable[[], None]] = []
         self._patience: Timer | None = None
         self._groups.tidy()
         if succeeding:
             # What died while one program replaced the other was told to neither.
             self.heard()
+
+    @property
+    def before_us(self) -> tuple[int, ...]:
+        """The children that are none of ours, for the program that takes over."""
+        return tuple(sorted(self._before_us))
+
+    def adopt(self, before_us: Collection[int] | None) -> None:
+        """What the older program of this process said, once all that is known is; None: it said nothing.
+
+        Then nobody who is there and unknown is touched.
+        """
+        self._before_us = frozenset(before_us if before_us is not None else self._before_us - {*self._known()})
 
     def begun(self, name: str, pid: int) -> None:
         """A vassal was started."""
@@ -69,11 +88,12 @@ class Strays:
         self._remove(name, pid, TRIES, FIRST_TRY)
         uid = kin.owner(pid)
         if uid is not None:
-            self._condemned.add(uid)
+            self._condemned[uid] = self._loop.now() + LONGEST
         self._look_at(self._loop.now())
 
     def heard(self) -> None:
         """A child has died, or may have."""
+        self._again = True
         self._look_at(self._loop.now() + SOON)
 
     @property
@@ -101,8 +121,8 @@ class Strays:
             self._loop.call_at(self._loop.now() + pause, lambda: self._remove(name, pid, tries - 1, 2 * pause))
 
     def _look_at(self, when: float) -> None:
-        pause = max(HUNTING if self._condemned or self._behind else PAUSE, SHARE * self._cost)
-        when = max(when, self._looked + pause)
+        least = HUNTING if self._condemned else PAUSE
+        when = max(when, self._looked + max(least if self._round is None else 0.0, SHARE * self._cost))
         if self._timer is not None:
             if self._timer.when <= when:
                 return
@@ -110,38 +130,78 @@ class Strays:
         self._timer = self._loop.call_at(when, self._look)
 
     def _look(self) -> None:
+        """A round, or the next part of it."""
         self._timer = None
-        if not self._condemned and not kin.something_is_dead():
-            return
+        if self._round is None:
+            self._again = False
+            if not self._condemned and not kin.something_is_dead():
+                return
+            self._round = self._everybody()
         began = self._loop.now()
-        known = {*self._known(), *self._before_us}
-        unknown = [pid for pid in kin.children() if pid not in known]
-        # Any of them, lest those that may stay hide those that may not.
-        some = unknown if len(unknown) <= MOST else random.sample(unknown, MOST)
-        found = kin.strangers(filter(None, map(kin.look, some)), self._session, known)
-        left = [self._end(one) for one in found.strays]
-        for one in found.mourned:
-            _reap(one)
+        self._spared = frozenset((*self._known(), *self._before_us))
+        over = self._go_on(self._round, began + TURN)
         self._looked = self._loop.now()
         self._cost = self._looked - began
-        self._behind = len(some) < len(unknown)
-        if self._behind:
-            self.heard()
-        elif not any(left):
-            self._acquit()
+        if over:
+            self._round = None
+            self._judge()
+        if not over or self._condemned or self._again:
+            self._look_at(self._looked)
 
-    def _end(self, one: Kin) -> bool:
-        """Is it one that has to go, and has not gone yet?"""
-        condemned = self._is_condemned(one.pid)
-        if condemned:
+    def _go_on(self, steps: Iterator[None], until: float) -> bool:
+        """Is it over?"""
+        return all(self._loop.now() < until for _ in steps)
+
+    def _everybody(self) -> Iterator[None]:
+        """Whoever is a child now, once, in small steps: the dead first, for the living may be many and cost more."""
+        self._hunted, self._met = frozenset(self._condemned), set()
+        living = []
+        for pid in kin.candidates():
+            if pid not in self._spared:
+                dead = kin.is_dead(pid)
+                if dead:
+                    self._visit(pid)
+                elif dead is not None:
+                    living.append(pid)
+                yield
+        for pid in living if self._condemned else ():
+            # Between two turns its number may have become another's.
+            if pid not in self._spared and kin.is_dead(pid) is not None:
+                self._visit(pid)
+            yield
+
+    def _visit(self, pid: int) -> None:
+        """A child that is not reaped before this is over."""
+        one = kin.look(pid)
+        if one is None:
+            return
+        found = kin.strangers([one], self._session, self._spared)
+        guilt = self._guilt(pid) if found.strays else set()
+        if guilt:
+            self._met |= guilt
             _kill(one)
-        if one.dead:
+        if one.dead and (found.strays or found.mourned):
             _reap(one)
-        return condemned and not one.dead
 
-    def _is_condemned(self, pid: int) -> bool:
-        """Whoever was root may be anybody by now."""
-        return 0 in self._condemned or (bool(self._condemned) and kin.owner(pid) in self._condemned)
+    def _guilt(self, pid: int) -> set[int]:
+        """With whom it has to go. Whoever was root may be anybody by now."""
+        return self._condemned.keys() & {0, kin.owner(pid)} if self._condemned else set()
+
+    def _judge(self) -> None:
+        """Who was hunted through a whole round and not met, dead or alive, has nobody left."""
+        now = self._loop.now()
+        for uid in self._hunted & self._condemned.keys():
+            vain = uid in self._met and now >= self._condemned[uid]
+            if vain:
+                self._journal.warning(
+                    "emperor",
+                    f"strays of uid {uid}: there are still some after {LONGEST:g} s of killing them"
+                    " -- they stay until the next vassal of this user ends",
+                )
+            if vain or uid not in self._met:
+                del self._condemned[uid]
+        if not self._condemned:
+            self._acquit()
 
 
 def _kill(one: Kin) -> None:

@@ -52,6 +52,38 @@ def serve():
     wait()
 
 
+def second_listener():
+    """Falls asleep, and then hands up another listener for its path while somebody waits at the first."""
+    path = SPEC["sockets"][0]["address"]["path"]
+    if PAPER["role"] == "bind":
+        one = bound(path)
+        listening(one.fileno())
+        os._exit(0)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    first = socket.socket(fileno=PAPER["listeners"]["0"])
+    say("serving", {})
+    time.sleep(1.2)
+    say("idle", {})
+    while not os.path.exists(SPEC["chdir"] + "/go"):
+        time.sleep(0.01)
+    os.rename(path, path + ".old")
+    second = bound(path)
+    listening(second.fileno())
+    # The emperor has heard it, and has closed its copy of the first.
+    time.sleep(1)
+    late = socket.socket(socket.AF_UNIX)
+    late.connect(path + ".old")
+    log("handed up", first.fileno())
+    wait()
+
+
+def bound(path):
+    one = socket.socket(socket.AF_UNIX)
+    one.bind(path)
+    one.listen(8)
+    return one
+
+
 def stubborn():
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""A WSGI app for tests of renewal: /pid, /echo (a length), /leak (a MiB more), /hang?FILE (until it is there)."""
+"""A WSGI app for tests of renewal: /pid, /echo (a length), /leak (a MiB more), /hang...?FILE (until it is there)."""
 
 import os
 import time
@@ -13,7 +13,7 @@ def application(environ, start_response):
     elif path == "/leak":
         KEPT.append(os.urandom(1 << 20))
         body = str(len(KEPT)).encode()
-    elif path == "/hang":
+    elif path.startswith("/hang"):
         while not os.path.exists(environ["QUERY_STRING"]):
             time.sleep(0.01)
     else:

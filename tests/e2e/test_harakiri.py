@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -121,8 +122,30 @@ def test_with_threads_the_whole_worker_goes_and_all_their_stacks_are_shown(daemo
     assert pids(fallen(site)).isdisjoint(pids(old))
     lines = logged(site)
     charge = position(lines, "worker 1: harakiri: GET /sleep")
+    assert sum("hread 0x" in line for line in lines[charge:]) == 1, lines
     # The main thread serves nobody.
-    assert sum("hread 0x" in line for line in lines[charge:]) == 5, lines
+    assert position(lines, "4 threads in which the app does not run: idle, or waiting for a client") > charge
+    assert lines[-1].endswith("worker 1: killed by harakiri in GET /sleep -- starting another")
+
+
+@pytest.mark.parametrize("more", [{}, {"lazy_apps": "true"}, {"threads": 8}])
+def test_the_last_ten_lines_are_the_apps_and_none_of_ours(daemon: Emperor, more: dict[str, Any]) -> None:
+    site = daemon.add("site", app="hangs.py", harakiri=LIMIT, **more)
+    site.running()
+    site.visitor("/sleep")
+    fallen(site)
+    shown = daemon.ctl("status", "site").stdout
+    assert "in sleep" in shown and "harakiri: GET /sleep has taken more than 1 s" in shown
+    assert not [line for line in logged(site) if "/emperor/" in line or "launch.py" in line]
+
+
+def test_status_shows_what_hangs_before_it_is_killed(daemon: Emperor) -> None:
+    site = daemon.add("site", app="hangs.py")
+    site.running()
+    site.visitor("/nearly?6")
+    site.until(lambda row: row["workers"][0].get("doing"), "it takes long")
+    shown = daemon.ctl("status", "site").stdout
+    assert re.search(r"busy for 0:00:0\d in GET /nearly, 0 requests", shown), shown
 
 
 def test_an_app_imported_in_its_worker_is_held_to_it_as_well(daemon: Emperor) -> None:

@@ -348,3 +348,38 @@ def test_one_that_kills_itself_when_it_is_to_go_leaves_neither_zombies_nor_descr
     # MOST of tending.burials, and the one that has died a moment ago.
     wait_for(lambda: zombies(daemon.pid), lambda seen: seen <= 3, "the older ones are reaped")
     assert settled_descriptors(daemon) <= before + 3
+
+
+def stale_watches(pid: int) -> list[str]:
+    """What an epoll of a process still watches although the process has closed it (proc_pid_fdinfo(5))."""
+    found = []
+    for fd, target in procfs.descriptors(pid).items():
+        if "eventpoll" not in target:
+            continue
+        for line in Path(f"/proc/{pid}/fdinfo/{fd}").read_text().splitlines():
+            if line.startswith("tfd:"):
+                number, inode = int(line.split()[1]), int(line.split("ino:")[1].split()[0], 16)
+                try:
+                    open_one = os.stat(f"/proc/{pid}/fd/{number}").st_ino
+                except OSError:
+                    open_one = -1
+                if open_one != inode:
+                    found.append(line)
+    return found
+
+
+def test_a_second_listener_of_one_that_sleeps_is_not_taken_and_nothing_closed_is_watched(
+    daemon: Emperor, users: Users
+) -> None:
+    path = users.alice.home / "second.sock"
+    vassal = hostile(daemon, users, "second_listener", socket=path, on_demand="true", idle=1, reload_mercy=60)
+    vassal.state("IDLE")
+    assert daemon.ctl("restart", "hers").returncode == 0
+    # It says that it is tired, is told to go, and stays.
+    vassal.state("IDLE")
+    go(vassal)
+    daemon.wait_for_log("handed up")
+    answers_soon(daemon)
+    wait_for(lambda: stale_watches(daemon.pid), lambda found: not found, "nothing that is closed is watched")
+    canary(daemon)
+    daemon.ctl("stop", "hers")

@@ -12,9 +12,11 @@ from benchmarks.front import free_port
 from tests.e2e.conftest import StartEmperor, StartNginx
 from tests.e2e.harness import procfs
 from tests.e2e.harness.daemon import Emperor, Vassal
+from tests.e2e.harness.people import Users
 from tests.e2e.harness.waiting import wait_for
 from tests.e2e.harness.web import FASTCGI_KEPT, get
 from tests.e2e.harness.wire import connect, request
+from tests.requirements import needs
 
 SOON = 0.5
 """The shortest ``idle`` of these tests."""
@@ -101,16 +103,14 @@ def test_nobody_is_lost_on_the_border_of_sleep(daemon: Emperor) -> None:
             assert site.get().status == 200
 
 
+@needs("root", "nginx", "www-data")
 def test_what_nginx_keeps_open_over_fastcgi_is_answered_also_afterwards(daemon: Emperor, nginx: StartNginx) -> None:
-    site = dozing(daemon, idle=SOON, fastcgi_socket="/run/emperor-test-idle.sock" if os.geteuid() == 0 else None)
-    if os.geteuid() != 0:
-        pytest.skip("nginx as www-data")
+    site = dozing(daemon, idle=SOON, fastcgi_socket=f"{daemon.run}/site.sock")
     front = nginx({"/": FASTCGI_KEPT.format(f"unix:{site.socket}")})
     for _ in range(3):
         assert get(f"http://127.0.0.1:{front.port}/facts").status == 200
         site.state("IDLE")
         assert get(f"http://127.0.0.1:{front.port}/facts", data=b"x").status == 200
-    os.remove(site.ini)
 
 
 def sockets(daemon: Emperor, kind: str) -> dict[str, object]:
@@ -276,3 +276,20 @@ def test_its_interpreter_is_not_even_looked_for_in_its_sleep(daemon: Emperor, tm
     assert "python" in row["error"]
     site.write(python=None)
     assert visitor.answer().status == 200
+
+
+@needs("root", "useradd")
+def test_another_user_in_its_sleep_gets_a_fresh_listener(daemon: Emperor, users: Users) -> None:
+    """The old user's processes were handed the old one, and would accept its successor's clients."""
+    shared = daemon.root / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    own = f"{daemon.run}/site.sock"
+    site = daemon.add("site", on_demand="true", env=None, socket=[own, f"{shared}/more.sock"])
+    asleep(site)
+    before = os.stat(own).st_ino
+    os.unlink(f"{shared}/more.sock")
+    site.write(uid=users.bob.name, gid=users.bob.gid)
+    wait_for(lambda: os.stat(own).st_ino, lambda now: now != before, "a fresh listener")
+    asleep(site)
+    assert request(own, "/facts").json["uids"][0] == users.bob.uid

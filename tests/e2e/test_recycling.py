@@ -213,3 +213,57 @@ def test_scaling_under_load_loses_no_request(daemon: Emperor, nginx: StartNginx)
     assert load.failed == []
     assert "upstream" not in front.error_log, front.error_log
     assert site.row()["worker_exits"] == 0
+
+
+def until_spared(site: Vassal, *files: Path) -> None:
+    """Three mercies after it was told to go it is still there; then its request may end: ``files`` are there."""
+    words = "still has a request after 1 s (reload-mercy) -- it ends when that is answered"
+    wait_for(lambda: words in site.emperor.ctl("logs", "-n", "50", site.name).stdout, what=words)
+    end = time.monotonic() + 2
+    wait_for(lambda: time.monotonic() > end, what="two mercies more")
+    for file in files:
+        file.touch()
+
+
+def test_a_renewal_cuts_no_request_however_long_it_takes(daemon: Emperor, folder: Path) -> None:
+    site = daemon.add("site", app="wears_out.py", threads=2, max_requests=2, min_worker_lifetime=1, reload_mercy=1)
+    old = site.until(has(1), "one serves")["workers"][0]["pid"]
+    go = folder / "go"
+    visitor = site.visitor(f"/hang?{go}")
+    site.until(lambda row: states(row) == ["busy"], "it has the request")
+    while not renewals(site.row()):
+        assert site.get("/pid").status == 200
+    until_spared(site, go)
+    assert visitor.answer().status == 200
+    wait_for(lambda: not procfs.alive(old), what="the worn one has ended")
+    assert site.row()["worker_exits"] == 0
+
+
+def test_scaling_down_cuts_no_request_however_long_it_takes(daemon: Emperor, folder: Path) -> None:
+    site = daemon.add("site", app="wears_out.py", processes=3, threads=2, reload_mercy=1)
+    site.until(has(3), "three serve")
+    go = folder / "go"
+    visitors = [site.visitor(f"/hang?{go}") for _ in range(6)]
+    site.until(lambda row: states(row) == ["busy"] * 3, "each has its share")
+    assert daemon.ctl("scale", "site", "1", "--no-wait").returncode == 0
+    until_spared(site, go)
+    assert [one.answer().status for one in visitors] == [200] * 6
+    assert site.until(has(1), "one is left")["worker_exits"] == 0
+
+
+def test_cheaper_cuts_no_request_when_it_has_fewer_workers(daemon: Emperor, folder: Path) -> None:
+    more: dict[str, Any] = {"cheaper": 1, "cheaper_initial": 3, "cheaper_overload": "0.2", "reload_mercy": 1}
+    site = daemon.add("site", app="wears_out.py", processes=3, threads=4, **more)
+    site.until(has(3), "three serve")
+    visitors = {f"/hang{number}": site.visitor(f"/hang{number}?{folder}/go{number}") for number in range(12)}
+    row = site.until(lambda row: states(row) == ["busy"] * 3, "each has its share")
+    # With one each they are too many, and whoever has to go has one.
+    kept = {str(one["doing"]).removeprefix("GET ") for one in workers(row)}
+    for page in visitors.keys() - kept:
+        (folder / page.replace("/hang", "go")).touch()
+        assert visitors[page].answer().status == 200
+    words = "cheaper: 3 workers: not all were needed -- from now on 2"
+    wait_for(lambda: words in daemon.ctl("logs", "-n", "50", "site").stdout, what=words)
+    until_spared(site, *(folder / page.replace("/hang", "go") for page in kept))
+    assert [visitors[page].answer().status for page in kept] == [200] * 3
+    assert site.until(has(1), "one is left", 60)["worker_exits"] == 0

@@ -195,8 +195,9 @@ def test_an_upgrade_in_place_goes_on_looking_after_them(daemon: Emperor) -> None
     assert other.row()["pid"] == mine["pid"]
 
 
+@pytest.mark.parametrize("upgraded", [False, True], ids=["", "upgraded"])
 def test_whoever_was_the_emperors_child_before_it_was_the_emperor_is_left_alone(
-    emperor: StartEmperor, folder: Path
+    emperor: StartEmperor, folder: Path, upgraded: bool
 ) -> None:
     daemon = emperor()
     site = daemon.add("site", uid="root", gid="root", allow_root="true", app="leaves_strays.py")
@@ -207,6 +208,8 @@ def test_whoever_was_the_emperors_child_before_it_was_the_emperor_is_left_alone(
     wait_for(daemon.answers, what="the control socket answers")
     asks_for_all(site)
     before = int((folder / "before").read_text())
+    if upgraded:
+        assert daemon.ctl("upgrade").returncode == 0, daemon.log_text
     assert daemon.ctl("stop", "site").returncode == 0
     nobody_in(site.folder)
     try:

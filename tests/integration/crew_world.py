@@ -14,7 +14,7 @@ from emperor.crew.crew import Crew, Ears
 from emperor.supervision.channel import WorkerReport
 from emperor.system.eventloop import Loop
 from emperor.system.scoreboard import Scoreboard, Tally
-from emperor.worker import READY
+from emperor.worker import LEAVE, READY
 from tests.integration.kernel_world import drive, raise_it, vassal_spec
 
 Act = Callable[[int, int, Tally], Any]
@@ -48,6 +48,7 @@ def says(text: bytes) -> Act:
 def stubborn(index: int, report: int, tally: Tally) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(LEAVE, signal.SIG_IGN)
     ready(report)
     while True:
         signal.pause()
@@ -69,7 +70,7 @@ class World:
 
     def start(self, act: Act, processes: int = 1, workers: int = 0, **more: Any) -> Crew:
         spec = vassal_spec(self.folder, processes=processes, **more)
-        self.board = Scoreboard(processes, 1)
+        self.board = Scoreboard(processes, spec.threads)
 
         def serve(cell: int, report: int) -> int:
             # What pytest wants done at its end is not to be done at the end of a fork.

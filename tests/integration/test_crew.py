@@ -132,6 +132,17 @@ def test_a_report_tells_who_died_in_a_seat_and_when_the_next_one_comes(
     assert world.said("worker 2: exited with code 3 -- starting another in 60.0 s")()
 
 
+def test_no_pause_is_told_that_is_shorter_than_a_tenth_of_a_second(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seat, "AT_ONCE", 0)
+    world.start(idles)
+    (pid,) = world.until_idle()
+    os.kill(pid, signal.SIGKILL)
+    world.until_replaced(pid)
+    assert world.lines == [(0, "worker 1: killed by SIGKILL -- starting another")]
+
+
 def test_what_is_ordered_is_no_exit(world: World) -> None:
     world.start(idles)
     world.until_idle()

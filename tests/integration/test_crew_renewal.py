@@ -9,17 +9,19 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from emperor.supervision import backoff
+from emperor.supervision.generation import Event
 from emperor.supervision.renewal import MEBIBYTE
 from emperor.system import forks
 from emperor.system.scoreboard import Tally
-from tests.integration.crew_world import Act, World, answers, idles
+from emperor.worker import LEAVE
+from tests.integration.crew_world import Act, World, answers, idles, ready
 from tests.integration.kernel_world import fds_of, gone
 
 WORN: dict[str, Any] = {"max_requests": 1, "max_requests_delta": 0, "min_worker_lifetime": 0.0}
@@ -49,6 +51,7 @@ def starts_for_ever(cell: int, report: int, tally: Tally) -> None:
 
 
 def stays_when_told(cell: int, report: int, tally: Tally) -> None:
+    signal.signal(LEAVE, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     answers(cell, report, tally)
@@ -66,7 +69,7 @@ def test_the_new_one_serves_before_the_old_one_is_told_to_go(world: World) -> No
             os.write(1, f"told {time.monotonic()}\n".encode())
             os._exit(0)
 
-        signal.signal(signal.SIGHUP, told)
+        signal.signal(LEAVE, told)
         os.write(1, f"ready {time.monotonic()}\n".encode())
         answers(cell, report, tally)
 
@@ -110,20 +113,54 @@ def test_one_replacement_starts_at_a_time_and_nobody_is_ever_missing(world: Worl
 
 def test_one_with_too_much_memory_is_renewed(world: World) -> None:
     def leaks(cell: int, report: int, tally: Tally) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+        ready(report)
+        signal.sigwait({signal.SIGUSR1})
         kept = bytearray(os.urandom(MEBIBYTE)) * 100
-        idles(cell, report, tally)
+        signal.pause()
         assert kept
 
     # A fork has all that the test has.
     limit = forks.rss(os.getpid()) + 50 * MEBIBYTE
     world.start(first(1, leaks, idles), reload_on_rss=limit, min_worker_lifetime=0.0)
     (old,) = world.until_idle()
+    os.kill(old, signal.SIGUSR1)
     world.look_often()
     world.until(lambda: gone(old))
     assert world.said("MB of resident memory (reload-on-rss) -- starting its replacement")()
     world.until_idle()
     world.loop.call_at(world.loop.now() + 0.2, world.loop.stop)
     world.loop.run()
+    assert world.report().renewals == 1
+
+
+def test_a_limit_below_what_a_fresh_worker_has_renews_nobody_and_is_said_once(world: World) -> None:
+    world.start(idles, processes=2, reload_on_rss=MEBIBYTE, min_worker_lifetime=0.0)
+    before = world.until_idle()
+    world.look_often()
+    until = world.loop.now() + 0.3
+    world.until(lambda: world.loop.now() > until)
+    os.kill(before[1], signal.SIGKILL)
+    world.until(lambda: world.report(1).exits == 1 and world.report(1).state == "idle")
+    assert world.until_idle()[0] == before[0] and world.report().renewals == 0
+    said = [line for _, line in world.lines if "killed by" not in line]
+    assert len(said) == 1 and said[0].startswith("reload-on-rss: a fresh worker has "), world.lines
+    assert said[0].endswith(" MB already -- no worker is renewed for it")
+
+
+def test_one_that_grew_by_a_request_before_it_was_weighed_is_renewed(world: World) -> None:
+    def leaks(cell: int, report: int, tally: Tally) -> None:
+        tally.begin(0)
+        kept = bytearray(os.urandom(MEBIBYTE)) * 100
+        tally.end(0, False)
+        idles(cell, report, tally)
+        assert kept
+
+    limit = forks.rss(os.getpid()) + 50 * MEBIBYTE
+    world.start(first(1, leaks, idles), reload_on_rss=limit, min_worker_lifetime=0.0)
+    (old,) = world.until_idle()
+    world.look_often()
+    world.until(lambda: gone(old))
     assert world.report().renewals == 1
 
 
@@ -306,3 +343,91 @@ def test_after_a_storm_of_deaths_orders_and_renewals_all_is_as_it_should_be(
     # Nothing is left of those who are gone.
     world.close()
     assert set(fds_of()) == before
+
+
+def leaves_when_answered(cell: int, report: int, tally: Tally) -> None:
+    """Busy, and it says what it is told; its request is answered as USR1 comes."""
+    told = {LEAVE, signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1}
+    signal.pthread_sigmask(signal.SIG_BLOCK, told)
+    tally.begin(0)
+    tally.end(0, False)
+    tally.begin(0)
+    ready(report)
+    while True:
+        signum = signal.sigwait(told)
+        if signum == signal.SIGUSR1:
+            break
+        os.write(1, f"told {signum}\n".encode())
+    tally.end(0, False)
+    os.write(1, b"answered\n")
+
+
+def goes_never(cell: int, report: int, tally: Tally) -> None:
+    """Its request is answered as USR1 comes, and it stays."""
+    leaves_when_answered(cell, report, tally)
+    while True:
+        signal.pause()
+
+
+def told(world: World) -> list[str]:
+    return [line for _, line in world.lines if line.startswith("told") or line == "answered"]
+
+
+SPARED = "worker 1: still has a request after 0.1 s (reload-mercy) -- it ends when that is answered"
+
+
+def test_a_worn_one_is_not_cut_while_it_has_a_request(world: World) -> None:
+    world.start(first(1, leaves_when_answered, idles), reload_mercy=0.1, **WORN)
+    world.until(lambda: world.served)
+    old = world.report().pid
+    world.look_often()
+    began = time.monotonic()
+    world.until(lambda: time.monotonic() - began > 1.5)
+    assert states(world) == ["idle", "retiring"] and not gone(old)
+    assert told(world) == [f"told {LEAVE}"]
+    assert [line for _, line in world.lines].count(SPARED) == 1
+    os.kill(old, signal.SIGUSR1)
+    world.until(lambda: gone(old))
+    assert told(world) == [f"told {LEAVE}", "answered"] and not world.said("killed")()
+
+
+def test_one_that_stays_although_its_request_is_answered_has_the_mercy_from_then_on(world: World) -> None:
+    world.start(first(1, goes_never, idles), reload_mercy=0.1, **WORN)
+    world.until(lambda: world.served)
+    old = world.report().pid
+    world.look_often()
+    world.until(world.said(SPARED))
+    os.kill(old, signal.SIGUSR1)
+    world.until(lambda: gone(old))
+    assert told(world)[-1] == "answered"
+    assert world.said("worker 1: still there after 0.1 s (reload-mercy) -- killed")()
+
+
+@pytest.mark.parametrize(("how", "signum"), [(Event.RETIRE, signal.SIGHUP), (Event.DRAIN, signal.SIGTERM)])
+def test_a_drain_of_all_bounds_one_that_was_spared(world: World, how: Event, signum: int) -> None:
+    world.start(first(1, leaves_when_answered, idles), reload_mercy=0.1, **WORN)
+    world.until(lambda: world.served)
+    old = world.report().pid
+    world.look_often()
+    world.until(world.said(SPARED))
+    began = time.monotonic()
+    world.crew.drain(1.0, how)
+    world.until(world.said(f"told {int(signum)}"))
+    world.until(lambda: world.emptied)
+    # Not at its own old deadline, but at the end of the drain.
+    assert gone(old) and time.monotonic() - began >= 1.0
+
+
+def test_of_those_who_become_fewer_nobody_is_cut_while_he_has_a_request(world: World) -> None:
+    world.start(leaves_when_answered, processes=2, reload_mercy=0.1)
+    world.until(states_of(world, ["busy", "busy"]))
+    second = world.report(1).pid
+    world.crew.resize(1)
+    world.until(lambda: any(line == SPARED.replace("worker 1", "worker 2") for _, line in world.lines))
+    os.kill(second, signal.SIGUSR1)
+    world.until(lambda: gone(second))
+    assert told(world) == [f"told {LEAVE}", "answered"]
+
+
+def states_of(world: World, wanted: list[str]) -> Callable[[], bool]:
+    return lambda: states(world) == wanted

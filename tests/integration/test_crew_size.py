@@ -193,7 +193,7 @@ def test_a_death_that_is_waited_for_is_not_waited_for_any_more_when_its_seat_is_
     world.start(dies, processes=2, lazy_apps=True)
     world.until(lambda: [one.state for one in world.crew.reports()] == ["idle", "backoff"])
     world.crew.resize(1)
-    assert len(world.crew.reports()) == 1 and world.crew._retries == {}
+    assert len(world.crew.reports()) == 1 and world.crew._retries.timers == {}
 
 
 def test_cheaper_makes_more_when_all_are_busy_and_fewer_when_they_are_not_needed(world: World) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from emperor.ctl import cli
 from emperor.intake.reading import SOCKETS, Reader, Settings
 
 
@@ -27,3 +28,14 @@ def test_a_default_socket_is_inherited(tmp_path: Path) -> None:
 @pytest.mark.parametrize("option", SOCKETS)
 def test_whoever_names_an_address_does_not_get_the_default_one_as_well(tmp_path: Path, option: str) -> None:
     assert addresses(tmp_path, f"{option} = {tmp_path}/own.sock") == [f"{tmp_path}/own.sock"]
+
+
+def test_emperorctl_check_judges_with_the_same_defaults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "all.ini").write_text("[uwsgi]\nharakiri = 5m\n")
+    (tmp_path / "blog.ini").write_text("[uwsgi]\nmodule = blog\n")
+    blog = str(tmp_path / "blog.ini")
+    assert cli.main(["check", blog]) == 0
+    assert cli.main(["check", blog, "--vassals-defaults", str(tmp_path / "all.ini")]) == 1
+    assert f"{tmp_path}/all.ini:2: harakiri: must be a number of seconds" in capsys.readouterr().out
+    assert cli.main(["check", blog, "--vassals-defaults", str(tmp_path / "none.ini")]) == 1
+    assert f"{tmp_path}/none.ini" in capsys.readouterr().out

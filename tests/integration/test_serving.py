@@ -6,6 +6,7 @@ import hashlib
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -402,6 +403,58 @@ def test_a_drain_finishes_what_is_in_flight_and_loses_nobody_who_comes_later(
         except BlockingIOError:
             assert read_answer(waiting, protocol).status == 200
         waiting.close()
+
+
+@both
+@threads
+def test_a_drain_without_an_end_cuts_nothing(tmp_path: Path, protocol: str, threads: int) -> None:
+    app = Held()
+    with serving(tmp_path, protocol, app, Settings(threads=threads, drain_seconds=0.1)) as running:
+        with running.connect() as peer, running.connect() as behind:
+            peer.sendall(encode(protocol, PARAMS))
+            assert app.is_entered()
+            running.server.drain(bounded=False)
+            running.thread.join(0.6)
+            assert running.thread.is_alive()
+            app.go.set()
+            assert read_answer(peer, protocol).status == 200
+            behind.close()
+        running.thread.join(PATIENCE)
+        assert not running.thread.is_alive()
+
+
+def test_a_drain_without_an_end_may_be_given_one(tmp_path: Path) -> None:
+    app = Held()
+    with serving(tmp_path, "uwsgi", app, Settings(threads=2, drain_seconds=0.3)) as running, running.connect() as peer:
+        peer.sendall(encode("uwsgi", PARAMS))
+        assert app.is_entered()
+        running.server.drain(bounded=False)
+        running.thread.join(0.6)
+        began = time.monotonic()
+        running.drain()
+        assert 0.3 <= time.monotonic() - began < PATIENCE / 2
+        app.go.set()
+
+
+@threads
+def test_a_drain_without_an_end_answers_once_more_on_a_kept_connection_and_closes_an_idle_one(
+    tmp_path: Path, threads: int
+) -> None:
+    settings = Settings(threads=threads, drain_seconds=PATIENCE, kept_seconds=0.3)
+    with (
+        serving(tmp_path, "fastcgi", echo, settings) as running,
+        running.connect() as peer,
+        running.connect() as idle,
+    ):
+        for one in (peer, idle):
+            one.sendall(encode("fastcgi", PARAMS, keep=True))
+            read_answer(one, "fastcgi")
+        running.server.drain(bounded=False)
+        peer.sendall(encode("fastcgi", PARAMS, keep=True))
+        assert read_answer(peer, "fastcgi").whole
+        assert peer.recv(1) == idle.recv(1) == b""
+        running.thread.join(PATIENCE)
+        assert not running.thread.is_alive()
 
 
 @threads

@@ -95,6 +95,21 @@ def test_both_engines_end_although_a_kept_connection_is_idle(tmp_path: Path, eng
 
 
 @engines
+def test_both_engines_cut_nothing_in_a_drain_without_an_end(tmp_path: Path, engine: str) -> None:
+    app, settings = Held(), Settings(threads=2, drain_seconds=0.1)
+    with serving(tmp_path, "fastcgi", app, settings, engine) as running, running.connect() as peer:
+        peer.sendall(encode("fastcgi", PARAMS))
+        assert app.is_entered()
+        running.server.drain(bounded=False)
+        running.thread.join(0.6)
+        assert running.thread.is_alive()
+        app.go.set()
+        assert read_answer(peer, "fastcgi").status == 200
+        running.thread.join(PATIENCE)
+        assert not running.thread.is_alive()
+
+
+@engines
 def test_both_engines_answer_once_more_while_they_drain(tmp_path: Path, engine: str) -> None:
     settings = Settings(drain_seconds=PATIENCE)
     with serving(tmp_path, "fastcgi", echo, settings, engine) as running, running.connect() as peer:

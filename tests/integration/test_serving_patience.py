@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from emperor.protocol import records
+from emperor.serving import native
 from emperor.serving.native import Server, Settings
 from tests.integration.serving_world import (
     PARAMS,
@@ -97,6 +98,95 @@ def test_the_rest_of_an_unread_body_leaves_no_deadline_behind(tmp_path: Path) ->
         assert until(lambda: waiting.deadline is not None)
         peer.sendall(whole[-10:])
         assert until(lambda: waiting.deadline is None)
+
+
+# --- whom a lone thread takes in ---
+
+
+class Ordered(Held):
+    """Remembers whom it served, in which order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.paths: list[str] = []
+
+    def __call__(self, environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
+        self.paths.append(environ["PATH_INFO"])
+        return super().__call__(environ, start_response)
+
+
+def path(name: str) -> list[tuple[str, str]]:
+    return [*PARAMS[:2], ("PATH_INFO", name), *PARAMS[3:]]
+
+
+@both
+def test_a_request_that_follows_its_connection_soon_is_served_before_another_is_accepted(
+    tmp_path: Path, protocol: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "_SPEAKS_SOON", PATIENCE * 1000)
+    accepted, accept = threading.Event(), native.Backlog.accept
+
+    def seen(backlog: native.Backlog, fd: int) -> Any:
+        peer = accept(backlog, fd)
+        accepted.set()
+        return peer
+
+    monkeypatch.setattr(native.Backlog, "accept", seen)
+    app = Ordered()
+    app.go.set()
+    with serving(tmp_path, protocol, app) as running, running.connect() as early, running.connect() as late:
+        assert accepted.wait(PATIENCE)
+        late.sendall(encode(protocol, path("/late"), b""))
+        assert not select.select([late], [], [], 0.2)[0]
+        early.sendall(encode(protocol, path("/early"), b""))
+        assert read_answer(late, protocol).status == read_answer(early, protocol).status == 200
+    assert app.paths == ["/early", "/late"]
+
+
+@both
+def test_who_was_accepted_is_served_before_another_is_accepted(
+    tmp_path: Path, protocol: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "_SPEAKS_SOON", 0)
+    app = Ordered()
+    with serving(tmp_path, protocol, app) as running, running.connect() as slow, running.connect() as early:
+        assert until(lambda: len(running.server._waiting.peers) == 2)
+        slow.sendall(encode(protocol, path("/slow"), b""))
+        assert app.is_entered()
+        early.sendall(encode(protocol, path("/early"), b""))
+        with running.connect() as late:
+            late.sendall(encode(protocol, path("/late"), b""))
+            app.go.set()
+            for peer in (slow, early, late):
+                assert read_answer(peer, protocol).status == 200
+    assert app.paths == ["/slow", "/early", "/late"]
+
+
+def test_who_was_accepted_does_not_keep_others_out(tmp_path: Path) -> None:
+    with serving(tmp_path, "uwsgi", echo) as running:
+        running.drain()
+        with running.listener.dup() as listener:
+            server = Server([(listener, "uwsgi")], echo, Settings(), Tally())
+            heard = [(900, 1), (listener.fileno(), 1), (901, 1)]
+            server._waiting.peers = dict.fromkeys((900, 901))  # type: ignore[assignment]  # numbers are enough
+            for both_times in ([(900, 1), (901, 1)], [(listener.fileno(), 1), (900, 1), (901, 1)]) * 2:
+                server._pending = list(heard)
+                assert server._the_first_first() == both_times
+            server.drain()
+            server._pending = list(heard)
+            assert server._the_first_first() == heard
+            server._waiting.peers = {}
+
+
+def test_silent_connections_do_not_cost_a_worker_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "_SWEEP_SECONDS", 2 * PATIENCE)
+    monkeypatch.setattr(native, "_IN_VAIN", 3)
+    with serving(tmp_path, "uwsgi", echo, Settings(drain_seconds=0.2)) as running, contextlib.ExitStack() as stack:
+        for _ in range(10):
+            stack.enter_context(running.connect())
+        assert until(lambda: len(running.server._waiting.peers) == 10)
+        assert running.server._in_vain == 3
+        assert running.ask().status == 200
 
 
 # --- room ---

@@ -80,9 +80,9 @@ def there(pid):
     return one is not None and not one.dead
 
 
-def undertaker(known=()):
+def undertaker(known=(), succeeding=False):
     """Dead and not reaped: the vassal that is buried."""
-    strays = Strays(loop, Journal(), lambda: {*known, vassal.pid}, Groups(""), succeeding=False)
+    strays = Strays(loop, Journal(), lambda: {*known, vassal.pid}, Groups(""), succeeding)
     loop.on_signal(signal.SIGCHLD, strays.heard)
     return strays
 
@@ -218,13 +218,141 @@ def test_a_child_that_somebody_waits_for_is_his_to_reap() -> None:
 def test_more_strays_than_one_look_may_end_are_ended_in_several() -> None:
     alone("""
     import emperor.tending.strays as module
-    module.MOST = 10
+    module.TURN = 0.0
     vassal = lay_out()
     strays = undertaker()
     escaped = [orphan(pauses) for _ in range(45)]
     strays.buried("site", vassal.pid)
     drive(loop, lambda: strays.gone)
     assert set(kin.children()) == {vassal.pid}
+    """)
+
+
+def test_a_hunt_is_over_however_many_there_are_of_somebody_else() -> None:
+    """A user's orphans, made by the hundred, keep nobody busy with another user's burial."""
+    alone("""
+    vassal = lay_out()
+    strays = undertaker()
+    theirs = [orphan(pauses) for _ in range(150)]
+    mine = [orphan(pauses) for _ in range(3)]
+    kin.owner = lambda pid: 1001 if pid in theirs else 1002
+    strays.buried("site", vassal.pid)
+    drive(loop, lambda: strays.gone and strays._timer is None)
+    assert set(kin.children()) == {vassal.pid, *theirs}
+    assert all(map(there, theirs))
+    for pid in theirs:
+        os.kill(pid, 9)
+    """)
+
+
+def test_the_dead_are_taken_before_the_living_are_looked_at() -> None:
+    alone("""
+    import emperor.tending.strays as module
+    module.TURN = 0.0
+    vassal = lay_out()
+    strays = undertaker()
+    living = [orphan(pauses) for _ in range(20)]
+    dead = [orphan(ends) for _ in range(20)]
+    until(lambda: not any(map(there, dead)))
+    owner, asked = kin.owner, []
+
+    def watched(pid):
+        if pid in living:
+            asked.append(pid)
+            assert not any(map(kin.look, dead))
+        return 1001 if pid in living else 1002
+
+    kin.owner = watched
+    strays.buried("site", vassal.pid)
+    drive(loop, lambda: strays.gone)
+    assert set(asked) == set(living)
+    for pid in living:
+        os.kill(pid, 9)
+    """)
+
+
+def test_a_turn_of_the_loop_looks_at_one_after_another_until_its_time_is_over() -> None:
+    alone("""
+    import emperor.tending.strays as module
+    module.TURN = 0.0
+    vassal = lay_out()
+    strays = undertaker()
+    for _ in range(20):
+        orphan(pauses)
+    look, looked = kin.look, []
+    kin.look = lambda pid: looked.append(pid) or look(pid)
+    strays._condemned[os.getuid()] = loop.now() + 60
+    while not strays.gone:
+        before = len(looked)
+        strays._look()
+        assert len(looked) - before <= 1
+    assert set(kin.children()) == {vassal.pid}
+    """)
+
+
+def test_somebody_who_does_not_end_is_hunted_for_some_time_only() -> None:
+    alone("""
+    import emperor.tending.strays as module
+    module.LONGEST = 0.2
+    module._kill = lambda one: None
+    vassal = lay_out()
+    strays, said = undertaker(), []
+    strays._journal.warning = lambda name, text: said.append(text)
+    escaped = orphan(pauses)
+    strays.buried("site", vassal.pid)
+    drive(loop, lambda: strays.gone and strays._timer is None)
+    assert there(escaped) and len(said) == 1 and f"uid {os.getuid()}" in said[0]
+    os.kill(escaped, 9)
+    """)
+
+
+def test_who_dies_while_a_look_goes_on_is_found_by_the_next() -> None:
+    alone("""
+    import emperor.tending.strays as module
+    module.TURN = 0.0
+    vassal = lay_out()
+    strays = undertaker()
+    pids = [orphan(pauses) for _ in range(3)]
+    os.kill(pids[0], 9)
+    until(lambda: not there(pids[0]))
+    strays._look()
+    assert strays._round is not None
+    os.kill(pids[0 if there(pids[0]) else 1], 9)
+    drive(loop, lambda: set(kin.children()) == {vassal.pid, pids[2]})
+    os.kill(pids[2], 9)
+    """)
+
+
+def test_the_program_that_takes_over_spares_whom_the_first_one_found() -> None:
+    alone("""
+    before = sleeper(start_new_session=True)
+    vassal = lay_out()
+    told = undertaker().before_us
+    later = orphan(pauses)
+    strays = undertaker(succeeding=True)
+    strays.adopt(told)
+    strays.buried("site", vassal.pid)
+    drive(loop, lambda: strays.gone)
+    assert not there(later) and there(before.pid) and told == (before.pid, vassal.pid)
+    before.kill(), before.wait()
+    """)
+
+
+def test_where_the_first_program_told_nobody_everybody_unknown_is_spared_and_the_dead_are_reaped() -> None:
+    alone("""
+    before, known = sleeper(start_new_session=True), sleeper(start_new_session=True)
+    dead = orphan(ends)
+    until(lambda: not there(dead))
+    vassal = lay_out()
+    strays = undertaker([known.pid], succeeding=True)
+    strays.adopt(None)
+    assert strays.before_us == (before.pid,)
+    later = orphan(pauses)
+    strays.buried("site", vassal.pid)
+    drive(loop, lambda: strays.gone)
+    assert not there(later) and there(before.pid) and kin.look(dead) is None
+    for one in (before, known):
+        one.kill(), one.wait()
     """)
 
 
@@ -306,11 +434,13 @@ def test_one_that_listens_to_nothing_does_not_delay_the_end() -> None:
 
 def test_adopted_orphans_are_reaped_and_the_apps_own_children_are_not() -> None:
     alone("""
+    import emperor.orphans as module
+    module.APPS_TIME = 0.0
     app = subprocess.Popen(["sh", "-c", "exit 7"])
     orphans = Orphans(loop)
     loop.on_signal(signal.SIGCHLD, orphans.heard)
     for _ in range(20):
-        orphan(ends)
+        orphan(ends, session=False)
     drive(loop, lambda: set(kin.children()) == {app.pid})
     drive(loop, lambda: orphans._timer is None)
     assert app.wait() == 7
@@ -332,6 +462,78 @@ def test_a_dead_child_has_some_time_in_which_the_app_may_wait_for_it() -> None:
     """)
 
 
+def test_what_a_thread_of_the_app_has_started_is_its_to_wait_for() -> None:
+    """However late: as long as the thread lives, and after it, if its child was seen as one before."""
+    alone("""
+    import threading
+    import emperor.orphans as module
+    module.APPS_TIME = 0.0
+    os.setsid()
+    orphans = Orphans(loop)
+    started, go, over = [], threading.Event(), threading.Event()
+
+    def app():
+        started.append(subprocess.Popen(["sh", "-c", "exit 3"]))
+        started.append(subprocess.Popen(["sh", "-c", "read line; exit 4"], stdin=subprocess.PIPE))
+        go.wait(20)
+
+    thread = threading.Thread(target=app)
+    thread.start()
+    until(lambda: len(started) == 2)
+    os.waitid(os.P_PID, started[0].pid, os.WEXITED | os.WNOWAIT)
+    for _ in range(3):
+        orphans._look()
+    assert kin.look(started[0].pid) is not None
+    go.set(), thread.join()
+    until(lambda: kin.forked_by_threads() == set())
+    started[1].stdin.close()
+    os.waitid(os.P_PID, started[1].pid, os.WEXITED | os.WNOWAIT)
+    for _ in range(3):
+        orphans._look()
+    assert [one.wait() for one in started] == [3, 4]
+    """)
+
+
+def test_an_orphan_of_a_session_that_is_not_ours_waits_for_nobody() -> None:
+    """Whom we fork is of our session, or leads his own: nobody enters another one (setsid(2))."""
+    alone("""
+    import emperor.orphans as module
+    module.APPS_TIME = 3600.0
+    os.setsid()
+    orphans = Orphans(loop)
+    loop.on_signal(signal.SIGCHLD, orphans.heard)
+    leader = subprocess.Popen(["true"], start_new_session=True)
+    for _ in range(20):
+        orphan(ends)
+    plain = orphan(ends, session=False)
+    drive(loop, lambda: set(kin.children()) == {leader.pid, plain})
+    orphans._look()
+    assert set(kin.children()) == {leader.pid, plain}
+    # Nobody looks again before it is time.
+    assert orphans._timer is not None and orphans._timer.when > loop.now() + 3000
+    module.APPS_TIME = 0.0
+    orphan(ends)
+    drive(loop, kin.childless)
+    """)
+
+
+def test_where_the_kernel_does_not_list_children_by_thread_time_decides() -> None:
+    alone("""
+    import emperor.orphans as module
+    kin._listed = kin.forked_by_threads = lambda: None
+    orphans = Orphans(loop)
+    app = subprocess.Popen(["sh", "-c", "exit 7"])
+    os.waitid(os.P_PID, app.pid, os.WEXITED | os.WNOWAIT)
+    orphans._look()
+    assert app.wait() == 7
+    module.APPS_TIME = 0.0
+    pid = orphan(ends, session=False)
+    until(lambda: not there(pid))
+    orphans._look()
+    assert kin.childless()
+    """)
+
+
 def test_what_is_asked_of_the_kernel_works_on_an_old_python_too() -> None:
     alone(
         """
@@ -341,6 +543,8 @@ def test_what_is_asked_of_the_kernel_works_on_an_old_python_too() -> None:
     from emperor.system import kin
     assert kin.childless()
     child = subprocess.Popen(["sleep", "60"])
+    assert kin.is_dead(child.pid) is False and kin.is_dead(1) is None
+    assert not kin.forked_by_threads()
     assert kin.children() == {child.pid: False} and not kin.childless()
     assert [one.pid for one in kin.descendants(os.getpid())] == [child.pid]
     child.kill(), child.wait()

@@ -14,6 +14,7 @@ import pytest
 from emperor.errors import ChannelError
 from emperor.supervision.channel import (
     MAX_DATAGRAM,
+    MAX_DOING,
     MAX_EXIT,
     MAX_LINE,
     MAX_LINES,
@@ -69,6 +70,9 @@ MESSAGES: dict[str, Message] = {
     ),
     "workers that were renewed": Workers(
         (WorkerReport(1, 9, "idle", 1, 0, 1, renewals=3, earlier=MAX_NUMBER - 1), replace(ONE_WORKER, renewals=1))
+    ),
+    "workers at something": Workers(
+        (replace(ONE_WORKER, doing="GET /slow", since=1234.5), replace(ONE_WORKER, doing="\xe9" * MAX_DOING, since=0.0))
     ),
     "no workers": Workers(()),
     "many workers": Workers((ONE_WORKER,) * 256),
@@ -273,6 +277,14 @@ def test_of_more_workers_than_a_datagram_holds_those_who_died_are_told_and_the_f
     assert seen.workers == (*most[: count - 1], died)
 
 
+def test_when_all_hang_at_long_paths_who_there_is_comes_first() -> None:
+    hang = [WorkerReport(number, 9, "busy", 0, 0, 1, doing="\xe9" * MAX_DOING, since=5.0) for number in range(1, 101)]
+    assert decode(encode(Workers(tuple(hang[:50])))) == Workers(tuple(hang[:50]))
+    data = encode(Workers(tuple(hang)))
+    assert decode(data) == Workers(tuple(replace(one, doing="", since=None) for one in hang))
+    assert len(data) <= MAX_DATAGRAM
+
+
 # Thousands of them -------------------------------------------------------------------------------------------------
 
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -289,6 +301,7 @@ def texts(message: Message) -> Iterator[tuple[str, bool]]:
     elif isinstance(message, Workers):
         yield from ((one.state, True) for one in message.workers)
         yield from ((one.last_exit, True) for one in message.workers)
+        yield from ((one.doing, True) for one in message.workers)
 
 
 def scribble(dice: random.Random, data: bytes) -> bytes:

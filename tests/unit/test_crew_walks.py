@@ -64,6 +64,7 @@ class Kernel:
         self.dead: dict[int, int] = {}
         patch.setattr(Hand, "fork", lambda hand, become: self._fork(hand))
         patch.setattr(Hand, "send", lambda hand, action: self._send(hand, action))
+        patch.setattr(Hand, "hurry", lambda hand: None)
         patch.setattr(forks, "wait", self._wait)
         patch.setattr(hands, "MAX_READS", 0)
 
@@ -184,7 +185,7 @@ class World:
             inside = [seat for seat in seats if seat.open]
             assert len(inside) == self.crew._pacing.wanted
             for seat in inside:
-                assert (seat.sitting is None) == (seat.index in self.crew._retries), seat
+                assert (seat.sitting is None) == (seat.index in self.crew._retries.timers), seat
             assert not any(seat.sitting or seat.incoming for seat in seats if not seat.open)
         for seat in seats:
             assert all(one.phase in (Phase.RETIRING, Phase.DRAINING) for one in seat.outgoing)

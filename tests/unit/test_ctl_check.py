@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,15 +25,18 @@ def found(path: str, settings: Any) -> Checked:
         "blog.ini": Checked(SPEC, (ODD,)),
         "bad.ini": Checked(None, (BAD,)),
         "fine.ini": Checked(SPEC, ()),
+        "judged.ini": Checked(SPEC if settings.defaults == os.path.abspath("all.ini") else None, ()),
         "gone.ini": Checked(None, (Problem("gone.ini", 0, "", "No such file or directory"),)),
     }[path]
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *files: str, as_json: bool = False, load: bool = False) -> tuple[int, str]:
+def run(
+    monkeypatch: pytest.MonkeyPatch, *files: str, as_json: bool = False, load: bool = False, defaults: str = ""
+) -> tuple[int, str]:
     monkeypatch.setattr(check, "check_file", found)
     out: list[str] = []
     console = Console(out.append, out.append, lambda *_: iter(()), lambda _: None, json=as_json)
-    args: Any = SimpleNamespace(files=list(files), load=load)
+    args: Any = SimpleNamespace(files=list(files), load=load, vassals_defaults=defaults)
     return check.run(args, console), "".join(out)
 
 
@@ -60,12 +64,21 @@ def test_an_app_that_does_not_import_makes_a_sound_ini_fail(monkeypatch: pytest.
     code, text = run(monkeypatch, "fine.ini", "bad.ini", load=True)
     assert code == 1
     assert text == (
-        "fine.ini: the app does not import:\n"
+        "fine.ini: the app would not start:\n"
         "    Traceback (most recent call last):\n"
         "    ImportError: \\x1bx\n"
         "bad.ini:4: uid: no such user\n"
     )
     assert run(monkeypatch, "blog.ini", load=True)[0] == 0
+
+
+def test_it_judges_with_the_defaults_that_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An emperor's ``--vassals-defaults`` may be relative, too."""
+    whole = os.path.abspath("all.ini")
+    monkeypatch.setattr(trial, "import_check", lambda path, settings: (settings.defaults == whole, ""))
+    assert run(monkeypatch, "judged.ini", load=True, defaults="all.ini")[0] == 0
+    assert run(monkeypatch, "judged.ini", defaults="all.ini")[0] == 0
+    assert run(monkeypatch, "judged.ini")[0] == 1
 
 
 def test_the_same_as_json(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,6 +69,8 @@ LINES = [
      "pid 7412, uptime 0:08:05, error: /etc/blog.ini:4: processes: no number"),
     (snapshot(state="RELOADING", sockets=[], workers=[]),
      "pid 7412, uptime 0:08:05, the next generation starts"),
+    (snapshot(state="RELOADING", sockets=[], workers=[{"id": 1}, {"id": 1}], rolling=True),
+     "pid 7412, uptime 0:08:05, 2 workers, worker by worker"),
     (snapshot(state="STARTING"), "pid 7412"),
     (snapshot(state="BACKOFF", error="ImportError: no module named blog", next_retry_in=2.2),
      "ImportError: no module named blog, retry in 3 s"),
@@ -77,7 +79,8 @@ LINES = [
     (snapshot(state="BACKOFF", last_exit={"code": 3}), "exited with code 3"),
     (snapshot(state="BACKOFF", last_exit={"signal": 11}), "killed by SIGSEGV"),
     (snapshot(state="BACKOFF", last_exit={"signal": 9, "reason": "killed by SIGKILL"}), "killed by SIGKILL"),
-    (snapshot(state="FATAL", error="gave up after 5 restarts"), "gave up after 5 restarts"),
+    (snapshot(state="FATAL", error="ImportError: x"),
+     "ImportError: x, given up after max-restarts -- mend it, then emperorctl start blog"),
     (snapshot(state="INVALID", error="/etc/blog.ini:2: uid: no such user"),
      "/etc/blog.ini:2: uid: no such user"),
     (snapshot(state="IDLE"), "asleep until a request comes, unix:/run/emperor/blog.sock"),
@@ -89,7 +92,13 @@ LINES = [
     (snapshot(state="STARTING", warnings=["logto /l: Is a directory", "b.ini:3: socet: unknown option", "x"]),
      "pid 7412, warning: logto /l: Is a directory (and 2 more)"),
     (snapshot(state="INVALID", error="/etc/blog.ini:2: uid: no such user", warnings=["/etc/blog.ini:3: x: y"]),
-     "/etc/blog.ini:2: uid: no such user, warning: /etc/blog.ini:3: x: y"),
+     "/etc/blog.ini:2: uid: no such user"),
+    (snapshot(state="BACKOFF", error="ImportError: x", next_retry_in=4.0, warnings=["logto /l: full", "/b.ini: x: y"]),
+     "ImportError: x, retry in 4 s, warning: logto /l: full"),
+    (snapshot(state="BACKOFF", last_exit=DEAD, warnings=["/e/my: blog.ini:12: x: y", "/b.ini: x: y"]),
+     "the kernel ran out of memory (SIGKILL)"),
+    (snapshot(sockets=[], workers=[], warnings=["/etc/blog.ini:3: x: y"]),
+     "pid 7412, uptime 0:08:05, warning: /etc/blog.ini:3: x: y"),
 ]  # fmt: skip
 
 
@@ -361,6 +370,20 @@ def test_a_block_counts_the_workers_that_were_replaced_because_they_were_worn(re
 def test_a_block_says_nothing_of_renewals_that_were_none(renewals: object) -> None:
     worker = {**snapshot()["workers"][0], "renewals": renewals}
     assert "renewal" not in block.render(snapshot(workers=[worker]), lambda text, colour: text)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"doing": "GET /slow", "doing_for": 40.2}, "1: pid 7413, busy for 0:00:40 in GET /slow, "),
+        ({"doing": "GET /\x1b", "doing_for": 2, "state": "draining"}, ", draining, busy for 0:00:02 in GET /\\x1b,"),
+        ({"doing": None, "doing_for": None}, "1: pid 7413, busy, "),
+        ({"doing": "GET /", "doing_for": "x"}, "1: pid 7413, busy, "),
+    ],
+)
+def test_a_block_shows_what_takes_long(more: dict[str, object], words: str) -> None:
+    worker = {**snapshot()["workers"][0], "pid": 7413, "state": "busy", **more}
+    assert words in block.render(snapshot(workers=[worker]), lambda text, colour: text)
 
 
 @pytest.mark.parametrize(("scaled", "words"), [(1, "to 1 worker by"), (4, "to 4 workers by")])

@@ -63,6 +63,7 @@ STATE = State(
     folders={"/v": 31},
     heirlooms=((32, "blog"),),
     front=FrontState(33, 103, 34),
+    before_us=(77,),
 )
 
 
@@ -126,3 +127,9 @@ def test_a_new_program_may_know_more_than_the_old_one_as_long_as_it_can_do_witho
     )
     del raw["schema"]["Phase"]["dead"]
     assert handover.decode(json.dumps(raw).encode()) == STATE
+
+
+def test_an_older_program_that_told_nothing_of_who_was_there_before_it_is_read() -> None:
+    raw = json.loads(handover.encode(STATE))
+    del raw["schema"]["State"]["before_us"], raw["state"]["before_us"]
+    assert handover.decode(json.dumps(raw).encode()) == replace(STATE, before_us=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from emperor.model import Identity, VassalSpec
-from emperor.supervision.renewal import MEBIBYTE, Wear, weighed, worn
+from emperor.supervision.renewal import MEBIBYTE, Wear, futile, weighed, worn
 
 MB = MEBIBYTE
 
@@ -36,6 +36,19 @@ def spec(**more: object) -> VassalSpec:
         ({"reload_on_rss": 256 * MB}, Wear(9, 0, 0.0, 1024 * MB), None),
         ({"reload_on_as": 512 * MB}, Wear(60, 0, 0.0, 1024 * MB, 512 * MB), None),
         ({"reload_on_as": 512 * MB}, Wear(60, 0, 0.0, 0, 600 * MB), "has 600 MB of address space (reload-on-as)"),
+        ({"reload_on_rss": 256 * MB}, Wear(60, 0, 0.0, 300 * MB, 0, 257 * MB), None),
+        (
+            {"reload_on_rss": 256 * MB},
+            Wear(60, 0, 0.0, 300 * MB, 0, 256 * MB, 900 * MB),
+            "has 300 MB of resident memory",
+        ),
+        ({"reload_on_as": 512 * MB}, Wear(60, 0, 0.0, 0, 600 * MB, 0, 513 * MB), None),
+        ({"reload_on_as": 512 * MB}, Wear(60, 0, 0.0, 0, 600 * MB, 900 * MB, 512 * MB), "has 600 MB of address space"),
+        (
+            {"reload_on_rss": 1, "max_requests": 5, "max_requests_delta": 0},
+            Wear(60, 5, 0.0, 2, 0, 2),
+            "served 5 requests (max-requests)",
+        ),
     ],
 )
 def test_a_worker_is_worn_when_the_ini_says_so_and_not_before_its_least_life(
@@ -48,6 +61,15 @@ def test_a_worker_is_worn_when_the_ini_says_so_and_not_before_its_least_life(
 def test_nobody_is_weighed_whose_ini_does_not_mind_the_memory() -> None:
     assert weighed(spec(reload_on_as=1)) and weighed(spec(reload_on_rss=1))
     assert not weighed(spec(max_requests=1, max_worker_lifetime=1.0))
+
+
+def test_a_limit_below_what_a_fresh_worker_has_is_named_with_that() -> None:
+    limits = spec(reload_on_rss=20 * MB, reload_on_as=100 * MB)
+    assert futile(26 * MB + 5, 99 * MB, limits) == [
+        "reload-on-rss: a fresh worker has 26 MB already -- no worker is renewed for it"
+    ]
+    assert [line.split(":")[0] for line in futile(26 * MB, 101 * MB, limits)] == ["reload-on-rss", "reload-on-as"]
+    assert futile(20 * MB, 100 * MB, limits) == futile(10**12, 10**12, spec()) == []
 
 
 def test_a_crew_that_was_started_together_is_not_renewed_together() -> None:

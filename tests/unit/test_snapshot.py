@@ -54,6 +54,7 @@ def test_moments_are_told_as_spans() -> None:
     assert first == {
         **{"id": 1, "pid": 8, "state": "idle", "requests": 5, "exceptions": 1, "rss": 3},
         **{"exits": 0, "last_exit": None, "last_exit_ago": None, "retry_in": None, "renewals": 0},
+        **{"doing": None, "doing_for": None},
     }
     assert (second["exits"], second["last_exit"], second["last_exit_ago"], second["retry_in"]) == (
         3,
@@ -62,6 +63,12 @@ def test_moments_are_told_as_spans() -> None:
         4.5,
     )
     assert (one["worker_exits"], one["requests"], one["restarts"]) == (3, 7, 0)
+
+
+def test_what_a_worker_is_at_is_told_with_its_span() -> None:
+    rows = [WorkerReport(1, 8, "busy", 5, 1, 3, doing="GET /slow", since=since) for since in (960.0, 9e18)]
+    told = [(one["doing"], one["doing_for"], "since" in one) for one in shown(RUNNING, *rows)["workers"]]
+    assert told == [("GET /slow", 40.0, False), ("GET /slow", 0.0, False)]
 
 
 def test_warnings_begin_with_the_most_urgent() -> None:

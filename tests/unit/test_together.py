@@ -87,6 +87,6 @@ def test_what_goes_together_needs_no_word(lines: tuple[str, ...]) -> None:
 
 def test_a_place_before_others_is_not_everybodys_to_take() -> None:
     ((_, option, message),) = warnings(APP, "nice = -5")
-    assert option == "nice" and "RLIMIT_NICE" in message
+    assert option == "nice" and "only if www-data may (RLIMIT_NICE" in message
     assert warnings(APP, "nice = 5") == []
     assert warnings(APP, "uid = root", "allow-root = true", "nice = -5") == []

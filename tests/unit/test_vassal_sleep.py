@@ -9,8 +9,8 @@ from emperor.supervision.generation import Action
 from emperor.supervision.outcome import Ticket, outcome
 from tests.unit.vassal_world import BAD_LINE, START_TIMEOUT, World, app
 
-LAZY = app("lazy", on_demand=True, idle=60.0)
-OTHER = app("other", on_demand=True, idle=60.0)
+LAZY = app("lazy", on_demand=True, idle=60.0, py_autoreload=1.0)
+OTHER = app("other", on_demand=True, idle=60.0, py_autoreload=1.0)
 EAGER = app("eager", idle=60.0)
 
 
@@ -216,6 +216,7 @@ def test_what_its_app_is_made_of_has_changed() -> None:
     world.exit(3)
     assert world.state == "RUNNING" and world.record.error
     world.tell(Outdated(2))
+    world.wait(1)
     world.ready(4)
     assert (world.state, world.record.error) == ("RUNNING", "")
 
@@ -242,3 +243,71 @@ def test_who_falls_asleep_at_once_has_served_for_a_second() -> None:
     world.wait(0.5)
     world.tire(1)
     assert world.state == "IDLE"
+
+
+def test_the_word_of_one_that_nobody_told_to_look_means_nothing() -> None:
+    world = World()
+    world.configure(EAGER)
+    world.ready(1)
+    world.wait(5)
+    world.tell(Outdated(1))
+    assert world.state == "RUNNING" and world.due is None
+
+
+def test_what_changes_while_the_next_one_starts_does_not_end_that_start() -> None:
+    """It looks itself whether what it has read is still so, once it serves; an app that writes its own files would
+    never come up."""
+    world = awake()
+    world.wait(5)
+    world.tell(Outdated(2))
+    world.tell(Outdated(2))
+    assert world.told(3) == [] and world.state == "RELOADING"
+    world.ready(3)
+    world.exit(2)
+    assert world.state == "RUNNING" and world.due is None
+
+
+def test_what_changes_while_the_next_one_fails_is_tried_a_second_later() -> None:
+    world = awake()
+    world.wait(5)
+    world.tell(Outdated(2))
+    world.tell(Outdated(2))
+    world.exit(3)
+    assert world.state == "RUNNING" and world.due == pytest.approx(1.0)
+    world.wait(1)
+    assert world.state == "RELOADING"
+
+
+def test_words_that_lead_to_nothing_again_and_again_are_heeded_ever_more_seldom() -> None:
+    world, starts = awake(), 0
+    world.wait(5)
+    end = world.now + 600
+    while world.now < end:
+        world.tell(Outdated(2))
+        if world.record.incoming is not None:
+            starts += 1
+            world.exit(world.record.last_number)
+        else:
+            world.wait(0.5)
+    assert starts < 30
+    world.configure(LAZY)
+    world.ready(world.record.last_number)
+    world.exit(2)
+    world.wait(1)
+    world.tell(Outdated(world.record.last_number))
+    assert world.state == "RELOADING"
+
+
+def test_sockets_of_a_newer_ini_that_cannot_be_opened_leave_the_older_ones_open() -> None:
+    world = asleep()
+    world.configure(OTHER)
+    world.exit(2, "bind: a file is in its way")
+    assert world.record.error == "bind: a file is in its way"
+    world.wait(world.due or 0)
+    world.bound(3)
+    assert (world.state, world.kept) == ("IDLE", LAZY) and world.record.error
+    world.call()
+    assert world.living[4].spec == LAZY
+    world.exit(4)
+    world.wait(world.due or 0)
+    assert world.living[5].spec == OTHER, "what never served is no better than the newer one"

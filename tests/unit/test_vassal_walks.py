@@ -31,7 +31,7 @@ SPECS = (
     THREE,
     app("four", max_restarts=2),
     app("lazy", on_demand=True, idle=IDLE),
-    app("eager", idle=IDLE),
+    app("eager", idle=IDLE, touch_reload=("/srv/touched",)),
     app("rolling", processes=3, reload_mode=ROLLING),
     app("rolling", processes=4, reload_mode=ROLLING, limit_post=1),
     app("rolling", processes=4, reload_mode=ROLLING, cheaper=2),

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 from emperor.model import HTTP, TCP, UNIX, UWSGI, Address, SocketSpec
 from emperor.supervision import generation as gen
+from emperor.supervision.events import Called, Configured, Order, Outdated, Tired
 from emperor.supervision.generation import Patience
 from emperor.supervision.record import Vassal, Wanted
 from emperor.supervision.wording import change, summary
-from tests.unit.vassal_world import ONE
+from tests.unit.vassal_world import ONE, app
 
 BEGUN = gen.born(2, Patience(60.0, 30.0), 0.0)
 READY = gen.step(BEGUN, gen.Event.READY, 1.0)[0]
@@ -64,3 +65,29 @@ def test_the_summary_names_those_in_trouble_last() -> None:
     assert summary([invalid, paused, RUNNING]).startswith("3 vassals: 1 running, ")
     many = [Vassal(f"v{number}", retry_at=9.0) for number in range(7)]
     assert summary(many) == "7 vassals: 7 backoff: v0 v1 v2 v3 v4 …"
+
+
+LAZY = app("lazy", on_demand=True, idle=60.0)
+ASLEEP = Vassal("blog", spec=LAZY, proven=LAZY, asleep=True, heeds=LAZY)
+
+
+def test_who_falls_asleep_and_wakes_tells_why() -> None:
+    awake = replace(RUNNING, spec=LAZY, proven=LAZY)
+    where = "listens on /run/emperor/lazy.sock (uwsgi)"
+    assert change(awake, ASLEEP, Tired(2)) == f"RUNNING -> IDLE: {where}, after 60 s without a request"
+    starting = replace(ASLEEP, asleep=False, heeds=None, incoming=BEGUN)
+    assert change(ASLEEP, starting, Called()) == "IDLE -> STARTING (generation 2): somebody has connected"
+    assert change(ASLEEP, starting, Order("restart")) == "IDLE -> STARTING (generation 2): restart was ordered"
+
+
+def test_a_reload_and_an_end_tell_why() -> None:
+    reloading = replace(RUNNING, incoming=gen.born(3, Patience(60.0, 30.0), 2.0))
+    line = "RUNNING -> RELOADING (generation 2): "
+    assert change(RUNNING, reloading, Configured(LAZY)) == line + "its ini was read anew"
+    assert change(RUNNING, reloading, Outdated(2)) == line + "its app has changed"
+    ending = replace(RUNNING, wanted=Wanted.DOWN)
+    assert change(RUNNING, ending, Order("stop")) == "RUNNING -> STOPPING (generation 2): stop was ordered"
+
+
+def test_to_open_sockets_is_not_worth_a_line() -> None:
+    assert change(Vassal("blog"), Vassal("blog", incoming=BEGUN, binds=True, asleep=True), Configured(LAZY)) == ""

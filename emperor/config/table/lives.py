@@ -71,9 +71,9 @@ LIVES: tuple[Option, ...] = (
          "How many processes and threads the app's user may have, all of that user's counted, when a process of the "
          "app starts one more (RLIMIT_NPROC); 0 is as inherited."),
     done("nice", v.NICE, "0",
-         "What is added to the niceness of the app's processes: above 0 they let others go first; below 0 only root "
-         "may, or whoever has RLIMIT_NICE.", "prio"),
+         "What is added to the niceness of the app's processes: above 0 they let others go first; below 0 the app's "
+         "user may not, under root's emperor either, unless that user is root or RLIMIT_NICE lets it.", "prio"),
     done("max-restarts", v.TRIES, "0",
-         "After how many crashes in a row to give up; 0 is never: the pauses grow to a minute."),
+         "How many restarts after crashes in a row before it is given up; 0 is never: the pauses grow to a minute."),
 )
 # fmt: on
