@@ -281,8 +281,6 @@ class Crew:
         if self._draining and not self._company.hands:
             self._ears.empty()
 
-    # --- parts ---
-
     def _say(self, index: int, text: str) -> None:
         self._ears.lines(index, [f"worker {index + 1}: {text}"])
 

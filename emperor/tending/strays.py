@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from emperor.journal import Journal
 from emperor.system import kin
@@ -50,8 +50,6 @@ class Strays:
         self._condemned: dict[int, float] = {}
         """Uids of the buried, and until when their strays are hunted."""
         self._round: Iterator[None] | None = None
-        self._hunted: frozenset[int] = frozenset()
-        self._met: set[int] = set()
         self._timer: Timer | None = None
         self._looked, self._cost, self._again = loop.now() - PAUSE, 0.0, False
         self._waiting: list[Callable[[], None]] = []
@@ -122,7 +120,9 @@ class Strays:
 
     def _look_at(self, when: float) -> None:
         least = HUNTING if self._condemned else PAUSE
-        when = max(when, self._looked + max(least if self._round is None else 0.0, SHARE * self._cost))
+        # At the end nobody else needs the time.
+        share = SHARE if not self._waiting else 1.0
+        when = max(when, self._looked + max(least if self._round is None else 0.0, share * self._cost))
         if self._timer is not None:
             if self._timer.when <= when:
                 return
@@ -144,7 +144,6 @@ class Strays:
         self._cost = self._looked - began
         if over:
             self._round = None
-            self._judge()
         if not over or self._condemned or self._again:
             self._look_at(self._looked)
 
@@ -154,51 +153,54 @@ class Strays:
 
     def _everybody(self) -> Iterator[None]:
         """Whoever is a child now, once, in small steps: the dead first, for the living may be many and cost more."""
-        self._hunted, self._met = frozenset(self._condemned), set()
-        living = []
+        hunted, met, living = dict(self._condemned), set[int](), []
         for pid in kin.candidates():
             if pid not in self._spared:
                 dead = kin.is_dead(pid)
                 if dead:
-                    self._visit(pid)
+                    met |= self._visit(pid)
                 elif dead is not None:
                     living.append(pid)
                 yield
         for pid in living if self._condemned else ():
             # Between two turns its number may have become another's.
             if pid not in self._spared and kin.is_dead(pid) is not None:
-                self._visit(pid)
+                met |= self._visit(pid)
             yield
+        self._judge(hunted, met)
 
-    def _visit(self, pid: int) -> None:
-        """A child that is not reaped before this is over."""
+    def _visit(self, pid: int) -> set[int]:
+        """A child that is not reaped before this is over. For whose burial it has to go: uids."""
         one = kin.look(pid)
         if one is None:
-            return
+            return set()
         found = kin.strangers([one], self._session, self._spared)
         guilt = self._guilt(pid) if found.strays else set()
         if guilt:
-            self._met |= guilt
             _kill(one)
         if one.dead and (found.strays or found.mourned):
             _reap(one)
+        return guilt
 
     def _guilt(self, pid: int) -> set[int]:
-        """With whom it has to go. Whoever was root may be anybody by now."""
+        """Whoever was root may be anybody by now."""
         return self._condemned.keys() & {0, kin.owner(pid)} if self._condemned else set()
 
-    def _judge(self) -> None:
+    def _judge(self, hunted: Mapping[int, float], met: Collection[int]) -> None:
         """Who was hunted through a whole round and not met, dead or alive, has nobody left."""
         now = self._loop.now()
-        for uid in self._hunted & self._condemned.keys():
-            vain = uid in self._met and now >= self._condemned[uid]
+        for uid, until in hunted.items():
+            if self._condemned.get(uid) != until:
+                # Buried once more meanwhile: a whole round for that one too.
+                continue
+            vain = uid in met and now >= until
             if vain:
                 self._journal.warning(
                     "emperor",
                     f"strays of uid {uid}: there are still some after {LONGEST:g} s of killing them"
                     " -- they stay until the next vassal of this user ends",
                 )
-            if vain or uid not in self._met:
+            if vain or uid not in met:
                 del self._condemned[uid]
         if not self._condemned:
             self._acquit()

@@ -256,7 +256,7 @@ def test_cheaper_cuts_no_request_when_it_has_fewer_workers(daemon: Emperor, fold
     site = daemon.add("site", app="wears_out.py", processes=3, threads=4, **more)
     site.until(has(3), "three serve")
     visitors = {f"/hang{number}": site.visitor(f"/hang{number}?{folder}/go{number}") for number in range(12)}
-    row = site.until(lambda row: states(row) == ["busy"] * 3, "each has its share")
+    row = site.until(lambda row: all(one["doing"] for one in workers(row)), "each has its share")
     # With one each they are too many, and whoever has to go has one.
     kept = {str(one["doing"]).removeprefix("GET ") for one in workers(row)}
     for page in visitors.keys() - kept:

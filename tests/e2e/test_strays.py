@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from tests.e2e.conftest import StartEmperor
 from tests.e2e.harness import procfs
 from tests.e2e.harness.daemon import Emperor, Vassal, environ_for, ini
+from tests.e2e.harness.people import Users
 from tests.e2e.harness.waiting import wait_for
 from tests.requirements import needs
 
@@ -172,6 +174,47 @@ def test_an_emperor_that_stops_leaves_nobody(emperor: StartEmperor, clear: bool)
     asks_for_all(site)
     assert daemon.stop() == 0
     nobody_in(site.folder, 1)
+
+
+ORPHANAGE = """#!/usr/bin/python3
+import os, sys, time
+if "ORPHANS" not in os.environ:
+    os.environ["ORPHANS"] = "1"
+    middle = os.fork()
+    if not middle:
+        for _ in range(200):
+            if not os.fork():
+                os.setsid(), os.closerange(0, 256), time.sleep(600)
+        os._exit(0)
+    os.waitpid(middle, 0)
+os.execv("/usr/bin/python3", ["/usr/bin/python3", *sys.argv[1:]])
+"""
+
+
+def test_another_users_orphans_by_the_hundred_do_not_keep_the_emperor_busy(daemon: Emperor, users: Users) -> None:
+    """Made by a program of the user's, before ours stands and adopts them."""
+    crowded = daemon.place("crowded", users.bob)
+    program = crowded.folder / "python"
+    program.write_text(ORPHANAGE)
+    program.chmod(0o755)
+    crowded.write(python=program).running()
+    wait_for(lambda: procfs.children(daemon.pid), lambda pids: len(pids) > 200, "they are the emperor's")
+    site = leaves(daemon, strays="pauses", clear=True)
+    theirs = escaped(site, "pauses")
+    before = site.row()
+    assert daemon.ctl("restart", "site").returncode == 0
+    site.replaced(before)
+    wait_for(lambda: [pid for pid in theirs if procfs.alive(pid)], lambda left: not left, "the old ones are gone")
+
+    def wakes() -> int:
+        before = int(procfs.status(daemon.pid)["voluntary_ctxt_switches"])
+        select.select([], [], [], 1)
+        return int(procfs.status(daemon.pid)["voluntary_ctxt_switches"]) - before
+
+    wait_for(wakes, lambda count: count < 12, "it is at rest")
+    assert len(procfs.children(daemon.pid)) > 200
+    assert daemon.ctl("stop", "crowded").returncode == 0
+    wait_for(lambda: procfs.children(daemon.pid), lambda pids: len(pids) < 20, "they went with their user's vassal")
 
 
 def test_vassals_end_their_strays_when_the_emperor_was_killed(emperor: StartEmperor) -> None:

@@ -246,13 +246,18 @@ def test_when_the_worn_one_dies_meanwhile_its_replacement_is_its_heir(world: Wor
 
 
 def test_when_both_die_at_once_another_one_comes(world: World) -> None:
-    world.start(first(1, answers, first(1, starts_for_ever, idles)), **WORN)
+    def starts(cell: int, report: int, tally: Tally) -> None:
+        os.write(1, b"starts\n")
+        signal.pause()
+
+    world.start(first(1, answers, first(1, starts, idles)), **WORN)
     (old,) = world.until_idle()
     world.look_often()
-    world.until(lambda: len(world.crew.reports()) == 2)
+    world.until(world.said("starts"))
     new = world.report(1).pid
     for pid in (old, new):
         os.kill(pid, signal.SIGKILL)
+    world.until(lambda: world.report().exits == 2)
     (last,) = world.until_idle()
     assert last not in (old, new) and world.report().exits == 2
 

@@ -200,6 +200,8 @@ FOR_PEOPLE = {
     "journal.py": "the stamp of a line",
     "tending/performer.py": "Exit.at, which is shown",
     "tending/register.py": "Exit.at, which is shown",
+    "tending/starter.py": "Exit.at, which is shown",
+    "system/witness.py": "how old a source is whose compiled form is not trusted yet; a wrong answer costs a compilation",
     "system/processes.py": "Exit.at, which is shown",
     "system/logs.py": "the stamp of a line",
     "system/library.py": "how old a copy is that nobody has locked; a wrong answer costs a copy",

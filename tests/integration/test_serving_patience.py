@@ -18,6 +18,7 @@ import pytest
 
 from emperor.protocol import records
 from emperor.serving import native
+from emperor.serving.backlog import Backlog
 from emperor.serving.native import Server, Settings
 from tests.integration.serving_world import (
     PARAMS,
@@ -124,14 +125,14 @@ def test_a_request_that_follows_its_connection_soon_is_served_before_another_is_
     tmp_path: Path, protocol: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(native, "_SPEAKS_SOON", PATIENCE * 1000)
-    accepted, accept = threading.Event(), native.Backlog.accept
+    accepted, accept = threading.Event(), Backlog.accept
 
-    def seen(backlog: native.Backlog, fd: int) -> Any:
+    def seen(backlog: Backlog, fd: int) -> Any:
         peer = accept(backlog, fd)
         accepted.set()
         return peer
 
-    monkeypatch.setattr(native.Backlog, "accept", seen)
+    monkeypatch.setattr(Backlog, "accept", seen)
     app = Ordered()
     app.go.set()
     with serving(tmp_path, protocol, app) as running, running.connect() as early, running.connect() as late:

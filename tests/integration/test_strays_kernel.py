@@ -290,6 +290,26 @@ def test_a_turn_of_the_loop_looks_at_one_after_another_until_its_time_is_over() 
     """)
 
 
+def test_a_burial_while_a_look_goes_on_gets_a_whole_look_of_its_own() -> None:
+    alone("""
+    import emperor.tending.strays as module
+    module.TURN = 0.0
+    vassal = lay_out()
+    strays = undertaker()
+    theirs = [orphan(pauses) for _ in range(5)]
+    kin.owner = lambda pid: 1001 if pid in theirs else 1002
+    strays.buried("site", vassal.pid)
+    strays._look()
+    assert strays._round is not None
+    late = orphan(pauses)
+    strays.buried("site", vassal.pid)
+    drive(loop, lambda: strays.gone)
+    assert not there(late) and all(map(there, theirs))
+    for pid in theirs:
+        os.kill(pid, 9)
+    """)
+
+
 def test_somebody_who_does_not_end_is_hunted_for_some_time_only() -> None:
     alone("""
     import emperor.tending.strays as module
