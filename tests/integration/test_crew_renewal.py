@@ -285,9 +285,9 @@ def test_whoever_does_not_go_is_not_followed_by_a_third_and_is_killed_in_the_end
         return gone(old)
 
     world.look_often()
-    world.until(lambda: "draining" in states(world))
-    # Its successor was worn as well: it is not to wait for idle connections any longer.
-    assert [one.pid for one in world.crew.reports() if one.state == "draining"] == [old]
+    world.until(lambda: "retiring" in states(world))
+    # Its successor is worn as well, and waits.
+    assert [one.pid for one in world.crew.reports() if one.state == "retiring"] == [old]
     world.until(look)
     assert most == 2
     assert world.said("worker 1: still there after 0.5 s (reload-mercy) -- killed")()

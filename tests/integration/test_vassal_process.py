@@ -294,7 +294,7 @@ def test_a_worker_that_dies_of_a_request_is_replaced(start: Start) -> None:
         peer.sendall(request(UWSGI, "/die"))
         assert peer.recv(1) == b""
     assert ask(vassal.spec).body == b"ok"
-    vassal.wait(lambda: "worker 1: killed by SIGKILL -- starting another" in vassal.lines())
+    vassal.wait(lambda: "worker 1: killed by SIGKILL in GET /die -- starting another" in vassal.lines())
 
 
 def test_a_worker_holds_nothing_of_the_vassals(start: Start, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from emperor.supervision import generation as gen
 from emperor.supervision.generation import Action, Event, Generation, Patience, Phase
-from emperor.supervision.seating import Role, Seat, all_told, closed, left, seated, to_close, to_open, told
+from emperor.supervision.seating import Role, Seat, all_told, closed, left, seated, spared, to_close, to_open, told
 
 
 def born(number: int) -> Generation:
@@ -56,6 +56,15 @@ def test_when_the_new_one_dies_the_old_one_serves_on() -> None:
 
 def test_when_the_old_one_has_gone_nothing_changes_for_the_new_one() -> None:
     assert left(RENEWED, 1) == (Seat(0, sitting=RENEWED.sitting, renewals=1), Role.OUTGOING)
+
+
+def test_one_that_is_spared_is_overdue_later_and_nobody_else_is() -> None:
+    seat = spared(RENEWED, 1, 50.0)
+    assert seat.outgoing[0].deadline == 50.0 and seat.outgoing[0].phase is Phase.RETIRING
+    assert spared(seat, 1, 35.0) == RENEWED
+    assert spared(RENEWED, 2, 50.0) == RENEWED
+    seat, signals = told(seat, 1, Event.DEADLINE, 50.0)
+    assert signals == ((1, Action.KILL),)
 
 
 def test_one_that_was_condemned_while_its_replacement_started_is_not_told_twice() -> None:
