@@ -158,7 +158,8 @@ def next_deadline(vassal: Vassal) -> Optional[float]:
         times.append(vassal.retry_at)
     if vassal.reload_wanted and vassal.wanted is Wanted.UP and not vassal.restart_wanted and not vassal.asleep:
         times.extend(_turns(vassal))
-    if vassal.outdated and vassal.running and vassal.incoming is None and vassal.wanted is Wanted.UP:
+    at_rest = vassal.running and vassal.incoming is None and not vassal.reload_wanted
+    if vassal.outdated and at_rest and vassal.wanted is Wanted.UP:
         times.append(heard_at(vassal))
     if vassal.roll is not None:
         times.append(vassal.roll.due)

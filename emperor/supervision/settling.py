@@ -52,7 +52,8 @@ def _call_off(draft: Draft) -> None:
 def _heed_word(draft: Draft) -> None:
     """It serves what is outdated."""
     vassal = draft.vassal
-    if vassal.outdated and vassal.running and vassal.incoming is None and draft.now >= heard_at(vassal):
+    at_rest = vassal.running and vassal.incoming is None and not vassal.reload_wanted
+    if vassal.outdated and at_rest and draft.now >= heard_at(vassal):
         # What failed beside it was of older stuff.
         draft.put(reload_wanted=True, rejected="", error=first_fatal(vassal.problems))
         draft.put(misled=vassal.misled + 1, trusted_at=draft.now + distrust(vassal.misled + 1))

@@ -201,7 +201,7 @@ FOR_PEOPLE = {
     "tending/performer.py": "Exit.at, which is shown",
     "tending/register.py": "Exit.at, which is shown",
     "tending/starter.py": "Exit.at, which is shown",
-    "system/witness.py": "how old a source is whose compiled form is not trusted yet; a wrong answer costs a compilation",
+    "system/witness.py": "how old a source is; a wrong answer costs a compilation",
     "system/processes.py": "Exit.at, which is shown",
     "system/logs.py": "the stamp of a line",
     "system/library.py": "how old a copy is that nobody has locked; a wrong answer costs a copy",
