@@ -123,7 +123,7 @@ def test_a_killed_vassals_strays_are_the_emperors_to_end(emperor: StartEmperor, 
     wait_for(lambda: [pid for pid in strays if procfs.alive(pid)], lambda left: not left, "the old ones are gone")
     assert daemon.ctl("stop", "site").returncode == 0
     nobody_in(site.folder)
-    assert zombies(daemon.pid) == []
+    wait_for(lambda: zombies(daemon.pid), lambda dead: not dead, "nobody dead is left")
     assert row["pid"] != before["pid"]
 
 
