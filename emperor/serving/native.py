@@ -123,7 +123,7 @@ class Server:
         peers = self._waiting.peers
         while self._drain_began is None or not self._is_done():
             self._wait()
-            pending = self._pending if len(self._pending) == 1 else self._the_first_first()
+            pending = self._pending if len(self._pending) == 1 else self._accepted_first()
             while pending:
                 fd, _ = pending.pop()
                 peer = peers.get(fd) or self._take(fd)
@@ -138,7 +138,7 @@ class Server:
                 elif peer.deadline is not None:
                     self._hurried = True
 
-    def _the_first_first(self) -> list[tuple[int, int]]:
+    def _accepted_first(self) -> list[tuple[int, int]]:
         """``_pending``: nobody is accepted while somebody who was is heard. But listening sockets are not passed over
         twice in a row, and not in a drain: they are heard for the last time.
         """

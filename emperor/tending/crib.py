@@ -92,6 +92,21 @@ def export_crib(crib: Crib) -> CribState:
     )
 
 
+def adopt_crib(state: CribState) -> Crib:
+    """The inverse, but for its hearing, which begins anew."""
+    return Crib(
+        state.number,
+        state.spec,
+        adopt_child(state.child),
+        state.launcher,
+        workers=state.workers,
+        serving=state.serving,
+        binds=state.binds,
+        obeys=state.obeys,
+        told=state.told,
+    )
+
+
 def export_child(child: Child, dead: bool = False) -> ChildState:
     """``dead``: nothing but its pidfd is open any more."""
     channel = -1 if dead or child.channel is None else child.channel.fileno()

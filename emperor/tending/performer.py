@@ -60,6 +60,7 @@ from emperor.tending.crib import (
     CribState,
     GraveState,
     adopt_child,
+    adopt_crib,
     export_crib,
 )
 from emperor.tending.doorbell import Doorbell
@@ -214,17 +215,7 @@ class Performer:
             self._burials.lay_out(adopt_child(grave.child), grave.due)
         for one in state.cribs:
             self.log.follow(one.spec)
-            crib = Crib(
-                one.number,
-                one.spec,
-                adopt_child(one.child),
-                one.launcher,
-                binds=one.binds,
-                obeys=one.obeys,
-                told=one.told,
-            )
-            crib.workers, crib.serving = one.workers, one.serving
-            self._attend(crib, one.heard)
+            self._attend(adopt_crib(one), one.heard)
 
     def _attend(self, crib: Crib, heard: Heard = NOTHING_YET) -> None:
         self._cribs[crib.number] = crib

@@ -172,10 +172,10 @@ def test_who_was_accepted_does_not_keep_others_out(tmp_path: Path) -> None:
             server._waiting.peers = dict.fromkeys((900, 901))  # type: ignore[assignment]  # numbers are enough
             for both_times in ([(900, 1), (901, 1)], [(listener.fileno(), 1), (900, 1), (901, 1)]) * 2:
                 server._pending = list(heard)
-                assert server._the_first_first() == both_times
+                assert server._accepted_first() == both_times
             server.drain()
             server._pending = list(heard)
-            assert server._the_first_first() == heard
+            assert server._accepted_first() == heard
             server._waiting.peers = {}
 
 
