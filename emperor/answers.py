@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
 from emperor import __version__
@@ -157,6 +157,18 @@ class Answers:
             found.update(messages.refusal(f"{', '.join(strangers)}: no such vassal", UNKNOWN))
         reply.finish(found)
 
+    def spec(self, request: Request, peer: Peer, reply: Reply) -> None:
+        """What a vassal was told that runs, for who writes a web server's configuration. Its ``env`` holds secrets."""
+        if self._refused(request, peer, reply):
+            return
+        (name,) = request.names
+        vassal = self._realm.vassals[name]
+        spec = vassal.proven if vassal.serving is not None else vassal.spec
+        if spec is None:
+            reply.finish(messages.refusal(f"{name}: its ini is invalid -- emperorctl status {name}", NO_VASSAL))
+            return
+        reply.finish(answer(asdict(replace(spec, env=()))))
+
     def version(self, request: Request, peer: Peer, reply: Reply) -> None:
         if not self._policy.permits("version", peer, None):
             reply.finish(messages.refusal("version: not permitted", DENIED))
@@ -249,6 +261,7 @@ class Answers:
 
 _VERBS: dict[str, Callable[[Answers, Request, Peer, Reply], None]] = {
     "status": Answers.status,
+    "spec": Answers.spec,
     "version": Answers.version,
     "upgrade": Answers.upgrade,
     "logs": Answers.logs,

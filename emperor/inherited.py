@@ -12,6 +12,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -20,10 +21,10 @@ from emperor.config.inifile import Row
 from emperor.config.options import find
 from emperor.config.spec import Checked
 from emperor.errors import EmperorError
-from emperor.intake.reading import SOCKETS, Ini, Reader, Reading, ini_at
+from emperor.intake.reading import SOCKETS, Reader, Reading, ini_at
 from emperor.journal import Journal
 from emperor.lone import LISTENER, Paper, listener_at
-from emperor.model import ADMIN, Authority, Identity, VassalSpec
+from emperor.model import ADMIN, Authority, Identity, Problem, VassalSpec
 from emperor.system import library, prctl, privilege
 from emperor.system.accounts import SystemAccounts
 from emperor.system.processes import PATH, sealed
@@ -80,7 +81,7 @@ def files_of(words: Sequence[str], rows: Sequence[Row]) -> list[str]:
 
 
 def _names_an_app(rows: Sequence[Row]) -> bool:
-    return any(_option(row) in APPS for row in rows)
+    return any(row.key == "ini" or _option(row) in APPS for row in rows)
 
 
 def _option(row: Row) -> str:
@@ -136,11 +137,18 @@ _RULES: dict[str, Callable[[Row, Identity, Accounts], str]] = {
 }
 
 
-def serve(reader: Reader, name: str, path: str, rows: Sequence[Row]) -> int:
-    """Become the app's server. It returns only if that fails: 1, with every problem on standard error."""
+def serve(
+    reader: Reader, name: str, path: str, before: Sequence[Row], after: Sequence[Row], told: Sequence[Problem] = ()
+) -> int:
+    """Become the app's server. It returns only if that fails: 1, with every problem on standard error.
+
+    ``before``, ``after``: rows of the command line around those of the file at ``path``; ``told``: what is to be said
+    of it.
+    """
     _open_outputs()
     journal = Journal()
-    checked, warnings = _read(reader, name, path, rows)
+    checked, warnings = _read(reader, name, path, before, after)
+    checked = replace(checked, problems=(*told, *checked.problems))
     for warning in warnings:
         journal.warning("emperor run", f"{name}: {warning}")
     for problem in checked.problems:
@@ -165,17 +173,22 @@ def _open_outputs() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_WRONLY), True)
 
 
-def _read(reader: Reader, name: str, path: str, rows: Sequence[Row]) -> tuple[Checked, tuple[str, ...]]:
-    """The file's rows, if there is one, then the command line's, which win; as ``Reader.read`` judges them."""
-    ini = ini_at(path) if path else Ini((), (), Authority(ADMIN))
+def _read(
+    reader: Reader, name: str, path: str, before: Sequence[Row], after: Sequence[Row]
+) -> tuple[Checked, tuple[str, ...]]:
+    """As ``Reader.read`` judges them, without what the web server has decided."""
+    ini = ini_at(path) if path else None
     if isinstance(ini, Reading):
         return ini.checked, ()
-    at = path or os.path.join(os.getcwd(), name)
-    expanded, wrong = reader.expand((*ini.rows, *rows), at, ini.authority)
-    kept, warnings = keep(expanded, reader.own, SystemAccounts())
+    if ini is None:
+        authority = Authority(ADMIN)
+        unfolded = reader.lines(name, (*before, *after), os.getcwd())
+    else:
+        authority = ini.authority
+        unfolded = reader.unfold(name, ini, after, before)
+    kept, warnings = keep(unfolded.rows, reader.own, SystemAccounts())
     folder = "" if path else os.getcwd()
-    where = path or "command line"
-    return reader.check(name, where, kept, (*ini.problems, *wrong), ini.authority, folder), warnings
+    return reader.check(name, path or "command line", kept, unfolded.problems, authority, folder), warnings
 
 
 def _become_the_server(spec: VassalSpec) -> NoReturn:

@@ -30,8 +30,7 @@ from emperor.model import FASTCGI, VassalSpec
 from emperor.system import rlimits
 from emperor.system.logs import open_for_append, stamp
 from emperor.system.scoreboard import Scoreboard
-from emperor.worker import finish, keep_to_one_process, server_of, settle_in
-from emperor.wsgi.loading import load
+from emperor.worker import finish, keep_to_one_process, load, server_of, settle_in
 
 LISTENER = 0
 _DRAINING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)

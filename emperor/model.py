@@ -129,6 +129,8 @@ class VassalSpec:
     virtualenv: str = ""
     chdir: str = ""
     """"" is ``folder`` if it can be entered, else /."""
+    chdir2: str = ""
+    """Where the app is put once it is imported; "": where it is."""
     pythonpath: tuple[str, ...] = ()
     env: tuple[tuple[str, str], ...] = ()
     processes: int = 1
@@ -190,6 +192,8 @@ class VassalSpec:
     py_autoreload: float = 0.0
     """How long a changed module may go unnoticed; 0: for ever."""
     reload_mode: str = WHOLE
+    static_map: tuple[tuple[str, str], ...] = ()
+    """URL prefix and the folder that the web server shall serve below it. No process of ours opens it."""
     authority: Authority = Authority(NOBODY)
     """Who wrote it. It goes wherever the spec goes: what an older ini asked for is judged by who wrote that one."""
 
@@ -206,5 +210,6 @@ class VassalSpec:
         raw["authority"] = Authority(**raw["authority"])
         raw["pythonpath"] = tuple(raw["pythonpath"])
         raw["touch_reload"] = tuple(raw.get("touch_reload", ()))
+        raw["static_map"] = tuple((prefix, folder) for prefix, folder in raw.get("static_map", ()))
         raw["env"] = tuple((key, value) for key, value in raw["env"])
         return cls(**raw)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import socket
 from collections.abc import Callable, Sequence
 
-from emperor import frontkeeper
+from emperor import descent, frontkeeper
 from emperor.config.claims import judge_all
+from emperor.config.ruling import Rule
 from emperor.control.messages import Policy, parse_verbs
 from emperor.daemon import Emperor
 from emperor.errors import EmperorError
@@ -16,7 +16,7 @@ from emperor.frontkeeper import FrontKeeper
 from emperor.intake.inis import listing
 from emperor.intake.reading import Reader, Settings
 from emperor.journal import Journal
-from emperor.model import Identity
+from emperor.model import Identity, Problem
 from emperor.startup import FAILED, OK, run
 from emperor.succession import handover
 from emperor.succession.handover import State
@@ -24,80 +24,93 @@ from emperor.system import library, pidfile, places, privilege, runtime
 from emperor.system.accounts import SystemAccounts
 from emperor.system.logs import open_for_append
 from emperor.system.reexec import Program
+from emperor.tending.startgate import usual_places
 
 
-def reign(args: argparse.Namespace, program: Program, before: State | None) -> int:
-    """The whole life of a daemon; its exit code. ``before``: what the program hands over that this one replaces."""
-    where = [os.path.abspath(place) for place in (*args.emperor, *args.places)]
-    _become(args.uid, args.gid)
+def reign(
+    rule: Rule, places_named: Sequence[str], told: Sequence[Problem], program: Program, before: State | None
+) -> int:
+    """The whole life of a daemon; its exit code.
+
+    ``told``: warnings about its options. ``before``: what the program hands over that this one replaces.
+    """
+    where = [os.path.abspath(place) for place in (*rule.emperor, *places_named)]
+    control = _become(rule, before)
     where = where or [places.vassals_folder(os.geteuid(), os.environ)]
-    control = os.path.abspath(args.control_socket or places.control_socket(os.geteuid(), os.environ))
-    reader = Reader(_settings(args, control))
+    reader = Reader(_settings(rule, control))
     if before is not None and before.control.path != control:
         raise EmperorError(f"--control-socket {control}: it was {before.control.path} -- restart instead of upgrading")
-    if args.check:
+    if rule.check:
+        for problem in told:
+            print(f"warning: {problem}")
         if before is not None:
-            _rehearse(args, reader.settings.runtime_folder, before)
+            _rehearse(rule, reader.settings.runtime_folder, before)
         return _check(reader, where, taking_over=before is not None)
-    return _serve(args, where, control, reader, program, before)
+    return _serve(rule, where, told, control, reader, program, before)
 
 
 def _serve(
-    args: argparse.Namespace,
+    rule: Rule,
     where: Sequence[str],
+    told: Sequence[Problem],
     control: str,
     reader: Reader,
     program: Program,
     before: State | None,
 ) -> int:
-    policy = Policy(os.geteuid(), _control_gid(args.control_group), parse_verbs(args.control_public))
-    listener = _http(args.http, before)
-    journal = _journal(args, before)
-    pid_path = os.path.abspath(args.pidfile) if args.pidfile else ""
+    policy = Policy(os.geteuid(), _control_gid(rule.control_group), parse_verbs(rule.control_public))
+    listener = _http(rule.http, before)
+    journal = _journal(rule, before)
+    pid_paths = [os.path.abspath(path) for path in rule.pidfiles]
 
     def prepare(emperor: Emperor) -> None:
+        for problem in told:
+            journal.warning("emperor", str(problem))
+        if control.startswith(f"{places.SYSTEM_RUNTIME}-") and not rule.control_socket:
+            journal.info("emperor", f"is asked by: emperorctl --control-socket {control}")
         # Whoever else is there is told by it, before anything that people look at says that it is us.
-        emperor.gate.resize(args.max_starting)
+        emperor.gate.resize(rule.max_starting or usual_places())
         emperor.rule(where)
-        if pid_path:
-            _write_pid(pid_path, journal, before)
+        for path in pid_paths:
+            _write_pid(path, journal, before)
         if listener is not None:
             emperor.front = FrontKeeper(emperor.loop, journal, listener, reader.own, _door(reader))
             if before is not None and before.front is not None:
                 emperor.front.dismiss(before.front)
             emperor.front.start()
-            journal.info("front", f"http://{args.http}/ lists the vassals")
+            journal.info("front", f"http://{rule.http}/ lists the vassals")
 
     try:
         return run(reader, journal, control, policy, prepare, program=program, before=before)
     finally:
-        if pid_path:
-            pidfile.remove(pid_path)
+        for path in pid_paths:
+            pidfile.remove(path)
 
 
-def _rehearse(args: argparse.Namespace, folder: str, before: State) -> None:
+def _rehearse(rule: Rule, folder: str, before: State) -> None:
     """All that can fail when this program takes over, tried while nothing is given up. EmperorError, OSError."""
-    _control_gid(args.control_group)
-    parse_verbs(args.control_public)
-    if args.http and before.front is None:
-        frontkeeper.listen(args.http).close()
-    if args.logto:
-        os.close(open_for_append(os.path.abspath(args.logto)))
-    if args.pidfile and not os.access(os.path.dirname(os.path.abspath(args.pidfile)), os.W_OK):
-        raise EmperorError(f"--pidfile {args.pidfile}: its folder cannot be written")
+    _control_gid(rule.control_group)
+    parse_verbs(rule.control_public)
+    if rule.http and before.front is None:
+        frontkeeper.listen(rule.http).close()
+    if rule.logto:
+        os.close(open_for_append(os.path.abspath(rule.logto)))
+    for path in map(os.path.abspath, rule.pidfiles):
+        if not (os.access(os.path.dirname(path), os.W_OK) or os.access(path, os.W_OK)):
+            raise EmperorError(f"--pidfile {path}: its folder cannot be written")
     runtime.prepare(folder, os.geteuid())
     library.rehearse(library.install(folder))
 
 
-def _journal(args: argparse.Namespace, before: State | None) -> Journal:
-    journal = Journal(args.log_format, _log_opener(args.logto))
+def _journal(rule: Rule, before: State | None) -> Journal:
+    journal = Journal(rule.log_format, _log_opener(rule.logto))
     if not journal.error:
         return journal
-    flaw = f"--logto {args.logto}: {journal.error}"
+    flaw = f"--logto {rule.logto}: {journal.error}"
     if before is None:
         raise EmperorError(flaw)
     # Gone since the check: nobody's requests are given up for that.
-    journal = Journal(args.log_format)
+    journal = Journal(rule.log_format)
     journal.warning("emperor", f"{flaw} -- the log goes to standard error")
     return journal
 
@@ -111,14 +124,16 @@ def _write_pid(path: str, journal: Journal, before: State | None) -> None:
         journal.warning("emperor", f"--pidfile {path}: {error} -- it stays as it was")
 
 
-def _settings(args: argparse.Namespace, control: str) -> Settings:
+def _settings(rule: Rule, control: str) -> Settings:
     return Settings(
         runtime=os.path.dirname(control),
-        web_user=args.web_user,
-        web_group=args.web_group,
-        allow_root=args.allow_root,
-        tyrant=args.tyrant,
-        defaults=os.path.abspath(args.vassals_defaults) if args.vassals_defaults else "",
+        web_user=rule.web_user,
+        web_group=rule.web_group,
+        allow_root=rule.allow_root,
+        tyrant=rule.tyrant,
+        defaults=os.path.abspath(rule.vassals_defaults) if rule.vassals_defaults else "",
+        before=rule.before,
+        after=rule.after,
     )
 
 
@@ -129,16 +144,46 @@ def _http(where: str | None, before: State | None) -> socket.socket | None:
     return frontkeeper.listen(where) if where else None
 
 
-def _become(user: str | None, group: str | None) -> None:
+def _become(rule: Rule, before: State | None) -> str:
+    """Be who ``--uid`` names; where the control socket is.
+
+    Started as root, the emperor has a folder beside root's own even as somebody else, whose home may be nobody's.
+    """
+    named = os.path.abspath(rule.control_socket) if rule.control_socket else ""
+    was_root = os.geteuid() == 0
+    identity = _chosen(rule.uid, rule.gid)
+    place = ""
+    if identity is not None and was_root:
+        folder = f"{places.SYSTEM_RUNTIME}-{identity.user}"
+        if identity.uid != 0 and not named and descent.take_folder(folder, identity, dry=rule.check):
+            place = os.path.join(folder, places.CONTROL_NAME)
+        if not rule.check:
+            _leave_files(rule, identity)
+        _put_on(identity)
+    inherited = before.control.path if before is not None else ""
+    return named or inherited or place or places.control_socket(os.geteuid(), os.environ)
+
+
+def _leave_files(rule: Rule, identity: Identity) -> None:
+    for path in rule.pidfiles:
+        descent.leave_file(os.path.abspath(path), identity, descent.PID)
+    if rule.logto:
+        descent.leave_file(os.path.abspath(rule.logto), identity, descent.LOG)
+
+
+def _chosen(user: str | None, group: str | None) -> Identity | None:
+    """None: nobody else than we are."""
     if user is None and group is None:
-        return
+        return None
     identity = SystemAccounts().identity(user or str(os.geteuid()), group)
     if identity is None:
         raise EmperorError(f"--uid {user} --gid {group}: no such user or group")
-    if os.geteuid() != 0:
-        if identity.uid != os.geteuid():
-            raise EmperorError(f"--uid {user}: only root can become somebody else")
-        return
+    if os.geteuid() != 0 and identity.uid != os.geteuid():
+        raise EmperorError(f"--uid {user}: only root can become somebody else")
+    return identity
+
+
+def _put_on(identity: Identity) -> None:
     privilege.become(identity)
     # Places are computed from these, and the user would find root's.
     os.environ.update(HOME=identity.home, USER=identity.user, LOGNAME=identity.user)

@@ -12,7 +12,7 @@ from emperor.errors import EmperorError
 from emperor.intake.reading import Reader, Settings
 from emperor.model import VassalSpec
 from emperor.supervision import channel
-from emperor.supervision.commission import CHECK, Commission
+from emperor.supervision.commission import CHECK, INQUIRE, Commission
 from emperor.system import library, processes
 from emperor.system.processes import Child
 from emperor.text import printable
@@ -31,16 +31,26 @@ def import_check(path: str, settings: Settings) -> tuple[bool, str]:
         os.chmod(runtime, 0o755)
         try:
             launcher = library.install(runtime)
-            child = processes.spawn(Commission(CHECK, checked.spec, parent=os.getpid()), launcher)
+            ready, text, spoke = _run(CHECK, checked.spec, launcher)
+            if not ready and not spoke:
+                # It did not get as far as our code: why is for its user to see, by the Python that runs here.
+                _, why, spoke = _run(INQUIRE, checked.spec, launcher)
+                text = f"{text}\n{why}" if spoke else text
         except EmperorError as error:
             return False, str(error)
-        try:
-            return _outcome(child, checked.spec)
-        finally:
-            processes.bury(child)
+    return ready, text
 
 
-def _outcome(child: Child, spec: VassalSpec) -> tuple[bool, str]:
+def _run(role: str, spec: VassalSpec, launcher: str) -> tuple[bool, str, bool]:
+    """Is it well, what it printed, has it said which; raises EmperorError."""
+    child = processes.spawn(Commission(role, spec, parent=os.getpid()), launcher)
+    try:
+        return _outcome(child, spec)
+    finally:
+        processes.bury(child)
+
+
+def _outcome(child: Child, spec: VassalSpec) -> tuple[bool, str, bool]:
     output, deadline = b"", time.monotonic() + spec.start_timeout
     with selectors.DefaultSelector() as waiting:
         waiting.register(child.pidfd, selectors.EVENT_READ)
@@ -52,13 +62,14 @@ def _outcome(child: Child, spec: VassalSpec) -> tuple[bool, str]:
             if child.pidfd in ready:
                 break
             if time.monotonic() >= deadline:
-                return False, f"start-timeout: not imported after {spec.start_timeout:g} s"
+                return False, f"start-timeout: not imported after {spec.start_timeout:g} s", True
             if more == b"":
                 waiting.unregister(child.output)
     text = printable(output.decode("utf-8", "backslashreplace"), keep_newlines=True).rstrip("\n")
-    if _said_ready(child):
-        return True, text
-    return False, text or processes.how_it_ended(child).reason
+    said = _said(child)
+    if isinstance(said, channel.Serving):
+        return True, text, True
+    return False, text or processes.how_it_ended(child).reason, said is not None
 
 
 def _read(child: Child) -> bytes | None:
@@ -68,9 +79,9 @@ def _read(child: Child) -> bytes | None:
     return None
 
 
-def _said_ready(child: Child) -> bool:
+def _said(child: Child) -> channel.Message | None:
+    """Its one message; None: none, or none of ours."""
     assert child.channel is not None
     with contextlib.suppress(OSError, EmperorError):
-        data = child.channel.recv(channel.MAX_DATAGRAM)
-        return isinstance(channel.decode(data), channel.Serving)
-    return False
+        return channel.decode(child.channel.recv(channel.MAX_DATAGRAM))
+    return None

@@ -18,13 +18,15 @@ from typing import Any, NoReturn, Optional
 from emperor.duty import BOOT_FAILED, Duty
 from emperor.errors import EmperorError, ListenError, LoadError
 from emperor.supervision.channel import Failed, Serving
-from emperor.supervision.commission import BIND, CHECK, Commission
+from emperor.supervision.commission import BIND, CHECK, INQUIRE, Commission
 from emperor.system import prctl, rlimits
 from emperor.system.hanging import before_the_end_of, looked_at
 from emperor.system.logs import LogFile, append, open_for_append, stamp
 from emperor.system.openings import Openings
 from emperor.system.uplink import Uplink
-from emperor.worker import settle_in
+from emperor.worker import load, settle_in
+
+INQUIRY_SECONDS = 15
 
 
 def main(argv: list[str]) -> None:
@@ -43,7 +45,8 @@ def main(argv: list[str]) -> None:
         _ROLES.get(commission.role, _serve)(commission, uplink)
     except EmperorError as error:
         text = error.traceback if isinstance(error, LoadError) else ""
-        sys.stderr.write(text or f"{error}\n")
+        # The reason may say more than the traceback's last line.
+        sys.stderr.write(text if text.rstrip().endswith(str(error)) else f"{text}{error}\n")
         uplink.say(Failed(str(error), text))
         _leave(BOOT_FAILED)
 
@@ -62,8 +65,6 @@ def _read(paper: int) -> Commission:
 
 def _check(commission: Commission, uplink: Uplink) -> None:
     """``emperorctl check --import``: everything up to the first request, and nothing of it stays."""
-    from emperor.wsgi.loading import load
-
     settle_in(commission.spec)
     with rlimits.held_while_importing(commission.spec):
         load(commission.spec)
@@ -77,9 +78,19 @@ def _bind(commission: Commission, uplink: Uplink) -> None:
     _leave(0)
 
 
-def _serve(commission: Commission, uplink: Uplink) -> None:
-    from emperor.wsgi.loading import load
+def _inquire(commission: Commission, uplink: Uplink) -> None:
+    """The app's own interpreter has ended without a word; this is the emperor's, as the app's user."""
+    from emperor.system import interpreter
 
+    # Some filesystem may hang.
+    signal.alarm(INQUIRY_SECONDS)
+    reason = interpreter.flaw(commission.spec)
+    if reason:
+        raise EmperorError(reason)
+    _leave(BOOT_FAILED)
+
+
+def _serve(commission: Commission, uplink: Uplink) -> None:
     settle_in(commission.spec)
     openings = Openings(commission, uplink)
     # What double-forks does not get away.
@@ -125,4 +136,4 @@ def _open_log(commission: Commission) -> Optional[LogFile]:
     return log
 
 
-_ROLES = {CHECK: _check, BIND: _bind}
+_ROLES = {CHECK: _check, BIND: _bind, INQUIRE: _inquire}

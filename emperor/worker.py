@@ -26,7 +26,8 @@ from emperor.serving.native import Server, Settings
 from emperor.system import prctl, rlimits
 from emperor.system.hanging import before_the_end_of, looked_at
 from emperor.system.scoreboard import Tally
-from emperor.wsgi.loading import load
+from emperor.wsgi import loading
+from emperor.wsgi.gateway import WSGIApplication
 
 READY = b"R"
 
@@ -95,6 +96,21 @@ def _load(spec: VassalSpec, report: int) -> Any:
 
     with looked_at(before_the_end_of(spec.start_timeout), hangs):
         return load(spec)
+
+
+def load(spec: VassalSpec) -> WSGIApplication:
+    """The app, with the packages of its virtualenv. Raises ``LoadError``, with a hint if a module is missing."""
+    if spec.virtualenv and spec.python != f"{spec.virtualenv}/bin/python":
+        from emperor.system.interpreter import enter_virtualenv
+
+        enter_virtualenv(spec.virtualenv)
+    try:
+        return loading.load(spec)
+    except LoadError as error:
+        # Who starts well does not load it.
+        from emperor.system.interpreter import hinted
+
+        raise hinted(error, spec) from error.__cause__
 
 
 def keep_to_one_process(server: Any, tally: Tally, signums: Sequence[int]) -> None:

@@ -47,8 +47,19 @@ def _system_venv() -> bool:
         return False
 
 
+def _uwsgi() -> bool:
+    """Debian's has no Python in it, and is called otherwise."""
+    return any(shutil.which(name) is not None for name in ("uwsgi-core", "uwsgi"))
+
+
 def _apache() -> bool:
     return shutil.which("apache2") is not None and os.path.exists("/usr/lib/apache2/modules/mod_fcgid.so")
+
+
+def _apache_proxy() -> bool:
+    """Debian 11 has the second one in a package of its own."""
+    modules = ("mod_proxy_fcgi", "mod_proxy_uwsgi")
+    return all(os.path.exists(f"/usr/lib/apache2/modules/{one}.so") for one in modules)
 
 
 def _boots_systemd() -> bool:
@@ -76,10 +87,14 @@ REQUIREMENTS = {
     "curl": Requirement(_program("curl"), "needs curl: apt install curl"),
     "cgi-fcgi": Requirement(_program("cgi-fcgi"), "needs cgi-fcgi: apt install libfcgi-bin"),
     "apache": Requirement(_apache, "needs Apache with mod_fcgid: apt install apache2 libapache2-mod-fcgid"),
+    "apache-proxy": Requirement(
+        _apache_proxy, "needs Apache with mod_proxy_fcgi and mod_proxy_uwsgi: apt install apache2"
+    ),
     "lighttpd": Requirement(_program("lighttpd"), "needs lighttpd: apt install lighttpd"),
     "spawn-fcgi": Requirement(_program("spawn-fcgi"), "needs spawn-fcgi: apt install spawn-fcgi"),
     "systemd-analyze": Requirement(_program("systemd-analyze"), "needs systemd-analyze: apt install systemd"),
     "systemd": Requirement(_boots_systemd, "needs root, namespaces and systemd: apt install systemd"),
+    "uwsgi": Requirement(_uwsgi, "needs uWSGI: apt install uwsgi-core"),
     "wrk": Requirement(_program("wrk"), "needs wrk: apt install wrk"),
 }
 

@@ -1,17 +1,18 @@
 """uWSGI's ini grammar: text -> rows in the order of the file, and what is wrong with it.
 
 A line is a comment (``;`` or ``#`` first), a section header, or ``option = value`` up to the first ``=``.
-There are no inline comments, no quotes, no continuation lines. Sections [uwsgi] and [emperor] are read,
-others are skipped. No message repeats what stands in the file, except an option's name that has the form of
-one.
+There are no inline comments, no quotes, no continuation lines. Sections [uwsgi] and [emperor] are read, or the one that
+is asked for; others are skipped. Magic is replaced in each line before it is taken apart. No message repeats what
+stands in the file, except an option's name that has the form of one.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from emperor.config import magic
 from emperor.model import Problem
 
 SECTIONS = ("uwsgi", "emperor")
@@ -21,19 +22,28 @@ LINE = 4096
 """Bounds on what an unprivileged user can make the emperor read: bytes of a file, lines of it, characters of
 one."""
 
+LENGTH = 8192
+"""What a value may become. No path, address or variable that anybody means is longer; doubling references would be
+(a=%(b)%(b), b=%(c)%(c), …)."""
+
+STRAY_PERCENT = "a % that begins no placeholder is left as it is -- write %% for a percent sign"
+
 OPTION_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One ``key = value`` and where it stands. ``referenced``: some ``%(key)`` names it (``expansion``
-    knows)."""
+    """One ``key = value`` and where it stands. ``referenced``: some ``%(key)`` names it (``references`` knows).
+
+    ``admin``: an administrator wrote it, whoever wrote the ini that it is for.
+    """
 
     key: str
     value: str
     path: str
     line: int
     referenced: bool = False
+    admin: bool = False
 
 
 def decode(data: bytes, path: str) -> str | Problem:
@@ -46,34 +56,44 @@ def decode(data: bytes, path: str) -> str | Problem:
         return Problem(path, data.count(b"\n", 0, error.start) + 1, "", "is not UTF-8 -- save the file as UTF-8")
 
 
-def parse(text: str, path: str) -> tuple[tuple[Row, ...], tuple[Problem, ...]]:
-    """Every row of the sections that are ours, and every problem."""
+def parse(
+    text: str,
+    path: str,
+    sections: Collection[str] = SECTIONS,
+    letters: Mapping[str, str] = magic.CONSTANT,
+) -> tuple[tuple[Row, ...], tuple[Problem, ...]]:
+    """Every row of the sections that are asked for, and every problem. ``letters``: magic and what it says."""
     if len(text) > LIMIT:
         return (), (Problem(path, 0, "", f"is larger than {LIMIT // 1024} KiB -- is it an ini?"),)
     lines = text.removeprefix("\ufeff").split("\n")
     if len(lines) > LINES + 1:
         return (), (Problem(path, LINES + 1, "", f"has more than {LINES} lines -- is it an ini?"),)
-    found = tuple(_read(lines, path))
+    found = tuple(_read(lines, path, sections, letters))
     rows = tuple(one for one in found if isinstance(one, Row))
     problems = tuple(one for one in found if isinstance(one, Problem))
-    if not any(_section(line.strip()) in SECTIONS for line in lines):
-        problems = (
-            Problem(path, 0, "", "has no [uwsgi] section -- begin the file with the line [uwsgi]"),
-            *problems,
-        )
+    if not any(_section(magic.replaced(line.strip(), letters)[0]) in sections for line in lines):
+        ours = "has no [uwsgi] section -- begin the file with the line [uwsgi]"
+        missing = ours if sections == SECTIONS else "has no section of the name that is asked for"
+        problems = (Problem(path, 0, "", missing), *problems)
     return rows, problems
 
 
-def _read(lines: list[str], path: str) -> Iterator[Row | Problem]:
+def _read(
+    lines: list[str], path: str, sections: Collection[str], letters: Mapping[str, str]
+) -> Iterator[Row | Problem]:
     inside = False
-    for number, raw in enumerate(lines, 1):
+    for number, written in enumerate(lines, 1):
+        raw, unknown = magic.replaced(written, letters)
         line = raw.strip(" \t\r")
         if line.startswith("["):
-            inside = _section(line) in SECTIONS
+            inside = _section(line) in sections
             if not line.endswith("]"):
                 yield Problem(path, number, "", "a section header ends with ] and nothing may follow it")
         elif inside and line and line[0] not in ";#":
-            yield _row(raw, path, number)
+            row = _row(raw, path, number)
+            yield row
+            if unknown and isinstance(row, Row):
+                yield Problem(path, number, row.key, STRAY_PERCENT, fatal=False)
 
 
 def _section(line: str) -> str:

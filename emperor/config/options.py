@@ -1,24 +1,52 @@
 """The table of ini options: one row per option, from which parsing, messages, help and README are made.
 
-The rows lie in ``config.table``; here they are found by name and letter, and written down for people.
+The rows lie in ``config.table``; here they are found by name and letter, and written down for people. What uWSGI has
+and the table has not is known by name, with what does the same here.
 """
 
 from __future__ import annotations
 
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
+from types import MappingProxyType
+from typing import NamedTuple
 
 from emperor.config.table.app import APP
 from emperor.config.table.ini import INI
 from emperor.config.table.known import KNOWN
 from emperor.config.table.lives import LIVES
-from emperor.config.table.option import ALWAYS, DONE, LATER, REFUSED, Option
+from emperor.config.table.option import DONE, Option
 from emperor.config.table.reached import REACHED
 from emperor.config.table.requests import REQUESTS
+from emperor.config.table.uwsgi_names import GROUPS
 
 TABLE: tuple[Option, ...] = REACHED + APP + LIVES + REQUESTS + INI + KNOWN
 
-_BY_NAME = {name: option for option in TABLE for name in (option.name, *option.aliases)}
-_BY_LETTER = {option.short: option for option in TABLE if option.short}
+
+class Foreign(NamedTuple):
+    """An option of uWSGI's that the table has no row for. ``reason``: what does the same here, the rest of a sentence.
+
+    ``takes_value``: on a command line the next word is its value (getopt_long(3)'s required_argument).
+    """
+
+    name: str
+    reason: str
+    takes_value: bool
+    letter: str = ""
+
+
+def _foreign(word: str, reason: str) -> Foreign:
+    name, _, letter = word.rstrip("!?").partition("/")
+    return Foreign(name, reason, not word.endswith(("!", "?")), letter)
+
+
+_BY_NAME = MappingProxyType({name: option for option in TABLE for name in (option.name, *option.aliases)})
+_BY_LETTER = MappingProxyType({option.short: option for option in TABLE if option.short})
+_FOREIGN = MappingProxyType(
+    {one.name: one for group in GROUPS for word in group.names.split() for one in (_foreign(word, group.reason),)}
+)
+_FOREIGN_LETTERS = MappingProxyType({one.letter: one for one in reversed(tuple(_FOREIGN.values())) if one.letter})
+_USEFUL = tuple(name for name, option in _BY_NAME.items() if option.standing == DONE)
+_CLOSE = 0.75
 
 
 def find(name: str) -> Option | None:
@@ -31,29 +59,43 @@ def find_letter(letter: str) -> Option | None:
     return _BY_LETTER.get(letter)
 
 
+def find_uwsgi(name: str) -> Foreign | None:
+    """The option that uWSGI has under this name, and the table has not."""
+    return _FOREIGN.get(name)
+
+
+def find_uwsgi_letter(letter: str) -> Foreign | None:
+    """The same for a letter of uWSGI's command line."""
+    return _FOREIGN_LETTERS.get(letter)
+
+
+def unsupported(foreign: Foreign) -> str:
+    """What to tell who has written it: a warning, since the app runs without it."""
+    return f"uWSGI option, not supported: {foreign.reason}"
+
+
 def suggestion(name: str) -> str:
-    """``; did you mean X?``, or nothing."""
-    close = get_close_matches(name.lower().replace("_", "-"), _BY_NAME, n=1, cutoff=0.75)
-    return f"; did you mean {close[0]}?" if close else ""
+    """``; did you mean X?``, X being an option that has an effect; or nothing, also where a name that has none is
+    closer."""
+    wanted = name.lower().replace("_", "-")
+    close = get_close_matches(wanted, _USEFUL, n=1, cutoff=_CLOSE)
+    if not close:
+        return ""
+    ratio = SequenceMatcher(None, close[0], wanted).ratio()
+    closer = get_close_matches(wanted, _useless(wanted), n=1, cutoff=min(ratio + 0.001, 1.0))
+    return "" if closer else f"; did you mean {close[0]}?"
+
+
+def _useless(wanted: str) -> list[str]:
+    """Names without effect that begin alike: to compare with all of uWSGI's takes long, and the emperor waits."""
+    useless = (*_FOREIGN, *(name for name, option in _BY_NAME.items() if option.standing != DONE))
+    return [name for name in useless if name[:1] == wanted[:1]]
 
 
 def markdown() -> str:
-    """The table for README: what an ini can say, and what it need not or cannot say yet."""
+    """The table for README: what an ini can say."""
     lines = ["| option | value | default | meaning |", "|---|---|---|---|"]
-    lines += [_markdown_row(option) for option in TABLE if option.standing == DONE]
-    for standing, title in (
-        (ALWAYS, "Accepted, because it is always so"),
-        (LATER, "Known, without effect yet (a warning)"),
-        (REFUSED, "Refused"),
-    ):
-        lines += ["", f"{title}:", ""]
-        sentences = dict.fromkeys(option.help for option in TABLE if option.standing == standing)
-        lines += [f"- {_names(standing, sentence)}: {sentence}." for sentence in sentences]
-    return "\n".join(lines) + "\n"
-
-
-def _names(standing: str, sentence: str) -> str:
-    return ", ".join(f"`{one.name}`" for one in TABLE if one.standing == standing and one.help == sentence)
+    return "\n".join([*lines, *(_markdown_row(option) for option in TABLE if option.standing == DONE)]) + "\n"
 
 
 def _markdown_row(option: Option) -> str:

@@ -1,6 +1,6 @@
 """Rows -> typed settings: each row is looked up in the table and read by its parser.
 
-What is unknown, always so, not yet so, or refused is said here; what a setting may ask for is not.
+What is unknown, always so, done otherwise, or refused is said here; what a setting may ask for is not.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 from emperor.config.commandline import PATH as COMMAND_LINE
 from emperor.config.inifile import Row
-from emperor.config.options import find, suggestion
-from emperor.config.table.option import ALWAYS, DONE, LATER, REFUSED, Option
+from emperor.config.options import find, find_uwsgi, suggestion, unsupported
+from emperor.config.table.option import ALWAYS, DONE, INSTEAD, REFUSED, Option
 from emperor.model import Problem
 
 SUGGESTIONS = 20
@@ -23,8 +23,12 @@ SUGGESTIONS = 20
 QUOTED = 80
 """Characters of a refused value that are shown."""
 
+PLACEHOLDERS = frozenset(("deb-confname", "deb-confnamespace"))
+"""What Debian's start script sets for the inis of its layout to refer to."""
+
 _COMMENT = re.compile(r"\s[;#]")
-_OFF = frozenset(("", "0", "false", "no", "off"))
+_NO = frozenset(("0", "false", "no", "off"))
+_OFF = _NO | {""}
 _PLUGIN_OPTIONS = frozenset(("plugin", "plugins", "need-plugin", "need-plugins"))
 _PLUGINS = ("python", "http", "router_", "corerouter", "logfile", "rsyslog", "syslog")
 
@@ -84,12 +88,7 @@ def read(rows: Sequence[Row], findings: Findings) -> Settings:
     known = [(row, option) for row in rows if (option := find(row.key))]
     items = [one for row, option in known if (one := _read_one(row, option, findings))]
     settings = Settings(tuple(items), frozenset(option.name for _, option in known))
-    strict = settings.value("strict", False)
-    unknown = [row for row in rows if not row.referenced and not find(row.key)]
-    for number, row in enumerate(unknown):
-        hint = suggestion(row.key) if number < SUGGESTIONS else ""
-        effect = "refused, since strict is on" if strict else "it has no effect"
-        findings.wrong(row, f"unknown option -- {effect}{hint}", fatal=strict)
+    _strangers([row for row in rows if not find(row.key)], settings.value("strict", False), findings)
     return settings
 
 
@@ -110,6 +109,21 @@ def _read_one(row: Row, option: Option, findings: Findings) -> Setting | None:
     return Setting(row, option, value)
 
 
+def _strangers(rows: Sequence[Row], strict: bool, findings: Findings) -> None:
+    """What no option of ours is called: one of uWSGI's, a placeholder that somebody refers to, or a mistake."""
+    unknown = []
+    for row in rows:
+        foreign = find_uwsgi(row.key)
+        if foreign is None and not row.referenced and row.key not in PLACEHOLDERS:
+            unknown.append(row)
+        elif foreign and (foreign.takes_value or row.value.lower() not in _NO):
+            findings.warn(row, unsupported(foreign))
+    for number, row in enumerate(unknown):
+        hint = suggestion(row.key) if number < SUGGESTIONS else ""
+        effect = "refused, since strict is on" if strict else "it has no effect"
+        findings.wrong(row, f"unknown option -- {effect}{hint}", fatal=strict)
+
+
 def _refused(row: Row) -> str:
     """The value, for who has just typed it; what stands in a file is not everybody's to read who sees the message."""
     return f", not {row.value[:QUOTED]!r}" if row.path == COMMAND_LINE and row.value else ""
@@ -119,8 +133,8 @@ def _not_read(row: Row, option: Option, findings: Findings) -> None:
     off = row.value.lower() in _OFF
     if option.standing == REFUSED:
         findings.wrong(row, option.help)
-    elif option.standing == LATER and (not off or (not row.value and option.kind.bare)):
-        findings.warn(row, f"has no effect yet ({option.help})")
+    elif option.standing == INSTEAD and (not off or (not row.value and option.kind.bare)):
+        findings.warn(row, f"has no effect here: {option.help}")
     elif option.standing == ALWAYS and option.kind.bare and off and row.value:
         findings.warn(row, f"cannot be turned off: {option.help}")
     elif option.name in _PLUGIN_OPTIONS and not _ours(row.value):

@@ -11,7 +11,7 @@ from emperor.config.inifile import Row
 from emperor.config.settings import Findings, Setting, Settings, resolve
 from emperor.model import ADMIN, FASTCGI, HTTP, TCP, UNIX, UWSGI, Address, Identity, SocketSpec
 
-FIXED = {"uwsgi-socket": UWSGI, "fastcgi-socket": FASTCGI, "http-socket": HTTP}
+FIXED = {"uwsgi-socket": UWSGI, "fastcgi-socket": FASTCGI, "http-socket": HTTP, "http": HTTP}
 PRIVILEGED = 1024
 """ip(7): ports below are the administrator's to give."""
 
@@ -48,6 +48,8 @@ def listeners(
         found = [(protocol, usual, _default(context, findings))]
     _spoken_by_flup(settings, found, findings)
     like = _common(settings, context, identity, findings)
+    if identity and any(address.family == UNIX for _, _, address in found):
+        _reached_by_the_web(settings, like, context, identity, findings)
     return tuple(
         (replace(like, protocol=spoken, address=address), setting.row if setting else None)
         for setting, spoken, address in found
@@ -112,9 +114,6 @@ def _common(settings: Settings, context: Context, identity: Identity | None, fin
     """
     owner = settings.last("chown-socket")
     uid, gid = _owner(owner, context, identity, findings) if owner else (None, None)
-    mode = settings.last("chmod-socket")
-    if mode and identity and not _lets_in(mode.value, uid, gid, context, identity):
-        findings.warn(mode, _shut_out(mode.value, context, identity))
     return SocketSpec(
         protocol=UWSGI,
         address=Address(UNIX),
@@ -124,6 +123,18 @@ def _common(settings: Settings, context: Context, identity: Identity | None, fin
         gid=gid,
         backlog=settings.value("listen", SocketSpec.backlog),
     )
+
+
+def _reached_by_the_web(
+    settings: Settings, like: SocketSpec, context: Context, identity: Identity, findings: Findings
+) -> None:
+    """Only what the ini says itself is judged; where it is silent the web server may connect."""
+    named = settings.last("chmod-socket") or settings.last("socket-umask") or settings.last("umask")
+    if named is None:
+        return
+    mode = 0o777 & ~(like.umask or 0) if like.mode is None else like.mode
+    if not _lets_in(mode, like.uid, like.gid, context, identity):
+        findings.warn(named, _shut_out(mode, context, identity))
 
 
 def _lets_in(mode: int, uid: int | None, gid: int | None, context: Context, identity: Identity) -> bool:
@@ -141,8 +152,8 @@ def _shut_out(mode: int, context: Context, identity: Identity) -> str:
     assert context.web is not None
     web = context.web.user
     return (
-        f"{mode:o} shuts {web} out, the web server, unless its folder gives the socket another group or ACL -- "
-        f"leave this line out, or write chown-socket = {identity.user}:{web} and 660 or more"
+        f"{mode:03o} shuts {web} out, the web server, unless its folder gives the socket another group or ACL -- "
+        f"leave this line out, or write chown-socket = {identity.user}:{web} and chmod-socket = 660"
     )
 
 

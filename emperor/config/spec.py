@@ -81,16 +81,22 @@ def build(rows: Sequence[Row], context: Context) -> Checked:
         sockets=tuple(one for one, _ in listening),
         targets=loaded,
         chdir=chdir,
+        chdir2=_path(settings, "chdir2", base),
         logto=logto,
-        pythonpath=tuple(resolve(base, one.value) for one in settings.all("pythonpath")),
-        touch_reload=tuple(resolve(base, one.value) for one in settings.all("touch-reload")),
-        env=tuple(dict(one.value for one in settings.all("env")).items()),
+        pythonpath=tuple(resolve(base, path) for path in _values(settings, "pythonpath")),
+        static_map=tuple((prefix, resolve(base, folder)) for prefix, folder in _values(settings, "static-map")),
+        touch_reload=tuple(resolve(base, path) for path in _values(settings, "touch-reload")),
+        env=tuple(dict(_values(settings, "env")).items()),
         web_gid=context.web_gid,
         virtualenv=_path(settings, "virtualenv", base),
         python=_interpreter(settings, base),
         **_plain(settings),
     )
     return Checked(spec, problems, tuple(row for _, row in listening))
+
+
+def _values(settings: Settings, name: str) -> list[Any]:
+    return [one.value for one in settings.all(name)]
 
 
 def _path(settings: Settings, name: str, base: str) -> str:

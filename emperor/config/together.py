@@ -38,6 +38,7 @@ def judge(settings: Settings, context: Context, base: str, who: Identity | None,
     _cheaper(settings, findings)
     _rolling(settings, findings)
     _touched(settings, context, base, findings)
+    _static(settings, findings)
     for name, message in (*_lives(settings), *_space(settings)):
         findings.warn(settings.last(name), message)
     if settings.value("nice", 0) < 0 and who is not None and who.uid != 0:
@@ -77,6 +78,11 @@ def _touched(settings: Settings, context: Context, base: str, findings: Findings
             findings.wrong(one, "is the log, which changes with every line: the app would be reloaded for ever")
         elif path == own:
             findings.warn(one, "is this ini: a change of it reloads the app anyway")
+
+
+def _static(settings: Settings, findings: Findings) -> None:
+    for one in settings.all("static-map"):
+        findings.warn(one, "is the web server's to serve -- `emperorctl nginx NAME` prints the location for it")
 
 
 def _lives(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -226,6 +226,17 @@ def parse_mount(text: str) -> Target:
     return Target(mount.rstrip("/"), "module", *parse_module(what))
 
 
+def parse_static_map(text: str) -> tuple[str, str]:
+    """``/PREFIX=FOLDER`` -> both without a trailing slash. The characters are those that a web server's configuration
+    can carry."""
+    prefix, equals, folder = (part.strip() for part in text.partition("="))
+    if not equals or not re.fullmatch(r"(/[\w.~%!*()@:,+-]+)*/?", prefix, re.ASCII) or not prefix:
+        raise ValueError("must be /PREFIX=FOLDER, with a plain URL path as its prefix")
+    if not folder or re.search(r"[\0-\x1f\x7f\"'\\;{}$#]", folder):
+        raise ValueError("must be /PREFIX=FOLDER, with a folder that needs no quotes")
+    return prefix.rstrip("/") or "/", parse_path(folder)
+
+
 def parse_script_name(text: str) -> str:
     if text in ("auto", "/"):
         return text
@@ -272,6 +283,7 @@ ADDRESS = Kind("address", parse_where)
 MODULE = Kind("module[:callable]", parse_module)
 CALLABLE = Kind("name", parse_callable)
 MOUNT = Kind("/PREFIX=APP", parse_mount)
+STATIC_MAP = Kind("/PREFIX=FOLDER", parse_static_map)
 SCRIPT_NAME = Kind("auto, / or /PREFIX", parse_script_name)
 PROTOCOL = choice(UWSGI, FASTCGI, HTTP)
 ENGINE = choice("native", "flup")

@@ -73,6 +73,7 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
         "reload": _ORDER,
         "logs": Verb(OWN, (1, MOST_NAMES), False, MappingProxyType({"lines": _LINES, "follow": None})),
         "scale": Verb(OWN, (1, 1), True, MappingProxyType({"workers": _WORKERS, "wait": None}), needs=("workers",)),
+        "spec": Verb(OWN, (1, 1), False),
         "upgrade": Verb(ADMIN, (0, 0), mutates=True),
         "version": Verb(OWN, (0, 0), False),
     }

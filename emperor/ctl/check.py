@@ -1,93 +1,260 @@
-"""``emperorctl check``: what an ini would do, said before it does it. It needs no emperor."""
+"""``emperorctl check``: what an ini would do, said before it does it, and where uWSGI does something else with it.
+
+It needs no emperor. An ini is judged under the emperor's options that are named here.
+"""
 
 from __future__ import annotations
 
 import argparse
+import glob
 import os
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from emperor.config import daemon_options
 from emperor.config.claims import judge_all
+from emperor.config.differences import Note, Subject, differences
+from emperor.config.inifile import Row
+from emperor.config.ruling import Rule
 from emperor.config.spec import Checked
 from emperor.control.messages import FAILED, OK
+from emperor.ctl import outlook, verdict
 from emperor.ctl.console import Console
+from emperor.ctl.verdict import Verdict
 from emperor.errors import EmperorError
-from emperor.intake.reading import Settings, check_file
-from emperor.model import VASSAL_NAME, Problem
+from emperor.intake.reading import Reader, Settings, Study
+from emperor.model import VASSAL_NAME, Problem, VassalSpec
 from emperor.system.places import vassals_folder
 from emperor.text import printable
 
+DEBIAN_DEFAULTS = "/usr/share/uwsgi/conf/default.ini"
+_DEBIAN_FOLDERS = ("apps-enabled", "apps-available")
+
+OPTIONS = (
+    *("vassals-defaults", "vassals-inherit-before", "vassals-include-before", "vassal-set"),
+    *("vassals-inherit", "vassals-include", "tyrant", "allow-root", "web-user", "web-group"),
+)
+"""Options of ``emperor`` that decide what an ini comes to."""
+
+OTHER_FORMATS = (".xml", ".yaml", ".yml", ".json", ".js")
+"""What uWSGI reads beside inis."""
+
+_COLOURS = {verdict.ERROR: "red", verdict.WARNING: "yellow", verdict.DIFFERS: "yellow", verdict.IGNORED: ""}
+
+
+@dataclass(frozen=True)
+class Found:
+    """One file: how it was named, what it comes to, and its notes."""
+
+    path: str
+    checked: Checked
+    notes: tuple[Note, ...] = ()
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="*", metavar="FILE", help="default: all inis of the default folder")
-    parser.add_argument(
+    add = parser.add_argument
+    add("files", nargs="*", metavar="FILE", help="an ini, a folder of inis or a glob; default: the emperor's folder")
+    add(
         "--import",
         dest="load",
         action="store_true",
         help="also import the app, as its user, in a process that is thrown away",
     )
-    parser.add_argument(
-        "--vassals-defaults",
-        metavar="FILE",
-        default="",
-        help="the ini whose values every vassal inherits: name the one that the emperor is started with; without it "
-        "each ini is judged by its own lines alone",
+    add("-v", "--verbose", action="store_true", help="also what each ini comes to: apps, user, sockets, log")
+    group = parser.add_argument_group(
+        "the emperor's options", "name those that the emperor is started with: without them an ini is judged by itself"
     )
+    group.add_argument("--config", metavar="FILE", help="the emperor's own file that holds them, if it is another")
+    for name in OPTIONS:
+        option = daemon_options.find(name)
+        assert option is not None
+        if option.kind.bare:
+            group.add_argument(f"--{name}", action="store_true", help=option.help)
+        else:
+            group.add_argument(f"--{name}", action="append", default=[], metavar=option.kind.text, help=option.help)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    files, defaults = args.files, args.vassals_defaults
-    settings = Settings(defaults=os.path.abspath(defaults) if defaults else "")
-    if not files:
-        folder = vassals_folder(os.geteuid(), os.environ)
-        files = _inis(folder)
-        if not files:
-            console.error(f"{folder}: no inis")
-    found = [(os.path.basename(path).removesuffix(".ini"), check_file(path, settings)) for path in files]
-    judged = judge_all(found, settings.runtime_folder)
-    results = [_check(path, checked, args.load, settings) for path, checked in zip(files, judged, strict=True)]
+    rule = _rule(args)
+    settings = _settings(rule)
+    paths = _paths(args.files, rule, console)
+    found = [_study(path, settings) for path in paths]
+    named = [(os.path.basename(path).removesuffix(".ini"), one.checked) for path, one in zip(paths, found, strict=True)]
+    judged = judge_all(named, settings.runtime_folder)
+    verdicts, results, told = [], [], set[tuple[str, Problem]]()
+    for one, checked in zip(found, judged, strict=True):
+        loads, output = _load(one, checked, settings) if args.load else (None, None)
+        word = replace(verdict.judge(one.path, checked.problems, one.notes), loads=loads)
+        verdicts.append(word)
+        if console.json:
+            results.append(_as_json(word, checked, one, output))
+            continue
+        _tell(word, console, told)
+        if checked.spec is not None and (args.verbose or len(paths) == 1):
+            _show(checked.spec, settings, console)
+        if output and loads is False:
+            _show_output(output, checked.spec, console)
     if console.json:
         console.print_json(results)
     else:
-        for result in results:
-            _tell(result, console)
-    return OK if all(result["ok"] for result in results) else FAILED
+        _close(verdicts, settings, console)
+    return OK if all(one.ok for one in verdicts) else FAILED
 
 
-def _inis(folder: str) -> list[str]:
+def _rule(args: argparse.Namespace) -> Rule:
+    """The options' own words and rules are those of the daemon, its configuration file included."""
+    from emperor.cli import options  # with it comes the daemon, which no other verb needs
+
+    words = [f"--config={args.config}"] if args.config else []
+    for name in OPTIONS:
+        given = getattr(args, name.replace("-", "_"))
+        words += [f"--{name}"] if given is True else [f"--{name}={value}" for value in given or ()]
+    rule, _, problems = options(words)
+    wrong = [str(one) for one in problems if one.fatal]
+    if wrong:
+        raise EmperorError("\n".join(wrong))
+    return rule
+
+
+def _settings(rule: Rule) -> Settings:
+    return Settings(
+        runtime=os.path.dirname(os.path.abspath(rule.control_socket)) if rule.control_socket else "",
+        web_user=rule.web_user,
+        web_group=rule.web_group,
+        allow_root=rule.allow_root,
+        tyrant=rule.tyrant,
+        defaults=os.path.abspath(rule.vassals_defaults) if rule.vassals_defaults else "",
+        before=rule.before,
+        after=rule.after,
+    )
+
+
+def _paths(words: Sequence[str], rule: Rule, console: Console) -> list[str]:
+    usual = rule.emperor or (vassals_folder(os.geteuid(), os.environ),)
+    return [path for word in words or usual for path in _named(word, console)]
+
+
+def _named(word: str, console: Console) -> list[str]:
+    """The file itself, the inis of a folder, or what a glob finds that no shell has expanded."""
+    if os.path.isdir(word):
+        return _inis(word, console)
+    if os.path.lexists(word) or not glob.has_magic(word):
+        return [word]
+    return sorted(glob.glob(word)) or [word]
+
+
+def _inis(folder: str, console: Console) -> list[str]:
     try:
         entries = sorted(os.listdir(folder))
     except OSError as error:
         raise EmperorError(f"{folder}: {error.strerror} -- name the files to check") from error
-    return [
-        os.path.join(folder, entry)
-        for entry in entries
-        if entry.endswith(".ini") and VASSAL_NAME.fullmatch(entry.removesuffix(".ini"))
-    ]
+    found = [os.path.join(folder, entry) for entry in entries if _is_vassal(entry) or entry.endswith(OTHER_FORMATS)]
+    if not found:
+        console.error(f"{folder}: no inis")
+    return found
 
 
-def _check(path: str, checked: Checked, load: bool, settings: Settings) -> dict[str, Any]:
-    sound, traceback = checked.spec is not None, ""
-    if load and checked.spec is not None:
-        from emperor.trial import import_check  # what starts processes is not needed to read inis
+def _is_vassal(entry: str) -> bool:
+    return entry.endswith(".ini") and VASSAL_NAME.fullmatch(entry.removesuffix(".ini")) is not None
 
-        sound, traceback = import_check(path, settings)
+
+def _study(path: str, settings: Settings) -> Found:
+    entry, whole = os.path.basename(path), os.path.abspath(path)
+    if entry.endswith(OTHER_FORMATS):
+        message = "is no ini, and only inis are read -- write its options as lines of an ini"
+        return Found(path, Checked(None, (Problem(path, 0, "", message),)))
+    study = Reader(settings).study(entry.removesuffix(".ini"), whole)
+    problems = [*study.reading.checked.problems, *_nameless(entry, whole, study), *_pythonless(whole, study)]
+    notes = _notes(whole, study)
+    checked = study.reading.checked
+    return Found(
+        path,
+        replace(
+            checked,
+            spec=None if any(one.fatal for one in problems) else checked.spec,
+            problems=tuple(replace(one, path=path) if one.path == whole else one for one in problems),
+        ),
+        tuple(one._replace(path=path) if one.path == whole else one for one in notes),
+    )
+
+
+def _notes(path: str, study: Study) -> tuple[Note, ...]:
+    if study.ini is None:
+        return ()
+    spec = study.reading.checked.spec
+    opened = spec is not None and outlook.users_log(spec)
+    root = os.geteuid() == 0
+    return differences(Subject(path, study.ini.source.text, study.unfolded.rows, spec, root, opened))
+
+
+def _nameless(entry: str, path: str, study: Study) -> Iterator[Problem]:
+    if study.ini is not None and entry.endswith(".ini") and not _is_vassal(entry):
+        allowed = "letters, digits and _.@-, at most 64, and begins with no dot or dash"
+        yield Problem(path, 0, "", f"the emperor passes over this file -- rename it: a vassal's name has {allowed}")
+
+
+def _pythonless(path: str, study: Study) -> Iterator[Problem]:
+    """Its own user can see it before anything is started."""
+    spec = study.reading.checked.spec
+    if spec is None or os.geteuid() != spec.identity.uid:
+        return
+    from emperor.system import interpreter
+
+    flaw = interpreter.flaw(spec, try_it=False)
+    if flaw:
+        rows = [row for row in study.unfolded.rows if row.key in ("python", "home", "virtualenv", "venv", "pyhome")]
+        at = rows[-1] if rows else Row("", "", path, 0)
+        yield Problem(at.path, at.line, at.key, flaw.removeprefix(f"{at.key}: "))
+
+
+def _load(one: Found, checked: Checked, settings: Settings) -> tuple[bool | None, str | None]:
+    if checked.spec is None:
+        return None, ""
+    from emperor.trial import import_check  # what starts processes is not needed to read inis
+
+    return import_check(one.path, settings)
+
+
+def _as_json(word: Verdict, checked: Checked, one: Found, output: str | None) -> dict[str, Any]:
     return {
-        "path": path,
-        "ok": sound,
-        "problems": [asdict(one) for one in checked.problems],
-        "import": traceback if load else None,
+        "path": one.path,
+        "ok": word.ok,
+        "verdict": word.words,
+        "problems": [asdict(problem) for problem in checked.problems],
+        "differences": [note._asdict() for note in one.notes],
+        "import": output,
     }
 
 
-def _tell(result: dict[str, Any], console: Console) -> None:
-    for raw in result["problems"]:
-        problem = Problem(**raw)
-        text = printable(str(problem))
-        console.print(text if problem.fatal else f"{console.paint('warning:', 'yellow')} {text}")
-    if result["import"] and not result["ok"]:
-        console.print(f"{printable(result['path'])}: {console.paint('the app would not start:', 'red')}")
-        for line in result["import"].rstrip("\n").split("\n"):
-            console.print(f"    {printable(line)}")
-    if result["ok"]:
-        console.print(f"{printable(result['path'])}: {console.paint('OK', 'green')}")
+def _tell(word: Verdict, console: Console, told: set[tuple[str, Problem]]) -> None:
+    console.print(f"{printable(word.path)}: {console.paint(word.words, 'green' if word.ok else 'red')}")
+    for label, line in verdict.lines(word, told):
+        text = printable(line)
+        console.print(f"  {console.paint(text[: len(label)], _COLOURS[label])}{text[len(label) :]}")
+
+
+def _show(spec: VassalSpec, settings: Settings, console: Console) -> None:
+    for label, text in outlook.outlook(spec, settings.runtime_folder):
+        console.print(f"  {label:<7}  {printable(text)}")
+
+
+def _show_output(output: str, spec: VassalSpec | None, console: Console) -> None:
+    if spec is not None:
+        python = spec.python or "the emperor's own Python"
+        who = f"as {spec.identity.user}, by {python}, in {spec.chdir or spec.folder}"
+        console.print(f"  import   {printable(who)}:")
+    for line in output.rstrip("\n").split("\n"):
+        console.print(f"    {printable(line)}")
+
+
+def _close(verdicts: Sequence[Verdict], settings: Settings, console: Console) -> None:
+    if len(verdicts) > 1:
+        console.print(verdict.summary(verdicts))
+    folders = {os.path.basename(os.path.dirname(os.path.abspath(one.path))) for one in verdicts}
+    if not settings.defaults and folders.intersection(_DEBIAN_FOLDERS) and os.path.exists(DEBIAN_DEFAULTS):
+        option = f"--vassals-defaults {DEBIAN_DEFAULTS}"
+        console.print(
+            f"Debian gives each of these inis the values of {DEBIAN_DEFAULTS}, too: judge them with "
+            f"{option}, and start the emperor with it"
+        )

@@ -45,6 +45,9 @@ VERBS: dict[str, Entry] = {
     "logs": Entry("logs", "last lines of vassals; -f follows"),
     "upgrade": Entry("upgrade", "the emperor becomes the installed program, in place; nothing is lost"),
     "check": Entry("check", "every mistake in inis, without an emperor"),
+    "nginx": Entry("faces", "a configuration for nginx"),
+    "apache": Entry("faces", "a configuration for Apache"),
+    "lighttpd": Entry("faces", "a configuration for lighttpd"),
     "options": Entry("options", "every option that an ini may have"),
     "version": Entry("version", "of this program and of the running emperor"),
 }
@@ -59,6 +62,7 @@ examples:
   emperorctl restart all               everything that you may restart
   emperorctl logs -f blog shop         both logs, as they grow
   emperorctl status --json             for programs
+  emperorctl nginx blog                what nginx must be told, to be saved as it is
 
 exit: 0 well; 1 failed; 2 usage; 3 status: something is down; 4 not permitted (status: or unknown, or no
 emperor); 6 no such vassal, or its ini is invalid; 7 no emperor

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from emperor.config.options import TABLE, markdown
-from emperor.config.table.option import ALWAYS, DONE, LATER, REFUSED, Option
+from emperor.config.table.option import ALWAYS, DONE, INSTEAD, REFUSED, Option
 from emperor.control.messages import OK
 from emperor.ctl.console import Console
 
 _GROUPS = (
     (DONE, "What an ini can say"),
     (ALWAYS, "Accepted: things are so in any case"),
-    (LATER, "Known, without effect yet: a warning"),
+    (INSTEAD, "Without effect here, with a warning that says what does it"),
     (REFUSED, "Refused: without it something else would run than what the ini asks for"),
 )
 _MARGIN = 24

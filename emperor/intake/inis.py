@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 
 from emperor.control.messages import ALL
 from emperor.errors import EmperorError
+from emperor.intake.drawn import Drawn
+from emperor.intake.marks import content, signature
 from emperor.journal import Journal
 from emperor.model import VASSAL_NAME
 from emperor.supervision import quiet
@@ -98,29 +100,10 @@ def occupy(places: Sequence[str], locks: FolderLocks) -> None:
                 raise EmperorError(f"{folder}: {holder} holds it -- this emperor does not start")
 
 
-def content(mark: Signature) -> Signature:
-    """The part of a signature that only writing or touching changes."""
-    return mark[:-1] if isinstance(mark, tuple) else mark
-
-
-def signature(path: str) -> Signature:
-    """Changes when the file, or what its link leads to, is written, touched, replaced, or given away."""
-    try:
-        link = os.lstat(path)
-    except OSError:
-        return None
-    try:
-        end = os.stat(path)
-    except OSError as error:
-        # A dangling link is a file that is there and wrong, not one that is gone.
-        return (link.st_ino, link.st_mtime_ns, error.errno)
-    return Mark(link.st_ino, link.st_mtime_ns, end.st_dev, end.st_ino, end.st_size, end.st_mtime_ns, end.st_ctime_ns)
-
-
 class Inis:
     """Calls ``changed(name, path, written)`` and ``removed(name)`` for what has come to rest.
 
-    Not ``written``: only its owner, mode or ACL is another.
+    Not ``written``: only its owner, mode or ACL is another, or a file that it draws in (``drawn``).
     """
 
     def __init__(
@@ -137,6 +120,7 @@ class Inis:
         self._changed, self._removed = changed, removed
         self._watch = Watch(loop, self.look, lambda message: journal.warning("emperor", message))
         self._look = Look()
+        self.drawn = Drawn()
         self._paths: dict[str, str] = {}
         self._origin: dict[str, str] = {}
         self._told: set[str] = set()
@@ -210,15 +194,21 @@ class Inis:
         self._look, ripe = quiet.look(self._look, seen, self._loop.now(), rests, whole)
         self._watch.follow(self._folders(), self._linked(), self._parents())
         for name in ripe:
-            try:
-                self._tell(name, before.get(name), seen.get(name))
-            except Exception as error:
-                # A bug at one vassal's ini is no reason to pass over the others'.
-                self._journal.bug(error)
+            self._guarded(self._tell, name, before.get(name), seen.get(name))
+        for name in self.drawn.look(self._loop.now()):
+            if name in self._paths and name not in ripe:
+                self._guarded(self._changed, name, self._paths[name], False)
         if self._again is not None:
             self._again.cancel()
-        when = quiet.next_look(self._look)
-        self._again = self._loop.call_at(when, self.look) if when is not None else None
+        due = [when for when in (quiet.next_look(self._look), self.drawn.next_look()) if when is not None]
+        self._again = self._loop.call_at(min(due), self.look) if due else None
+
+    def _guarded(self, tell: Callable[..., None], *words: object) -> None:
+        """A bug at one vassal's ini is no reason to pass over the others'."""
+        try:
+            tell(*words)
+        except Exception as error:
+            self._journal.bug(error)
 
     def _tell(self, name: str, before: Signature, seen: Signature) -> None:
         if seen is None:
@@ -289,5 +279,6 @@ class Inis:
         return {os.path.dirname(os.path.abspath(folder)) for folder in self._folders()}
 
     def _linked(self) -> set[str]:
-        """Where links lead."""
-        return {os.path.dirname(os.path.realpath(path)) for path in self._paths.values() if os.path.islink(path)}
+        """Where links lead, and where lies what is drawn in."""
+        links = {os.path.dirname(os.path.realpath(path)) for path in self._paths.values() if os.path.islink(path)}
+        return links | self.drawn.folders()

@@ -12,7 +12,8 @@ from dataclasses import replace
 from emperor.config.claims import Claims, precedence
 from emperor.config.context import Checked
 from emperor.holding.estate import Estate
-from emperor.intake.inis import Inis, occupy, signature
+from emperor.intake.inis import Inis, occupy
+from emperor.intake.marks import signature
 from emperor.intake.reading import Reader, Reading
 from emperor.journal import Journal
 from emperor.model import Address, Problem, VassalSpec
@@ -94,6 +95,8 @@ class Intake:
 
     def _removed(self, name: str) -> None:
         self.readings.pop(name, None)
+        if self.inis is not None:
+            self.inis.drawn.follow(name, {})
         self.claims.withdraw(name)
         if name in self._register.vassals:
             self._say_that_it_leaves(name, True)
@@ -113,6 +116,8 @@ class Intake:
             # What an older owner's app has printed is not the new one's to read.
             performer.ring.clear()
         self.readings[name] = reading
+        if self.inis is not None:
+            self.inis.drawn.follow(name, reading.drawn)
         if before is None or before.checked.problems != checked.problems:
             self._publish(name, checked.problems)
         if checked.spec is None:

@@ -1,22 +1,29 @@
 """From an ini on disk to a checked spec: who wrote it, what it says, what is wrong with it.
 
-One way for everybody: the daemon, ``emperor run`` and ``emperorctl check``. It imports no app and opens only the ini.
+One way for everybody: the daemon, ``emperor run`` and ``emperorctl check``. It imports no app and opens
+only the ini and, for an administrator's, the files that it draws in.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-import platform
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
-from emperor.config import expansion, inifile, options, sockets, spec
+from emperor.config import inifile, options, sockets, spec
 from emperor.config.inifile import Row
+from emperor.config.logic import Refused
 from emperor.config.spec import Checked, Context
+from emperor.config.unfolding import Source, Unfolded, unfold
 from emperor.errors import EmperorError
+from emperor.intake.looking import AdministratorsFiles
+from emperor.intake.worlds import world_of
 from emperor.model import ADMIN, NOBODY, Authority, Identity, Problem
+from emperor.supervision.quiet import Signature
 from emperor.system import places, trust
 from emperor.system.accounts import SystemAccounts
 
@@ -34,6 +41,9 @@ class Settings:
     allow_root: bool = False
     tyrant: bool = False
     defaults: str = ""
+    before: tuple[Row, ...] = ()
+    after: tuple[Row, ...] = ()
+    """Rows that every ini gets before its own lines, or after them: ``include``, ``inherit`` and ``set``."""
 
     @property
     def runtime_folder(self) -> str:
@@ -42,18 +52,32 @@ class Settings:
 
 @dataclass(frozen=True)
 class Reading:
-    """One ini, read. ``authority`` is None if it could not even be opened."""
+    """One ini, read. ``authority`` is None if it could not even be opened.
+
+    ``drawn``: the files that were read for it, with the signatures that they had then.
+    """
 
     checked: Checked
     authority: Authority | None
+    drawn: Mapping[str, Signature] = field(default_factory=dict, compare=False)
 
 
 class Ini(NamedTuple):
-    """An ini's own rows as they are written, and what is wrong with its lines."""
+    """An ini as it is written, and by whom."""
 
-    rows: tuple[Row, ...]
-    problems: tuple[Problem, ...]
+    source: Source
     authority: Authority
+
+
+class Study(NamedTuple):
+    """An ini with all that was on the way to what it comes to. ``ini`` None: it could not be read."""
+
+    reading: Reading
+    ini: Ini | None
+    unfolded: Unfolded
+
+
+NOTHING = Unfolded((), (), ())
 
 
 class Reader:
@@ -82,15 +106,52 @@ class Reader:
             return self._accounts.group(self.settings.web_group)
         return self.web.gid if self.web is not None else None
 
-    def read(self, name: str, path: str, more: Sequence[Row] = ()) -> Reading:
-        """Whatever is wrong is in the result; nothing is raised. ``more``: rows that win over the file's."""
+    def read(self, name: str, path: str, more: Sequence[Row] = (), before: Sequence[Row] = ()) -> Reading:
+        """Whatever is wrong is in the result; nothing is raised.
+
+        ``before``, ``more``: rows of an administrator's (a command line) before the file's own and after them.
+        """
+        return self.study(name, path, more, before).reading
+
+    def study(self, name: str, path: str, more: Sequence[Row] = (), before: Sequence[Row] = ()) -> Study:
+        """The same, with what it was made of."""
         ini = ini_at(path)
         if isinstance(ini, Reading):
-            return ini
-        rows, problems = self._whole(ini, path, more)
-        if not rows and problems:
-            return Reading(Checked(None, problems), ini.authority)
-        return Reading(self.check(name, path, rows, problems, ini.authority), ini.authority)
+            return Study(ini, None, NOTHING)
+        files = AdministratorsFiles(os.geteuid())
+        unfolded = self.unfold(name, ini, more, before, files)
+        if not unfolded.rows and unfolded.problems:
+            return Study(Reading(Checked(None, unfolded.problems), ini.authority, files.marks), ini, unfolded)
+        checked = self.check(name, path, unfolded.rows, unfolded.problems, ini.authority)
+        return Study(Reading(checked, ini.authority, files.marks), ini, unfolded)
+
+    def unfold(
+        self,
+        name: str,
+        ini: Ini,
+        more: Sequence[Row] = (),
+        before: Sequence[Row] = (),
+        files: AdministratorsFiles | None = None,
+    ) -> Unfolded:
+        """An ini's rows with all that it inherits and draws in. Defaults come first: of two values the last counts."""
+        source, files = ini.source, files or AdministratorsFiles(os.geteuid())
+        inherited = self._defaults(source, files)
+        if isinstance(inherited, Problem):
+            return Unfolded((), (inherited,), ())
+        parts: tuple[Row | Source, ...] = (*inherited, *_by_admin((*self.settings.before, *before)), source)
+        world = world_of(name, os.path.dirname(source.path), ini.authority, files)
+        unfolded = unfold((*parts, *_by_admin((*more, *self.settings.after))), world, source)
+        rows = unfolded.rows
+        defaults = self.settings.defaults
+        if any(_names_a_socket(row) and row.path != defaults for row in rows):
+            # A list adds up, but who names an address of their own does not want the default's as well.
+            rows = tuple(row for row in rows if row.path != defaults or not _names_a_socket(row))
+        return unfolded._replace(rows=rows)
+
+    def lines(self, name: str, rows: Sequence[Row], folder: str) -> Unfolded:
+        """A command line's rows, without a file or with those that they name (``ini``)."""
+        authority, files = Authority(ADMIN), AdministratorsFiles(os.geteuid())
+        return unfold(_by_admin(rows), world_of(name, folder, authority, files))
 
     def check(
         self,
@@ -122,37 +183,20 @@ class Reader:
             return Checked(None, tuple(problems))
         return Checked(replace(built.spec, authority=authority), tuple(problems), built.rows)
 
-    def expand(
-        self, rows: Sequence[Row], path: str, authority: Authority
-    ) -> tuple[tuple[Row, ...], tuple[Problem, ...]]:
-        """Replace placeholders. Only an administrator's ini may see the emperor's environment."""
-        magic = {
-            **expansion.magic(os.path.abspath(path), path),
-            "h": platform.node(),
-        }
-        return expansion.expand(rows, magic, os.environ if authority.kind == ADMIN else {})
-
-    def _whole(self, ini: Ini, path: str, last: Sequence[Row]) -> tuple[tuple[Row, ...], tuple[Problem, ...]]:
-        inherited, more = self._defaults()
-        if any(_names_a_socket(row) for row in ini.rows):
-            # A list adds up, but who names an address of their own does not want the default's as well.
-            inherited = tuple(row for row in inherited if not _names_a_socket(row))
-        # Defaults come first: of two values the last one counts, and a placeholder's first one is the default's.
-        rows, wrong = self.expand((*inherited, *ini.rows, *last), path, ini.authority)
-        return rows, (*more, *ini.problems, *wrong)
-
-    def _defaults(self) -> tuple[tuple[Row, ...], tuple[Problem, ...]]:
+    def _defaults(self, source: Source, files: AdministratorsFiles) -> tuple[Source, ...] | Problem:
+        """Its placeholders name the vassal."""
         path = self.settings.defaults
         if not path:
-            return (), ()
+            return ()
         try:
-            opened = trust.read_ini(path, os.geteuid())
-        except EmperorError as error:
-            return (), (Problem(path, 0, "vassals-defaults", str(error)),)
-        if opened.authority.kind != ADMIN:
-            return (), (Problem(path, 0, "vassals-defaults", "somebody else can write it -- not read"),)
-        text = inifile.decode(opened.text, path)
-        return ((), (text,)) if isinstance(text, Problem) else inifile.parse(text, path)
+            text = files.read(path)
+        except Refused as error:
+            return Problem(path, 0, "vassals-defaults", str(error))
+        return (Source(path, text, given=source.given, inode=source.inode, admin=True, magic_path=source.magic_path),)
+
+
+def _by_admin(rows: Sequence[Row]) -> tuple[Row, ...]:
+    return tuple(replace(row, admin=True) for row in rows)
 
 
 def _names_a_socket(row: Row) -> bool:
@@ -161,7 +205,7 @@ def _names_a_socket(row: Row) -> bool:
 
 
 def ini_at(path: str) -> Ini | Reading:
-    """What is written there; a reading without a spec where nothing of it counts. Raises nothing."""
+    """What is written there, by whom; a reading without a spec where nothing of it counts. Raises nothing."""
     try:
         opened = trust.read_ini(path, os.geteuid())
     except EmperorError as error:
@@ -173,7 +217,17 @@ def ini_at(path: str) -> Ini | Reading:
     text = inifile.decode(opened.text, path)
     if isinstance(text, Problem):
         return Reading(Checked(None, (text,)), authority)
-    return Ini(*inifile.parse(text, path), authority)
+    return Ini(_source(path, text, opened.real), authority)
+
+
+def _source(path: str, text: str, real: str) -> Source:
+    """uWSGI names a link by its own path, and a file by the one without links (core/uwsgi.c)."""
+    named = os.path.abspath(path)
+    with contextlib.suppress(OSError):
+        entry = os.lstat(named)
+        named = named if stat.S_ISLNK(entry.st_mode) else real
+        return Source(path, text, given=os.path.basename(path), inode=entry.st_ino, magic_path=named)
+    return Source(path, text, given=os.path.basename(path), magic_path=named)
 
 
 def check_file(path: str, settings: Settings) -> Checked:

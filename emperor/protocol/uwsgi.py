@@ -2,7 +2,7 @@
 
 It promises: None while the packet is not whole, a value or ``ProtocolError`` otherwise, wherever the bytes
 are split. It never lets a variable mean anything: ``UWSGI_*`` are strings like any other, and modifiers other
-than 0 are refused. Source: the uwsgi protocol page of uWSGI's documentation; the response is plain CGI or
+than 0 and 30 are refused. Source: the uwsgi protocol page of uWSGI's documentation; the response is plain CGI or
 HTTP (``emperor.protocol.cgi``).
 """
 
@@ -20,6 +20,10 @@ __all__ = ["encode_request", "parse_request"]
 _HEAD = struct.Struct("<BHB")
 _SIZE = struct.Struct("<H")
 
+_SPLIT_PATH = 30
+"""modifier1: WSGI as 0, and PATH_INFO still begins with SCRIPT_NAME (nginx: ``uwsgi_modifier1 30``). uWSGI documents that
+it cuts that off; on Python 3 it forgets to."""
+
 
 def parse_request(
     data: bytes, limit: int = 65536, into: Optional[dict[str, Any]] = None
@@ -30,7 +34,8 @@ def parse_request(
     ``limit``: the largest block of variables, in bytes. ``into``: see ``Params``. Raises
     ``ProtocolError``: 431 for a larger one, else 400.
     """
-    if data and data[0] != 0:
+    # Nearly every request has 0 there.
+    if data and data[0] and data[0] != _SPLIT_PATH:
         raise ProtocolError(f"uwsgi packet: modifier1 is {data[0]}, not 0: this is not a uwsgi request for WSGI")
     if len(data) < 4:
         return None
@@ -40,7 +45,10 @@ def parse_request(
     end = 4 + size
     if len(data) < end:
         return None
-    return _variables(data, end, {} if into is None else into), end
+    params = _variables(data, end, {} if into is None else into)
+    if data[0]:
+        _split_path(params[0])
+    return params, end
 
 
 def _variables(data: bytes, end: int, fields: dict[str, Any]) -> Params:
@@ -72,6 +80,12 @@ def _variables(data: bytes, end: int, fields: dict[str, Any]) -> Params:
     if "" in fields or len(fields) - before + len(displaced) > MAX_PAIRS:
         raise refuse(fields)
     return fields, displaced
+
+
+def _split_path(fields: dict[str, Any]) -> None:
+    script, path = fields.get("SCRIPT_NAME", "").rstrip("/"), fields.get("PATH_INFO", "")
+    if script and (path == script or path.startswith(f"{script}/")):
+        fields["PATH_INFO"] = path[len(script) :]
 
 
 def encode_request(params: Iterable[tuple[str, str]]) -> bytes:

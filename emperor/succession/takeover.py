@@ -113,5 +113,7 @@ def _read_again(realm: Realm, record: Vassal, path: str) -> None:
         return
     judged = realm.intake.claims.judge(record.name, reading.checked)
     realm.intake.readings[record.name] = replace(reading, checked=judged)
+    if realm.intake.inis is not None:
+        realm.intake.inis.drawn.follow(record.name, reading.drawn)
     if judged.problems != record.problems or judged.spec not in (None, record.spec):
         realm.intake.take(record.name, reading, reload=False)

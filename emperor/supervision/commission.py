@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 from emperor.model import VassalSpec
 
-SERVE, CHECK, BIND = "serve", "check", "bind"
-"""Serve the app; import it once and report; bind its sockets, hand them up and end."""
+SERVE, CHECK, BIND, INQUIRE = "serve", "check", "bind", "inquire"
+"""Serve the app; import it once and report; bind its sockets, hand them up and end; say why an interpreter did not get
+so far."""
 
 
 @dataclass(frozen=True)

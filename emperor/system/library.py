@@ -49,6 +49,7 @@ VASSAL_SIDE = (
     "system/eventloop.py",
     "system/forks.py",
     "system/hanging.py",
+    "system/interpreter.py",
     "system/kin.py",
     "system/listeners.py",
     "system/logs.py",
@@ -61,6 +62,7 @@ VASSAL_SIDE = (
     "system/stacks.py",
     "system/umask.py",
     "system/uplink.py",
+    "system/walk.py",
     "system/witness.py",
 )
 """What runs in vassals: Python 3.9, standard library. launch.py is copied beside the package, as the program."""

@@ -15,14 +15,16 @@ import socket
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from emperor.errors import SpawnError
 from emperor.model import Identity
-from emperor.supervision.commission import Commission
+from emperor.supervision.commission import INQUIRE, Commission
 from emperor.supervision.events import Exit
 from emperor.system import privilege
+from emperor.system.walk import closed_to
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 INHERITED = ("LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LC_MESSAGES", "LC_TIME", "LC_NUMERIC", "LC_COLLATE", "TZ")
@@ -32,6 +34,8 @@ SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SE
 TRAMPOLINE = ("/bin/sh", "-c", 'unset PWD OLDPWD SHLVL _; exec "$@"', "sh")
 """Whoever starts a program waits until its exec has happened, and the owner of a file can delay that (a lease, a FUSE
 filesystem). So a user's interpreter is exec'd by a shell that is the user already, and nobody waits."""
+
+NOTHING: Mapping[str, str] = types.MappingProxyType({})
 
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
 """The shell's exit codes for an exec that failed (POSIX, 2.8.2)."""
@@ -53,8 +57,11 @@ class Child:
     swept: bool = False
 
 
-def environment(identity: Identity, own: Mapping[str, str]) -> dict[str, str]:
-    """What a vassal starts with: nothing of ours but the language and the time zone."""
+def environment(identity: Identity, own: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+    """What a vassal starts with: nothing of ours but the language and the time zone. ``more``: its ini's ``env``.
+
+    What an interpreter reads as it starts (PYTHONPATH, PYTHONUTF8, LD_LIBRARY_PATH) counts only here.
+    """
     chosen = {name: own[name] for name in INHERITED if name in own}
     return {
         **chosen,
@@ -63,6 +70,7 @@ def environment(identity: Identity, own: Mapping[str, str]) -> dict[str, str]:
         "USER": identity.user,
         "LOGNAME": identity.user,
         "SHELL": identity.shell,
+        **more,
     }
 
 
@@ -92,13 +100,16 @@ def spawn(commission: Commission, launcher: str) -> Child:
             theirs.callback(os.close, output_write)
             paper = sealed(commission.to_bytes())
             theirs.callback(os.close, paper)
-            program = [*TRAMPOLINE, spec.python] if spec.python else [sys.executable]
+            inquires = commission.role == INQUIRE
+            program = [*TRAMPOLINE, spec.python] if spec.python and not inquires else [sys.executable]
             popen = start(
                 [*program, launcher, spec.name, str(far_end.fileno()), str(paper)],
                 spec.identity,
                 [far_end.fileno(), paper, *commission.descriptors],
                 output_write,
                 0o022 if spec.umask is None else spec.umask,
+                # What keeps one interpreter from starting is not for the one that looks why.
+                {} if inquires else dict(spec.env),
             )
             ours.callback(popen.wait)
             ours.callback(popen.kill)
@@ -137,9 +148,14 @@ def _let_go(popen: subprocess.Popen[bytes]) -> int:
 
 
 def start(
-    command: Sequence[str], identity: Identity, descriptors: Sequence[int], output: int, umask: int = 0o022
+    command: Sequence[str],
+    identity: Identity,
+    descriptors: Sequence[int],
+    output: int,
+    umask: int = 0o022,
+    env: Mapping[str, str] = NOTHING,
 ) -> subprocess.Popen[bytes]:
-    """Exec as ``identity`` in a new session, from /, with these descriptors and no others."""
+    """Exec as ``identity`` in a new session, from /, with these descriptors and no others. ``env``: more of it."""
     try:
         if os.geteuid() == 0:
             # An app may open /dev/stderr by its name: the pipe must be its own then.
@@ -151,15 +167,19 @@ def start(
             stderr=output,
             cwd="/",
             pass_fds=descriptors,
-            env=environment(identity, os.environ),
+            env=environment(identity, os.environ, env),
             start_new_session=True,
             umask=umask,
             **privilege.spawn_arguments(identity, os.geteuid()),
         )
     except OSError as error:
         reason = error.strerror or str(error)
+        if isinstance(error, PermissionError) and command[0] == sys.executable:
+            flaw = closed_to(sys.executable, identity)
+            reason = f"{flaw}, or install the emperor where everybody can enter" if flaw else reason
         raise SpawnError(f"exec {command[0]} as {identity.user}: {reason}") from None
-    except subprocess.SubprocessError as error:
+    except (subprocess.SubprocessError, ValueError) as error:
+        # ValueError: a NUL in what the ini gives to the environment.
         raise SpawnError(f"exec {command[0]} as {identity.user}: {error}") from None
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from emperor.model import VassalSpec
 from emperor.supervision.channel import WorkerReport
+from emperor.supervision.events import Exit
 from emperor.system.processes import Child
 from emperor.tending.hearing import Heard, Hearing
 
@@ -22,7 +23,8 @@ class Crib:
 
     ``binds``: it only opens sockets, and ends. ``obeys``: it hears orders; a vassal of an older program does not.
     ``stale_at``: when its word that its app has changed was last written down, monotonic seconds.
-    ``told``: to go; it binds nothing for us any more.
+    ``told``: to go; it binds nothing for us any more. ``spoke``: we have heard a message of it.
+    ``ended``: how the generation's own process ended, if this one only looks why.
     """
 
     number: int
@@ -36,6 +38,8 @@ class Crib:
     obeys: bool = True
     stale_at: float = -math.inf
     told: bool = False
+    spoke: bool = False
+    ended: Exit | None = None
 
 
 @dataclass(frozen=True)

@@ -232,11 +232,16 @@ class Performer:
         return self._closer.share(spec.identity.uid)
 
     def _hear(self, crib: Crib, message: Message, fd: int | None) -> None:
+        # One that only looks serves nobody, whatever it says.
+        unasked = crib.ended is not None and not isinstance(message, Failed)
+        crib.spoke = crib.spoke or not unasked
         if isinstance(message, Listening) and fd is not None:
-            if crib.told:
+            if crib.told or unasked:
                 self.holdings.refuse(fd)
             else:
                 self.holdings.take(crib.spec, message, fd)
+            return
+        if unasked:
             return
         if isinstance(message, (Serving, Failed)):
             self._gate.leave((self.name, crib.number))
@@ -278,7 +283,6 @@ class Performer:
         assert crib.hearing is not None
         crib.hearing.stop()
         self._cribs.pop(crib.number, None)
-        self._gate.leave((self.name, crib.number))
         ended = obituary.of(crib, self.holdings.complete(crib.spec))
         if not crib.binds or ended.code != 0:
             # What was bound for one that binds is kept as soon as it is known that it did.
@@ -286,7 +290,14 @@ class Performer:
         # Killed: its workers are finishing what they have. The zombie keeps their group's number ours.
         wake = 0.0 if ended.signal is None or crib.child.swept else min(crib.spec.reload_mercy, MAX_WAKE)
         self._burials.lay_out(crib.child, self._loop.now() + wake)
-        self._tell(Exited(crib.number, ended, random.random()))
+        inquiry = self._starter.inquire(crib, ended)
+        if isinstance(inquiry, Crib):
+            # The generation has one more process, which says why, and the same deadline.
+            self._strays.begun(self.name, inquiry.child.pid)
+            self._attend(inquiry)
+            return
+        self._gate.leave((self.name, crib.number))
+        self._tell(Exited(crib.number, inquiry, random.random()))
 
 
 # Any, for each takes exactly the type that it is filed under.

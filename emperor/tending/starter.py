@@ -10,16 +10,18 @@ import os
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from emperor.errors import EmperorError, SpawnError
 from emperor.holding.holdings import Holdings
 from emperor.journal import Journal
 from emperor.model import VassalSpec
-from emperor.supervision.commission import BIND, SERVE, Commission
+from emperor.supervision.commission import BIND, INQUIRE, SERVE, Commission
 from emperor.supervision.events import Exit, Exited, Queued, Spawn, VassalEvent
 from emperor.system import limits, privilege, processes
 from emperor.system.closer import Share
+from emperor.system.processes import Child
+from emperor.tending import obituary
 from emperor.tending.crib import Crib
 from emperor.tending.startgate import StartGate
 from emperor.tending.vassallog import VassalLog
@@ -70,6 +72,19 @@ class Starter:
         if self._postponed is not None and self._postponed.number == number:
             self._postponed = None
             self._failed(number, "not started")
+
+    def inquire(self, crib: Crib, ended: Exit) -> Crib | Exit:
+        """A process that looks, as the app's user, why one has ended without a word; or its end, if there is none."""
+        if not obituary.is_unexplained(crib, ended):
+            return ended
+        try:
+            limits.keep_reserve(DESCRIPTORS)
+            commission = Commission(INQUIRE, crib.spec, parent=os.getpid())
+            child = processes.spawn(commission, self._tools.launcher)
+        except EmperorError as error:
+            return replace(ended, reason=f"{ended.reason}; nobody could look why: {error}")
+        self._require_identity(child, crib.spec)
+        return Crib(crib.number, crib.spec, child, self._tools.launcher, binds=crib.binds, ended=ended)
 
     def _bound_alone(self, order: Spawn) -> bool:
         """None of its sockets is its user's to bind: they are open now, or never, without a process."""
@@ -127,6 +142,9 @@ class Starter:
             self._failed(order.number, str(error))
             return
         self._begun(Crib(order.number, spec, child, self._tools.launcher, binds=order.binds))
+        self._require_identity(child, spec)
+
+    def _require_identity(self, child: Child, spec: VassalSpec) -> None:
         if os.geteuid() == 0:
             try:
                 privilege.verify(child.pid, spec.identity)

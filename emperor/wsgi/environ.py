@@ -7,9 +7,11 @@ twice. It never takes a client's header for the web server's word. Errors: ``Pro
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, Optional
+from urllib.parse import unquote
 
 from emperor.errors import ProtocolError
 
@@ -79,8 +81,8 @@ def settle(environ: dict[str, Any], displaced: Sequence[tuple[str, Any]], own: M
     if not environ.keys() <= _KNOWN:
         environ = {name: value for name, value in environ.items() if name in own or _is_for_apps(name)}
     has_path = "PATH_INFO" in environ
-    if environ.setdefault("SCRIPT_NAME", "") == "/":
-        environ["SCRIPT_NAME"] = ""
+    if environ.setdefault("SCRIPT_NAME", "")[-1:] == "/":
+        _move_last_slash(environ, has_path)
     if not environ.keys() >= _REQUIRED:
         environ = {**DEFAULTS, **environ}
     # Empty where nginx has no server_name.
@@ -156,15 +158,46 @@ def _fill(environ: dict[str, Any], has_path: bool) -> None:
     """PEP 3333: these are never empty, but for the path where SCRIPT_NAME is the whole of it."""
     for name in ("SERVER_PORT", "REQUEST_METHOD"):
         environ[name] = environ[name] or DEFAULTS[name]
-    # nginx's stock fastcgi_params and Apache's mod_proxy_fcgi ("proxy:fcgi://…") send the whole path as SCRIPT_NAME
-    # and no PATH_INFO at all. Others that send none mean that there is nothing behind the script's name.
-    if not has_path and (
-        str(environ.get("SERVER_SOFTWARE", "")).startswith("nginx")
-        or str(environ.get("SCRIPT_FILENAME", "")).startswith("proxy:")
-    ):
-        environ["PATH_INFO"], environ["SCRIPT_NAME"] = environ["SCRIPT_NAME"], ""
+    if not has_path:
+        environ["SCRIPT_NAME"], environ["PATH_INFO"] = _split(environ)
     if not environ["PATH_INFO"] and not environ["SCRIPT_NAME"]:
         environ["PATH_INFO"] = "/"
+
+
+def _move_last_slash(environ: dict[str, Any], has_path: bool) -> None:
+    """It is the path's (RFC 3875 section 4.1.13): Apache's mod_proxy_uwsgi has "/shop/" and "/" for /shop/."""
+    script = environ["SCRIPT_NAME"]
+    # Without a path, a script's name may be the whole of it.
+    if has_path or script == "/":
+        environ["SCRIPT_NAME"] = script.rstrip("/")
+    if has_path and not environ["PATH_INFO"].startswith("/"):
+        environ["PATH_INFO"] = "/" + environ["PATH_INFO"]
+
+
+def _split(environ: Mapping[str, Any]) -> tuple[str, str]:
+    """SCRIPT_NAME and PATH_INFO of a web server that has sent no PATH_INFO at all.
+
+    nginx's stock fastcgi_params and Apache's mod_proxy_fcgi send the whole path as SCRIPT_NAME. What Apache has behind
+    its ProxyPass stands, encoded, in SCRIPT_FILENAME: "proxy:fcgi://localhost/x", or "/x" alone with
+    ``ProxyFCGIBackendType GENERIC``. Others that send none mean that there is nothing behind the script's name.
+    """
+    whole, server, filename = (
+        str(environ.get(name, "")) for name in ("SCRIPT_NAME", "SERVER_SOFTWARE", "SCRIPT_FILENAME")
+    )
+    if server.startswith("nginx"):
+        return "", whole
+    proxied = filename.startswith("proxy:")
+    if proxied or (filename and server.startswith("Apache")):
+        target = filename.partition("://")[2].partition("/")[2] if proxied else filename
+        # The second is meant where AllowEncodedSlashes lets %2F stand in both.
+        for written in (target, re.sub("%(2[Ff])", r"%25\1", target)):
+            behind = "/" + unquote(written, "latin-1").lstrip("/")
+            if whole.endswith(behind):
+                return whole[: -len(behind)], behind
+        if proxied and behind != "/":
+            return "", whole
+    script = whole.rstrip("/")
+    return script, whole[len(script) :] and "/"
 
 
 def _scheme(params: Mapping[str, Any]) -> str:

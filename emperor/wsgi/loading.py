@@ -25,6 +25,7 @@ from emperor.model import Target, VassalSpec
 from emperor.wsgi.forwarded import believing
 from emperor.wsgi.gateway import WSGIApplication
 from emperor.wsgi.routing import compose
+from emperor.wsgi.scripts import flup_does_not_run
 
 __all__ = ["DEFAULT_CALLABLES", "load"]
 
@@ -38,7 +39,8 @@ def load(spec: VassalSpec) -> WSGIApplication:
     """Import every target and compose them. Raises ``LoadError``.
 
     A target is a module (``pkg.mod``, ``pkg.mod:name``, ``pkg.mod:factory()``) or a file of any suffix.
-    Without a name the callable is ``application`` or, if there is none, ``app``. In front of ``sys.path``
+    Without a name the callable is ``application`` or, if there is none, ``app``; a module that has neither may
+    have a dict ``applications`` of mounts and apps, as uWSGI reads it. In front of ``sys.path``
     come the ``pythonpath`` entries (globs; the last one first, as in uWSGI), then the current folder, then
     the folders of the files.
     """
@@ -46,9 +48,14 @@ def load(spec: VassalSpec) -> WSGIApplication:
     apps: dict[str, WSGIApplication] = {}
     with _flask_does_not_run():
         for target in spec.targets:
-            apps[target.mount] = believing(_application(target), spec.proxy_fix)
+            for mount, app in _applications(target):
+                if mount in apps:
+                    raise LoadError(f"{target.where}: applications: a second app at {mount or '/'}")
+                apps[mount] = believing(app, spec.proxy_fix)
     if not apps:
         raise LoadError("app: nothing to load: neither module nor wsgi-file nor mount is given")
+    if spec.chdir2:
+        _go_to(spec.chdir2)
     return compose(apps, spec.manage_script_name, spec.script_name)
 
 
@@ -93,15 +100,48 @@ def _flask_does_not_run() -> Iterator[None]:
             os.environ[name] = before
 
 
-def _application(target: Target) -> WSGIApplication:
-    where, _, name = target.where.partition(":") if target.kind == "module" else (target.where, "", "")
+def _go_to(folder: str) -> None:
     try:
-        module = importlib.import_module(where) if target.kind == "module" else _import_file(where)
-        return _callable(module, where, target.callable or name)
+        os.chdir(folder)
+    except OSError as error:
+        raise LoadError(f"chdir2: cannot be entered: {error.strerror}") from error
+
+
+def _applications(target: Target) -> list[tuple[str, WSGIApplication]]:
+    """Mounts and apps: one, or as many as the module's dict ``applications`` names (uWSGI's pyloader.c)."""
+    where, _, name = target.where.partition(":") if target.kind == "module" else (target.where, "", "")
+    name = target.callable or name
+    try:
+        with flup_does_not_run() as handed:
+            module = importlib.import_module(where) if target.kind == "module" else _import_file(where)
+        if handed and not name:
+            # What a script hands to flup is what it serves: its names may be of something else.
+            return [(target.mount, _checked(handed[-1], where, "WSGIServer's application"))]
+        several = None if name or target.mount else _several(module)
+        if several is None:
+            return [(target.mount, _callable(module, where, name))]
+        return [(_mount(where, key), _mounted(module, where, app)) for key, app in several.items()]
     except LoadError:
         raise
     except (Exception, SystemExit) as error:
         _fail(error)
+
+
+def _several(module: ModuleType) -> Optional[dict[Any, Any]]:
+    found = getattr(module, "applications", None)
+    one = any(_attribute(module, name) is not None for name in DEFAULT_CALLABLES)
+    return found if isinstance(found, dict) and found and not one else None
+
+
+def _mount(where: str, key: Any) -> str:
+    if not isinstance(key, str) or key[:1] not in ("", "/"):
+        raise LoadError(f"{where}: applications: a key is no prefix such as /app")
+    return key.rstrip("/")
+
+
+def _mounted(module: ModuleType, where: str, app: Any) -> WSGIApplication:
+    """uWSGI takes an app, or its name."""
+    return _callable(module, where, app) if isinstance(app, str) else _checked(app, where, "applications")
 
 
 def _import_file(path: str) -> ModuleType:
@@ -137,11 +177,13 @@ def _callable(module: ModuleType, where: str, name: str) -> WSGIApplication:
     if found is None:
         wanted = repr(plain) if plain else " nor ".join(map(repr, DEFAULT_CALLABLES))
         raise LoadError(f"{where}: no {wanted} in it: {_offer(module)}")
-    app = found() if factory else found
+    return _checked(found() if factory else found, where, name or candidate)
+
+
+def _checked(app: Any, where: str, called: str) -> WSGIApplication:
     if not callable(app):
-        raise LoadError(f"{where}: {name or candidate}: {type(app).__name__} is no WSGI application")
+        raise LoadError(f"{where}: {called}: {type(app).__name__} is no WSGI application")
     if not _takes_two(app):
-        called = name or candidate
         raise LoadError(f"{where}: {called} does not take (environ, start_response) -- a factory? write {called}()")
     return app  # type: ignore[no-any-return]  # what could be looked at was
 

@@ -18,6 +18,7 @@ __all__ = ["compose"]
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 _SLASHES = re.compile("//+")
+_SCRIPTS = (".fcgi", ".cgi", ".wsgi")
 
 
 def compose(
@@ -105,9 +106,11 @@ def _whole_path(environ: Mapping[str, Any]) -> str:
 
     lighttpd below "/" puts the first segment into SCRIPT_NAME, nginx's stock parameters all of it: there it
     belongs to the path. Behind a rewrite (``RewriteRule ^(.*)$ /app.fcgi/$1``) it names a script that no
-    visitor ever saw; REQUEST_URI tells which.
+    visitor ever saw; REQUEST_URI tells which, and so does its suffix, for a visitor who does ask for the script.
     """
     script, path = environ.get("SCRIPT_NAME", "").rstrip("/"), environ.get("PATH_INFO", "")
+    if script.endswith(_SCRIPTS):
+        return str(path)
     if not script or not path:
         return str(script + path)
     asked = _asked_path(environ.get("REQUEST_URI", ""))

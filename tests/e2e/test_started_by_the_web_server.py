@@ -238,8 +238,11 @@ def test_the_contributed_configurations_serve(kind: Kind, name: str, folder: Pat
     extra.write_text(_contributed(name, folder, emperor_venv))
     try:
         starter.start({}, include=extra)
-        environ = starter.get("/facts").json["environ"]
+        environ = starter.get("/facts", headers={"Authorization": "Basic YTpi"}).json["environ"]
         assert (environ["SCRIPT_NAME"], environ["PATH_INFO"]) == ("", "/facts")
+        assert environ["HTTP_AUTHORIZATION"] == "Basic YTpi"
+        body = os.urandom(300_000)
+        assert starter.get("/echo", body).json["sha256"] == hashlib.sha256(body).hexdigest()
     finally:
         starter.sweep()
 

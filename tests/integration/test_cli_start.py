@@ -191,7 +191,7 @@ def test_who_becomes_a_user_has_the_users_home_and_not_roots_folders() -> None:
         "import os; from emperor import reign; from emperor.system import places\n"
         "os.environ.update(HOME='/roots/home', USER='root', LOGNAME='root', XDG_RUNTIME_DIR='/roots/run',"
         " XDG_CONFIG_HOME='/roots/home/.config')\n"
-        "reign._become('www-data', None)\n"
+        "reign._put_on(reign._chosen('www-data', None))\n"
         "print(*map(os.environ.get, ('HOME', 'USER', 'LOGNAME')), *(k for k in os.environ if k[:3] == 'XDG'))\n"
         "print(places.control_socket(os.geteuid(), os.environ))\n"
     )

@@ -3,23 +3,47 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from contrib import readme
+from contrib.uwsgi_names import ours
 from emperor.config import options
 from emperor.config.table.option import DONE
 from emperor.ctl import cli
+from tests.requirements import needs
 from tests.unit.config_world import check
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
+README, COMPAT = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/uwsgi-compat.md"))
+
+
 def test_the_readmes_option_table_is_the_one_that_emperorctl_prints() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    found = re.search(r"<!-- options: .*? -->\n(.*?)\n<!-- /options -->", text, re.DOTALL)
-    assert found is not None
-    assert found[1].strip() == options.markdown().strip(), "run: make readme"
+    assert readme.part(README, "options") == options.markdown().strip(), "run: make readme"
+
+
+def test_the_readme_compares_with_uwsgi_in_the_words_of_the_page_about_it() -> None:
+    assert readme.part(README, "short") == readme.part(COMPAT, "short"), "run: make readme"
+
+
+def test_the_page_about_uwsgi_has_every_option_with_its_standing() -> None:
+    assert readme.compatibility(COMPAT) == COMPAT, "run: make readme"
+    assert [one for one in ours() if not re.search(rf"[` ]{re.escape(one)}[` ]", COMPAT)] == []
+
+
+@needs("uwsgi")
+def test_every_option_that_an_installed_uwsgi_tells_of_is_known() -> None:
+    program = shutil.which("uwsgi") or shutil.which("uwsgi-core")
+    assert program is not None
+    told = subprocess.run([program, "--help"], capture_output=True, text=True, timeout=60).stdout
+    names = re.findall(r"^ +(?:-\S\|)?--(\S+)", told, re.MULTILINE)
+    assert len(names) > 500
+    assert [one for one in names if not options.find(one) and not options.find_uwsgi(one)] == []
 
 
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))

@@ -247,7 +247,7 @@ def test_a_thread_that_a_broken_app_has_left_keeps_nobody(web: Web) -> None:
         (["--wsgi-file", "app.py", "--python", "/gone"], 1, "exec /gone as "),
         (["--wsgi-file", "app.py", "--threads", "x"], 1, "threads"),
         (["gone.ini"], 1, "gone.ini: cannot be read: No such file or directory"),
-        (["a.ini", "b.ini"], 2, "2 files, one app: name one"),
+        (["a.ini", "b.ini"], 1, "b.ini: cannot be read: No such file or directory"),
         (["--no-such-option"], 2, "unknown option"),
         (["--wsgi-file", "app.py", "--logto", "/gone/log"], 1, "logto /gone/log: cannot be opened as"),
         (["--wsgi-file", "app.py", "--chdir", "/gone"], 1, "chdir"),

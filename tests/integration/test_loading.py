@@ -184,3 +184,84 @@ def test_a_failing_factory_is_told_like_a_failing_import(tmp_path: Path) -> None
     with pytest.raises(LoadError, match="RuntimeError: no key") as caught:
         load(spec(module("blog:create_app()")))
     assert "in create_app" in caught.value.traceback
+
+
+SEVERAL = (
+    APP.format(name="front", body="b'front'")
+    + APP.format(name="shop", body="environ['SCRIPT_NAME'].encode() + b' ' + environ['PATH_INFO'].encode()")
+    + "applications = {'/': front, '/shop/': 'shop'}\n"
+)
+
+
+def test_a_dict_of_applications_is_as_many_mounts(tmp_path: Path) -> None:
+    (tmp_path / "several.py").write_text(SEVERAL)
+    app = load(spec(module("several"), manage_script_name=True))
+    assert answer(app, "/") == answer(app, "/shopping") == b"front"
+    assert answer(app, "/shop/cart") == b"/shop /cart"
+
+
+@pytest.mark.parametrize("name", ["application", "app"])
+def test_an_application_is_served_rather_than_the_dict_beside_it(tmp_path: Path, name: str) -> None:
+    written(tmp_path / "several.py", name, "b'alone'", more=SEVERAL)
+    assert answer(load(spec(module("several"))), "/shop/cart") == b"alone"
+
+
+def test_a_named_callable_is_served_rather_than_the_dict(tmp_path: Path) -> None:
+    (tmp_path / "several.py").write_text(SEVERAL)
+    assert answer(load(spec(module("several", "front"))), "/shop/cart") == b"front"
+
+
+@pytest.mark.parametrize(
+    ("applications", "words"),
+    [
+        ("{'shop': front}", "a key is no prefix"),
+        ("{1: front}", "a key is no prefix"),
+        ("{'/': 3}", "applications: int is no WSGI application"),
+        ("{'/': 'missing'}", "no 'missing' in it"),
+        ("{'/a': front, '/a/': front}", "a second app at /a"),
+        ("{}", "no 'application' nor 'app' in it"),
+    ],
+)
+def test_a_dict_that_is_no_mounts_says_why(tmp_path: Path, applications: str, words: str) -> None:
+    (tmp_path / "several.py").write_text(APP.format(name="front", body="b'front'") + f"applications = {applications}\n")
+    with pytest.raises(LoadError, match=words):
+        load(spec(module("several")))
+
+
+def test_an_app_that_two_lines_mount_at_one_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "several.py").write_text(SEVERAL)
+    with pytest.raises(LoadError, match="a second app at /shop"):
+        load(spec(module("several", "front", "/shop"), module("several")))
+
+
+def test_the_app_is_put_into_its_second_folder_once_it_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    written(tmp_path / "blog.py", more="import os\nwhere = os.getcwd()\n", body="where.encode()")
+    app = load(spec(module("blog"), chdir2=str(tmp_path / "data")))
+    assert answer(app) == str(tmp_path).encode()
+    assert os.getcwd() == str(tmp_path / "data")
+
+
+def test_a_second_folder_that_is_not_there_says_so(tmp_path: Path) -> None:
+    written(tmp_path / "blog.py")
+    with pytest.raises(LoadError, match=r"^chdir2: cannot be entered: No such file or directory$"):
+        load(spec(module("blog"), chdir2=str(tmp_path / "missing")))
+
+
+FLUP = "from flup.server.fcgi import WSGIServer\n"
+
+
+@pytest.mark.parametrize("guard", ["", "if True: "])
+def test_a_script_that_starts_flups_server_names_its_app(tmp_path: Path, guard: str) -> None:
+    run = f"{guard}WSGIServer(wrapped, bindAddress='{tmp_path}/fcgi.sock', umask=0).run()\n"
+    script = written(tmp_path / "app.fcgi", "app", "b'bare'")
+    script.write_text(FLUP + script.read_text() + APP.format(name="wrapped", body="b'wrapped'") + run)
+    assert answer(load(spec(file(script)))) == b"wrapped"
+    assert not (tmp_path / "fcgi.sock").exists() and "flup.server.fcgi" not in sys.modules
+
+
+def test_what_a_script_hands_to_flup_must_be_an_app(tmp_path: Path) -> None:
+    script = tmp_path / "app.fcgi"
+    script.write_text(FLUP + "WSGIServer(3).run()\n")
+    with pytest.raises(LoadError, match="WSGIServer's application: int is no WSGI application"):
+        load(spec(file(script)))

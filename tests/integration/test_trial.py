@@ -66,7 +66,9 @@ def test_a_broken_import_is_shown_with_its_traceback(check: Check, tmp_path: Pat
     assert not ok
     assert text.startswith("Traceback (most recent call last):\n")
     assert f'File "{tmp_path}/app.py", line 2' in text
-    assert text.endswith("ModuleNotFoundError: No module named 'no_such_module_of_ours'")
+    last, hint = text.splitlines()[-2:]
+    assert last == "ModuleNotFoundError: No module named 'no_such_module_of_ours'"
+    assert hint.startswith(f"{last} -- no virtualenv is named, so the app runs on the emperor's own Python")
 
 
 def test_a_file_without_an_app_says_what_is_in_it(check: Check) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import Any
 
-from emperor.config.expansion import expand, magic
-from emperor.config.inifile import parse
+from emperor.config.logic import Reach, Refused, World
 from emperor.config.spec import Checked, Context, build
+from emperor.config.unfolding import Source, unfold
 from emperor.model import ADMIN, NOBODY, OWNER, Authority, Identity, VassalSpec
 
 ROOT = Identity(0, 0, (0,), "root", "/root")
@@ -47,6 +49,46 @@ class Accounts:
         return replace(account, gid=gid, groups=tuple(sorted({gid, *account.groups})))
 
 
+@dataclass(frozen=True)
+class Disk:
+    """Files by their paths; ``closed``: what an ini may not look at. A folder is what has something in it."""
+
+    texts: Mapping[str, str] = field(default_factory=dict)
+    closed: frozenset[str] = frozenset()
+
+    def read(self, path: str) -> str:
+        self._may(path)
+        if path not in self.texts:
+            raise Refused(f"{path}: cannot be read: No such file or directory")
+        return self.texts[path]
+
+    def exists(self, path: str) -> bool:
+        return self.is_file(path) or self.is_dir(path)
+
+    def is_file(self, path: str) -> bool:
+        self._may(path)
+        return path in self.texts
+
+    def is_dir(self, path: str) -> bool:
+        self._may(path)
+        return any(one.startswith(path.rstrip("/") + "/") for one in self.texts)
+
+    def glob(self, pattern: str) -> Sequence[str]:
+        self._may(pattern)
+        return sorted(path for path in self.texts if fnmatchcase(path, pattern))
+
+    def _may(self, path: str) -> None:
+        if path in self.closed:
+            raise Refused("is not for you")
+
+
+def world(disk: Disk | None = None, environ: Mapping[str, str] | None = None, **more: Any) -> World:
+    """Where a trusted ini of /etc/emperor/vassals.d is read."""
+    reach = Reach(environ or {}, disk or Disk(), trusted=True)
+    magic = {"h": "box.example", "v": "/etc/emperor/vassals.d", "k": "4"}
+    return World("/etc/emperor/vassals.d", magic, reach, reach)._replace(**more)
+
+
 CONTEXT = Context(
     name="blog",
     config="/etc/emperor/vassals.d/blog.ini",
@@ -64,11 +106,9 @@ APP = "module = blog"
 def check(*lines: str, **context: Any) -> Checked:
     """Judge an ini of these lines. The first one is line 2 of the file, below ``[uwsgi]``."""
     where = replace(CONTEXT, **context)
-    rows, problems = parse("\n".join(("[uwsgi]", *lines)), where.config)
-    assert problems == ()
-    expanded, problems = expand(rows, magic(where.config), {})
-    assert problems == ()
-    return build(expanded, where)
+    unfolded = unfold([Source(where.config, "\n".join(("[uwsgi]", *lines)))], world())
+    assert unfolded.problems == ()
+    return build(unfolded.rows, where)
 
 
 def spec(*lines: str, **context: Any) -> VassalSpec:

@@ -89,8 +89,8 @@ def test_no_verbs_module_is_imported_before_it_is_asked_for() -> None:
 
 @pytest.mark.parametrize("verb", [verb for verb in cli.VERBS if verb != "check"])
 def test_every_verb_has_its_module(verb: str) -> None:
-    needed = {"orders": ["blog"], "logs": ["blog"], "scale": ["blog", "4"]}.get(cli.VERBS[verb].module, [])
-    args = parse(verb, *needed)
+    needed = {"orders": ["blog"], "logs": ["blog"], "scale": ["blog", "4"], "faces": ["blog"]}
+    args = parse(verb, *needed.get(cli.VERBS[verb].module, []))
     assert args.verb == verb
 
 

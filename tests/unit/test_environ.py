@@ -134,7 +134,13 @@ def test_what_has_no_single_meaning_is_refused(pairs: list[tuple[str, str]]) -> 
         ("/", None, "nginx/1.22", ("", "/")),
         ("", None, "nginx/1.22", ("", "/")),
         ("/app", None, None, ("/app", "")),
-        ("/app/", "/x", None, ("/app/", "/x")),
+        # Apache's mod_proxy_uwsgi, when it is asked for /app/ itself
+        ("/app/", "/", "Apache/2.4", ("/app", "/")),
+        ("/app/", "/x", None, ("/app", "/x")),
+        ("/app/", "x", None, ("/app", "/x")),
+        ("/app/", "", None, ("/app", "/")),
+        ("/foo/", None, "nginx/1.22", ("", "/foo/")),
+        ("/app/", None, None, ("/app", "/")),
     ],
 )
 def test_the_path_is_where_the_web_server_meant_it(
@@ -142,6 +148,49 @@ def test_the_path_is_where_the_web_server_meant_it(
 ) -> None:
     pairs = [("SCRIPT_NAME", script), ("PATH_INFO", path), ("SERVER_SOFTWARE", software)]
     built = environ(*((name, value) for name, value in pairs if value is not None))
+    assert (built["SCRIPT_NAME"], built["PATH_INFO"]) == expected
+
+
+FPM, GENERIC = "proxy:fcgi://localhost", ""
+
+
+@pytest.mark.parametrize("kind", [FPM, GENERIC, "proxy:fcgi://[::1]:3000", "proxy:balancer://several"])
+@pytest.mark.parametrize(
+    "asked, behind, expected",
+    [
+        ("/app/x", "/x", ("/app", "/x")),
+        ("/app/caf\xc3\xa9/a b", "/caf%C3%A9/a%20b", ("/app", "/caf\xc3\xa9/a b")),
+        # AllowEncodedSlashes NoDecode: with GENERIC the first, else the second
+        ("/app/a%2Fb", "/a%252Fb", ("/app", "/a%2Fb")),
+        ("/app/a b%2Fc", "/a%20b%2Fc", ("/app", "/a b%2Fc")),
+        ("/app/", "/", ("/app", "/")),
+        ("/app", "/", ("/app", "")),
+        ("/x/", "/x/", ("", "/x/")),
+        ("/", "/", ("", "/")),
+        # ProxyPass "/app" "fcgi://localhost/", where only one of the two ends with a slash
+        ("/app/x", "//x", ("/app", "/x")),
+    ],
+)
+def test_apaches_mod_proxy_fcgi_says_only_with_the_script_where_it_is_mounted(
+    kind: str, asked: str, behind: str, expected: tuple[str, str]
+) -> None:
+    built = environ(("SERVER_SOFTWARE", "Apache/2.4"), ("SCRIPT_NAME", asked), ("SCRIPT_FILENAME", kind + behind))
+    assert (built["SCRIPT_NAME"], built["PATH_INFO"]) == expected
+
+
+@pytest.mark.parametrize(
+    "filename, expected",
+    [
+        # ProxyPass "/" "fcgi://localhost/srv/www/": a folder, for PHP's sake
+        ("proxy:fcgi://localhost/srv/www/app/x", ("", "/app/x")),
+        # mod_fcgid
+        ("/srv/www/x", ("/app/x", "")),
+        ("/srv/www/app/x", ("/app/x", "")),
+        ("", ("/app/x", "")),
+    ],
+)
+def test_a_script_that_is_a_file_does_not_say_it(filename: str, expected: tuple[str, str]) -> None:
+    built = environ(("SERVER_SOFTWARE", "Apache/2.4"), ("SCRIPT_NAME", "/app/x"), ("SCRIPT_FILENAME", filename))
     assert (built["SCRIPT_NAME"], built["PATH_INFO"]) == expected
 
 

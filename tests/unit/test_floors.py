@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("emperor", "emperor.errors", "emperor.model", "emperor.text"),
-    ("emperor.config", "emperor.supervision", "emperor.protocol", "emperor.wsgi"),
+    ("emperor.config", "emperor.faces", "emperor.supervision", "emperor.protocol", "emperor.wsgi"),
     ("emperor.system",),
     ("emperor.serving", "emperor.control", "emperor.frontdoor"),
     ("emperor.programs",),
@@ -54,6 +54,7 @@ VASSAL_MODULES = ("emperor.errors", "emperor.model", *VASSALS_PROGRAMS)
 EMPEROR_ONLY = (
     "emperor.config",
     "emperor.control",
+    "emperor.faces",
     "emperor.frontdoor",
     "emperor.system.watch",
     "emperor.system.trust",

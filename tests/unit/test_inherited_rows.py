@@ -38,6 +38,7 @@ def warned(own: Identity, **options: str) -> list[str]:
         (["/www/blog.fcgi"], {"file": "app.py"}, []),
         (["/www/blog.fcgi"], {"module": "blog"}, []),
         (["/www/blog.fcgi"], {"mount": "/=blog"}, []),
+        (["/www/blog.fcgi"], {"ini": "blog.ini"}, []),
         (["/www/blog.fcgi"], {"threads": "4"}, ["/www/blog.fcgi"]),
         (["blog.ini"], {"module": "blog"}, ["blog.ini"]),
         (["blog.ini", "shop.ini"], {}, ["blog.ini", "shop.ini"]),

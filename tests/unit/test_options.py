@@ -8,7 +8,7 @@ import pytest
 
 from emperor.config.options import TABLE, find, find_letter, markdown, suggestion
 from emperor.config.spec import PLAIN
-from emperor.config.table.option import ALWAYS, DONE, LATER, REFUSED, Option
+from emperor.config.table.option import ALWAYS, DONE, INSTEAD, REFUSED, Option
 from emperor.model import SocketSpec, VassalSpec
 
 SERVED = [one for one in TABLE if one.standing == DONE]
@@ -88,23 +88,41 @@ def test_uwsgis_letters_are_known(letter: str, name: str) -> None:
     assert found is not None and found.name == name
 
 
+STANDINGS = {
+    DONE: """
+    module wsgi callable wsgi-file file mount manage-script-name home virtualenv venv pyhome pythonpath python-path pp
+    socket uwsgi-socket fastcgi-socket http-socket http chmod-socket chown-socket uid gid immediate-uid immediate-gid
+    logto logto2 daemonize threads processes workers harakiri max-requests max-requests-delta min-worker-lifetime
+    max-worker-lifetime reload-on-rss reload-on-as evil-reload-on-rss evil-reload-on-as limit-as touch-reload
+    touch-workers-reload touch-chain-reload py-autoreload lazy-apps lazy chdir chdir2 env umask listen buffer-size
+    socket-timeout reload-mercy worker-reload-mercy cheaper cheaper-overload cheap idle static-map for-readline if-env
+    include strict""",
+    ALWAYS: """
+    plugin plugins need-plugin enable-threads master die-on-term vacuum log-master log-reopen need-app
+    post-buffering die-on-idle auto-procname single-interpreter py-call-osafterfork disable-logging unenv
+    master-as-root drop-after-init harakiri-verbose thunder-lock""",
+    INSTEAD: """
+    no-initgroups add-gid drop-after-apps log-maxsize log-backupname touch-logreopen touch-logrotate logfile-chown
+    logfile-chmod harakiri-graceful-timeout stats stats-http procname-prefix procname-prefix-spaced procname
+    procname-master check-static static-index log-format log-4xx log-5xx log-slow log-x-forwarded-for pidfile
+    safe-pidfile pidfile2 master-fifo vhost catch-exceptions cheaper-algo""",
+    REFUSED: """
+    scgi-socket https-socket xml yaml json config chroot""",
+}
+"""What stands in inis that people have, and what becomes of it."""
+
+
 @pytest.mark.parametrize(
-    ("name", "standing"),
-    [
-        *(
-            (name, ALWAYS)
-            for name in ("master", "die-on-term", "plugin", "vacuum", "thunder-lock", "harakiri-verbose", "die-on-idle")
-        ),
-        *(
-            (name, LATER)
-            for name in ("stats", "static-map", "https-socket", "harakiri-graceful-timeout", "cheaper-algo")
-        ),
-        *((name, REFUSED) for name in ("include", "inherit", "ini", "immediate-uid")),
-    ],
+    ("name", "standing"), [(name, standing) for standing, names in STANDINGS.items() for name in names.split()]
 )
 def test_options_have_their_standing(name: str, standing: str) -> None:
     found = find(name)
     assert found is not None and found.standing == standing
+
+
+@pytest.mark.parametrize("option", [one for one in TABLE if one.standing == REFUSED], ids=lambda one: one.name)
+def test_what_is_refused_says_what_to_write(option: Option) -> None:
+    assert " -- write " in option.help
 
 
 def test_nothing_is_known_under_a_name_that_is_not_there() -> None:
@@ -149,6 +167,8 @@ def test_the_markdown_has_a_row_of_four_cells_for_every_option_that_does_somethi
     assert "`home`" in markdown() and "`-s`" in markdown()
 
 
-def test_the_markdown_names_every_other_option() -> None:
-    text = markdown()
-    assert [one.name for one in TABLE if f"`{one.name}`" not in text] == []
+@pytest.mark.parametrize(
+    "typo", ["spoler", "stat", "routes", "cheaper-busyness-mix", "log-formats", "static-mop2", "sslrouter-too"]
+)
+def test_no_option_without_effect_is_suggested_nor_a_poor_one_in_its_place(typo: str) -> None:
+    assert suggestion(typo) == ""

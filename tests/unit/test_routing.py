@@ -109,6 +109,12 @@ ROOTED: list[tuple[str, Asked, tuple[str, str]]] = [
     # Apache: RewriteRule ^(.*)$ /app.fcgi/$1, and the script's name must go from the URLs
     ("/", ("/app.fcgi", "/hello", "/hello"), ("", "/hello")),
     ("/", ("/app.fcgi", "/", "/"), ("", "/")),
+    # the same, asked for by the script's own name
+    ("/", ("/app.fcgi", "/hello", "/app.fcgi/hello"), ("", "/hello")),
+    ("/", ("/app.fcgi", "", "/app.fcgi"), ("", "/")),
+    ("/prefix", ("/prefix/app.fcgi", "/hello", "/prefix/app.fcgi/hello"), ("/prefix", "/hello")),
+    ("/", ("/cgi-bin/site.cgi", "/hello", "/hello"), ("", "/hello")),
+    ("/", ("/a.fcgi.txt", "/b", "/a.fcgi.txt/b"), ("", "/a.fcgi.txt/b")),
     ("/", ("/caf\xc3\xa9", "/x", "/caf%C3%A9/x"), ("", "/caf\xc3\xa9/x")),
     ("/", ("/a", "/b", "http://host/a/b"), ("", "/a/b")),
     ("/", ("/a", "/b", None), ("", "/a/b")),
@@ -161,6 +167,9 @@ NGINX_STOCK_APP = sends(NGINX, script="/app" + PATH, uri=APP_URI)
 NGINX_UWSGI_APP = sends(path="/app" + PATH, uri=APP_URI)
 PROXY_FCGI_ROOT = sends(APACHE, PROXY_FCGI, script=PATH, uri=ROOT_URI)
 PROXY_FCGI_APP = sends(APACHE, PROXY_FCGI, script="/app" + PATH, uri=APP_URI)
+PROXY_FCGI_CUT = sends(
+    APACHE, ("SCRIPT_FILENAME", "proxy:fcgi://localhost/caf%C3%A9/a%20b"), script="/app" + PATH, uri=APP_URI
+)
 SPLIT_APP = sends(script="/app", path=PATH, uri=APP_URI)
 REWRITTEN = sends(script="/app.fcgi", path=PATH, uri=ROOT_URI)
 LIGHTTPD_ROOT = sends(LIGHTTPD, script="/caf\xc3\xa9", path="/a b", uri=ROOT_URI)
@@ -197,6 +206,13 @@ RECIPES = {
         PROXY_FCGI_APP, ("/app", PATH), "/app", True),
     "Apache mod_proxy_fcgi under a prefix, script-name = /app": Recipe(
         PROXY_FCGI_APP, ("/app", PATH), script_name="/app"),
+    "Apache mod_proxy_fcgi under a prefix that it cuts": Recipe(PROXY_FCGI_CUT, ("/app", PATH)),
+    "Apache mod_proxy_fcgi under a prefix that it cuts, mount and manage-script-name": Recipe(
+        PROXY_FCGI_CUT, ("/app", PATH), "/app", True),
+    "Apache mod_proxy_fcgi under a prefix that it cuts, script-name = /app": Recipe(
+        PROXY_FCGI_CUT, ("/app", PATH), script_name="/app"),
+    "Apache mod_proxy_fcgi under a prefix that it cuts, script-name = /": Recipe(
+        PROXY_FCGI_CUT, ("", "/app" + PATH), script_name="/"),
     "Apache mod_proxy_uwsgi at the root": Recipe(sends(APACHE, script="", path=PATH, uri=ROOT_URI), ("", PATH)),
     "Apache mod_proxy_uwsgi that cuts the prefix, script-name = /app": Recipe(
         sends(APACHE, script="", path=PATH, uri=APP_URI), ("/app", PATH), script_name="/app"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from emperor.config.expansion import expand, magic
 from emperor.config.inifile import Row
 from emperor.config.spec import build
 from emperor.model import Target
@@ -223,11 +222,11 @@ def test_what_is_always_so_or_turned_off_needs_no_word(line: str) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("cheaper-algo = busyness", "no effect yet"),
+        ("cheaper-algo = busyness", "has no effect here: "),
         ("die-on-idle = no", "cannot be turned off"),
-        ("stats = /run/stats.sock", "no effect yet"),
-        ("https-socket = :8443", "no effect yet"),
-        ("memory-report", "no effect yet"),
+        ("stats = /run/stats.sock", "has no effect here: "),
+        ("static-map = /static=static", "emperorctl nginx"),
+        ("memory-report", "has no effect here: "),
         ("master = false", "cannot be turned off"),
         ("need-app = off", "cannot be turned off"),
         ("plugin = php", "only Python apps"),
@@ -238,7 +237,9 @@ def test_what_has_no_effect_or_another_one_is_a_warning(line: str, words: str) -
     assert at == 3 and words in message
 
 
-@pytest.mark.parametrize("line", ["include = base.ini", "inherit = base.ini", "ini = :prod", "immediate-uid = root"])
+@pytest.mark.parametrize(
+    "line", ["https-socket = :8443", "scgi-socket = /a.sock", "chroot = /jail", "xml = a.xml", "immediate-uid = root"]
+)
 def test_what_would_change_what_runs_is_refused(line: str) -> None:
     assert [at for at, _, _ in faults(APP, line)] == [3]
 
@@ -299,11 +300,47 @@ def test_an_emperors_ini_with_placeholders_is_served_as_written() -> None:
 
 def test_rows_of_two_files_are_judged_together_and_blamed_apart() -> None:
     rows = [Row("processes", "x", "defaults.ini", 7), Row("threads", "x", "blog.ini", 2), Row("module", "a", "", 3)]
-    expanded, _ = expand(rows, magic(CONTEXT.config), {})
-    assert [str(one).split(": ")[0] for one in build(expanded, CONTEXT).problems] == ["blog.ini:2", "defaults.ini:7"]
+    assert [str(one).split(": ")[0] for one in build(rows, CONTEXT).problems] == ["blog.ini:2", "defaults.ini:7"]
+
+
+def test_files_for_the_web_server_are_kept_with_their_prefixes() -> None:
+    found = spec(APP, "chdir = /srv/blog", "static-map = /static/=static/", "static-map = /favicon.ico=/srv/f.ico")
+    assert found.static_map == (("/static", "/srv/blog/static"), ("/favicon.ico", "/srv/f.ico"))
+
+
+def test_the_folder_after_the_import_begins_where_the_app_does() -> None:
+    assert spec(APP, "chdir = /srv", "chdir2 = data").chdir2 == "/srv/data"
+    assert spec(APP).chdir2 == ""
+
+
+def test_uwsgis_http_opens_a_socket_that_speaks_http() -> None:
+    (socket,) = spec(APP, "http = :9090").sockets
+    assert (socket.protocol, socket.address.port) == ("http", 9090)
+
+
+def test_who_the_app_runs_as_may_be_said_at_once() -> None:
+    assert spec(APP, "immediate-uid = alice", "immediate-gid = www-data").identity.user == "alice"
+
+
+@pytest.mark.parametrize("mode", ["666", "0666", "1", ""])
+def test_uwsgis_ways_to_let_everybody_connect_are_read(mode: str) -> None:
+    assert spec(APP, f"chmod-socket = {mode}").sockets[0].mode == 0o666
+
+
+@pytest.mark.parametrize(
+    ("owner", "ids"),
+    [("alice", (1001, None)), ("alice:www-data", (1001, 33)), (":www-data", (None, 33)), ("33:33", (33, 33))],
+)
+def test_uwsgis_ways_to_name_a_sockets_owner_are_read(owner: str, ids: tuple[int | None, int | None]) -> None:
+    (socket,) = spec(APP, f"chown-socket = {owner}").sockets
+    assert (socket.uid, socket.gid) == ids
+
+
+def test_as_many_workers_as_there_are_processors_may_be_asked_for() -> None:
+    assert spec(APP, "processes = %k").processes >= 1
 
 
 def test_a_spec_survives_its_way_to_the_vassal() -> None:
-    found = spec("uid = alice", "mount = /a=b:c", "socket = :3031", "env = A=1", "pythonpath = /x", "umask = 022")
+    found = spec("uid = alice", "mount = /a=b:c", "socket = :3031", "env = A=1", "static-map = /s=/x", "umask = 022")
     assert type(found).from_json(found.to_json()) == found
     assert found.identity == ALICE

@@ -204,7 +204,12 @@ def test_flup_speaks_fastcgi_only() -> None:
         ("chmod-socket = 662",),
         ("chmod-socket = 660", "chown-socket = alice:www-data"),
         ("chmod-socket = 600", "chown-socket = www-data"),
-        ("umask = 022",),
+        ("socket-umask = 000",),
+        ("umask = 022", "socket-umask = 0"),
+        ("umask = 022", "chmod-socket = 666"),
+        ("umask = 002", "chown-socket = alice:www-data"),
+        ("umask = 022", "socket = 127.0.0.1:3031"),
+        ("umask = 022", "socket = @blog"),
     ],
 )
 def test_a_mode_that_lets_the_web_server_in_is_not_warned_of(lines: tuple[str, ...]) -> None:
@@ -218,8 +223,10 @@ def test_a_mode_that_lets_the_web_server_in_is_not_warned_of(lines: tuple[str, .
         ("chmod-socket = 664",),
         ("chmod-socket = 600",),
         ("chmod-socket = 640", "chown-socket = alice:www-data"),
+        ("socket-umask = 022",),
+        ("umask = 022",),
     ],
 )
 def test_a_mode_that_shuts_the_web_server_out_is_warned_of(lines: tuple[str, ...]) -> None:
     (words,) = warnings(APP, "uid = alice", *lines)
-    assert "shuts www-data out" in str(words) and "chown-socket = alice:www-data" in str(words)
+    assert words[0] == 4 and "shuts www-data out" in str(words) and "chown-socket = alice:www-data" in str(words)

@@ -53,7 +53,6 @@ FAULTS = {
     "FastCGI": bad(b"\x01\x01\0\x01\0\x08\0\0\0\x01\0\0\0\0\0\0"),
     "modifier1 5, Perl": bad(b"\x05\0\0\0"),
     "modifier1 22, a string to evaluate": bad(b"\x16\0\0\0"),
-    "modifier1 30, WSGI with an old SCRIPT_NAME": bad(b"\x1e\0\0\0"),
     "modifier1 255": bad(b"\xff\0\0\0"),
     "half a length": bad(b"\0\x01\0\0A"),
     "a name beyond the block": bad(b"\0\x02\0\0\x01\0"),
@@ -124,3 +123,23 @@ def test_more_variables_than_any_web_server_sends_are_refused(name: str) -> None
 def test_what_no_packet_can_hold_is_refused_before_it_is_sent(value: str) -> None:
     with pytest.raises(ProtocolError):
         encode_request([("A", value)])
+
+
+@pytest.mark.parametrize(
+    ("script", "path", "left"),
+    [
+        ("/shop", "/shop/items", "/items"),
+        ("/shop", "/shop", ""),
+        ("/shop/", "/shop/items", "/items"),
+        ("/shop", "/shopping", "/shopping"),
+        ("/shop", "/other", "/other"),
+        ("", "/items", "/items"),
+        ("/", "/items", "/items"),
+    ],
+)
+def test_modifier1_30_cuts_script_name_off_the_path(script: str, path: str, left: str) -> None:
+    plain = encode_request([("SCRIPT_NAME", script), ("PATH_INFO", path)])
+    for modifier, found in ((b"\0", path), (b"\x1e", left)):
+        parsed = parse_request(modifier + plain[1:])
+        assert parsed is not None
+        assert parsed[0][0] == {"SCRIPT_NAME": script, "PATH_INFO": found}

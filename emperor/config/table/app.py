@@ -8,9 +8,9 @@ from emperor.config.table.option import Option, done, many
 # fmt: off
 APP: tuple[Option, ...] = (
     done("uid", v.USER, "the web server's user",
-         "The user that the app runs as, by name or number."),
+         "The user that the app runs as, by name or number.", "immediate-uid"),
     done("gid", v.GROUP, "the user's own group",
-         "The group that the app runs as; the user's other groups stay."),
+         "The group that the app runs as; the user's other groups stay.", "immediate-gid"),
     done("allow-root", v.FLAG, "no",
          "Lets `uid = root` and `gid = root` through; only in an ini that root alone can write."),
     done("virtualenv", v.PATH, "",
@@ -38,12 +38,14 @@ APP: tuple[Option, ...] = (
          "A folder to import from, before the installed packages.", "python-path pp"),
     done("chdir", v.PATH, "the ini's folder",
          "The folder that the app starts in; relative paths of sockets, apps and virtualenv begin there."),
+    done("chdir2", v.PATH, "",
+         "The folder that the app is in once it is imported."),
     many("env", v.ASSIGNMENT, "",
-         "An environment variable for the app. It inherits none from the emperor."),
+         "An environment variable for the app. Of the emperor's it inherits language and time zone alone."),
     done("umask", v.UMASK, "the emperor's",
          "Umask of the app's process: which permissions new files do not get."),
     done("logto", v.LOG, "kept by the emperor",
          "The file that the app's output is appended to. Relative paths begin in the ini's "
-         "folder.", "daemonize logto2", "d"),
+         "folder.", "daemonize daemonize2 logto2", "d"),
 )
 # fmt: on

@@ -1,8 +1,8 @@
 """What a row of the option table is.
 
 An option has one of four standings. DONE: it does what its help says. ALWAYS: it is accepted because things
-are so here in any case. LATER: it is known and has no effect yet, which is a warning. REFUSED: without it
-something else would run than what the file asks for, so it is an error rather than a warning.
+are so here in any case. INSTEAD: it has no effect here, and a warning says what does the same. REFUSED: without
+it something else would run than what the file asks for, so it is an error, which says what to write.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from emperor.config import values as v
 
-DONE, ALWAYS, LATER, REFUSED = "done", "always", "later", "refused"
+DONE, ALWAYS, INSTEAD, REFUSED = "done", "always", "instead", "refused"
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,9 @@ REACHED: tuple[Option, ...] = (
          "A socket that speaks FastCGI, whatever `protocol` says."),
     many("http-socket", v.ADDRESS, "",
          "A socket that speaks HTTP, whatever `protocol` says: for a proxy or for development. Its Python "
-         "needs h11, which the emperor lends."),
+         "needs h11, which the emperor lends.", "http11-socket"),
+    many("http", v.ADDRESS, "",
+         "As `http-socket`: the app itself answers there, and no router process stands before it.", "httprouter"),
     done("protocol", v.PROTOCOL, "uwsgi",
          "What `socket` speaks: uwsgi for nginx's uwsgi_pass, fastcgi for fastcgi_pass, Apache and "
          "lighttpd, http for proxy_pass and curl.", "socket-protocol"),
@@ -28,6 +30,8 @@ REACHED: tuple[Option, ...] = (
     done("socket-umask", v.UMASK, "",
          "Umask for the moment of bind only, as flup's umask parameter: 000 lets everybody connect. "
          "`chmod-socket` wins over it."),
+    many("static-map", v.STATIC_MAP, "",
+         "Files below a URL prefix, which the web server serves: `emperorctl nginx NAME` prints the location for it."),
     done("listen", v.BACKLOG, "1024",
          "How many connections wait while all workers are busy; the kernel's net.core.somaxconn caps "
          "it.", short="l"),

@@ -85,3 +85,10 @@ def unix_paths(pid: int) -> set[str]:
     inodes = {match[1] for target in descriptors(pid).values() if (match := re.fullmatch(r"socket:\[(\d+)\]", target))}
     rows = (line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:])
     return {row[7] for row in rows if len(row) > 7 and row[6] in inodes}
+
+
+def connections(path: str) -> int:
+    """How many connections there are to a Unix socket, by its path: those of the server's side (proc_pid_net(5))."""
+    lines = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()]
+    connected = "03"
+    return sum(words[5] == connected and words[-1] == path for words in lines if len(words) == 8)

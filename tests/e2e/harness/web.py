@@ -32,11 +32,15 @@ http {{
     client_max_body_size 0;
 {scratch}
 {upstreams}
+{servers}
+}}
+"""
+SERVER = """
     server {{
         listen 127.0.0.1:{port};
+        server_name {name};
 {locations}
     }}
-}}
 """
 
 
@@ -55,11 +59,19 @@ def get(url: str, data: bytes | None = None, headers: Mapping[str, str] | None =
 class Nginx:
     """One nginx in the foreground, with everything it writes below its own folder."""
 
-    def __init__(self, folder: Path, locations: Mapping[str, str], upstreams: str = "") -> None:
-        """``locations``: a path and the directives of its block; ``upstreams``: blocks that they name."""
+    def __init__(
+        self,
+        folder: Path,
+        locations: Mapping[str, str],
+        upstreams: str = "",
+        sites: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
+        """``locations``: a path and the directives of its block; ``upstreams``: blocks that they name; ``sites``: more
+        servers on the same port, each with its host name and its locations.
+        """
         self.folder = folder
         self.port = free_port()
-        self._locations, self._upstreams = locations, upstreams
+        self._sites, self._upstreams = {"_": locations, **(sites or {})}, upstreams
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -77,11 +89,11 @@ class Nginx:
         raise AssertionError((self.folder / "output").read_text() + self.error_log)
 
     def _launch(self) -> None:
-        blocks = "\n".join(f"        location {path} {{ {body} }}" for path, body in self._locations.items())
+        servers = "".join(self._server(name, locations) for name, locations in self._sites.items())
         user = "user www-data;" if os.geteuid() == 0 else ""
         scratch = SCRATCH.format(folder=self.folder)
         where = {"folder": self.folder, "port": self.port, "scratch": scratch}
-        config = CONFIG.format(user=user, locations=blocks, upstreams=self._upstreams, **where)
+        config = CONFIG.format(user=user, servers=servers, upstreams=self._upstreams, **where)
         (self.folder / "nginx.conf").write_text(config)
         program = shutil.which("nginx")
         assert program
@@ -93,6 +105,10 @@ class Nginx:
                 stderr=output,
                 start_new_session=True,
             )
+
+    def _server(self, name: str, locations: Mapping[str, str]) -> str:
+        blocks = "\n".join(f"        location {path} {{ {body} }}" for path, body in locations.items())
+        return SERVER.format(name=name, port=self.port, locations=blocks)
 
     def get(self, path: str, data: bytes | None = None, headers: Mapping[str, str] | None = None) -> Response:
         return get(f"http://127.0.0.1:{self.port}{path}", data, headers)

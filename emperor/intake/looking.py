@@ -1,0 +1,110 @@
+"""What an ini may look at beside itself: files and folders that only an administrator can write, or nothing at all.
+
+It promises: nothing is opened, and nothing looked for, below a folder that somebody else can write; what was judged is
+what is read. The reasons name paths, never what stands in a file.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import stat
+from collections.abc import Callable, Sequence
+from pathlib import PurePosixPath
+
+from emperor.config import inifile
+from emperor.config.logic import Refused
+from emperor.errors import EmperorError
+from emperor.intake.marks import as_read
+from emperor.model import ADMIN
+from emperor.supervision.quiet import Signature
+from emperor.system import trust
+
+MOST_FOUND = 1000
+"""Names that one pattern may find."""
+
+
+class AdministratorsFiles:
+    """``logic.Files`` for lines that root, or the emperor's own user, wrote.
+
+    ``marks``: what was read, and what was missed in a folder of ours, with the signatures that they had then.
+    """
+
+    def __init__(self, euid: int) -> None:
+        self._euid = euid
+        self.marks: dict[str, Signature] = {}
+
+    def read(self, path: str) -> str:
+        try:
+            opened = trust.read_ini(path, self._euid)
+        except EmperorError as error:
+            if trust.only_ours(os.path.dirname(path), self._euid):
+                self.marks[path] = None
+            raise Refused(str(error)) from None
+        if opened.authority.kind != ADMIN:
+            raise Refused(f"{path}: somebody else can write it -- not read")
+        self.marks[path] = as_read(opened)
+        text = inifile.decode(opened.text, path)
+        if not isinstance(text, str):
+            raise Refused(str(text))
+        return text
+
+    def exists(self, path: str) -> bool:
+        return self._look(path, os.path.exists)
+
+    def is_file(self, path: str) -> bool:
+        return self._look(path, os.path.isfile)
+
+    def is_dir(self, path: str) -> bool:
+        return self._look(path, os.path.isdir)
+
+    def glob(self, pattern: str) -> Sequence[str]:
+        """Folders end with a slash, as glob(3) marks them for uWSGI."""
+        folder, last = os.path.split(pattern)
+        if glob.has_magic(folder):
+            raise Refused("has a wildcard in a folder's name -- only the last part of a pattern may have one")
+        if not self._look(pattern, lambda _: os.path.isdir(folder)):
+            return ()
+        found = sorted(glob.glob(os.path.join(glob.escape(folder), last)))
+        if len(found) > MOST_FOUND:
+            raise Refused(f"finds more than {MOST_FOUND} names")
+        return [f"{one}/" if os.path.isdir(one) else one for one in found]
+
+    def _look(self, path: str, look: Callable[[str], bool]) -> bool:
+        """Step by step from the root: not even the name of what lies in somebody else's folder is asked for."""
+        *folders, last = reversed(PurePosixPath(path).parents)
+        for folder in folders:
+            if not self._sticky(str(folder)):
+                self._insist(str(folder))
+        standing = self._insist(str(last))
+        return not standing.missing and look(path)
+
+    def _insist(self, folder: str) -> trust.Standing:
+        standing = trust.only_ours(folder, self._euid)
+        if not standing:
+            raise Refused(f"{standing.reason} -- the emperor does not look there")
+        return standing
+
+    def _sticky(self, folder: str) -> bool:
+        """Like /tmp: what root has put there is root's, as the next step shows."""
+        try:
+            there = os.lstat(folder)
+        except OSError:
+            return False
+        return bool(there.st_mode & stat.S_ISVTX) and there.st_uid in (0, self._euid)
+
+
+class NoFiles:
+    """``logic.Files`` for an ini that somebody else than an administrator can write."""
+
+    def read(self, path: str) -> str:
+        raise Refused("only an ini that root alone can write may have other files read -- write their lines here")
+
+    def exists(self, path: str) -> bool:
+        raise Refused("only an ini that root alone can write may ask what there is -- write the lines out")
+
+    is_file = exists
+    is_dir = exists
+
+    def glob(self, pattern: str) -> Sequence[str]:
+        raise Refused("only an ini that root alone can write may ask what there is -- write the lines out")
