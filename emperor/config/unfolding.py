@@ -158,7 +158,7 @@ class _Stream:
             else:
                 self._open(row)
         elif row.key in INCLUDES:
-            self._include(row, None, depth)
+            self._include(row, depth)
         elif row.key == "set":
             self._set(row, depth)
         else:
@@ -185,8 +185,7 @@ class _Stream:
         else:
             self.pending.append(row)
 
-    def _include(self, row: Row, given: str | None, depth: int) -> None:
-        """``given``: the row's value, if its placeholders are replaced by now."""
+    def _include(self, row: Row, depth: int) -> None:
         self.reads += 1
         if self.reads > FILES:
             raise _TooMuch(row, f"draws in more than {FILES} files")
@@ -194,7 +193,7 @@ class _Stream:
             self._wrong(row, f"files draw in each other more than {DEPTH} times over -- not read")
             return
         try:
-            source = self._read(row, self.references.so_far(row) if given is None else given)
+            source = self._read(row, self.references.so_far(row))
         except Refused as why:
             self._wrong(row, str(why))
         else:
@@ -218,7 +217,7 @@ class _Stream:
             inherits = [row for row in self.pending if row.key == INHERIT]
             self.pending = [row for row in self.pending if row.key != INHERIT]
             for row in inherits:
-                self._include(row, self._resolved(row).value, 0)
+                self._include(row, 0)
             self.references.forget()
         self.done = [self._resolved(row) for row in self.pending]
         self._end_of_all()

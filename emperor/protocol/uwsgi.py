@@ -21,7 +21,7 @@ _HEAD = struct.Struct("<BHB")
 _SIZE = struct.Struct("<H")
 
 _SPLIT_PATH = 30
-"""modifier1: WSGI as 0, and PATH_INFO still begins with SCRIPT_NAME (nginx: ``uwsgi_modifier1 30``). uWSGI documents that
+"""modifier1: as 0, and PATH_INFO still begins with SCRIPT_NAME (nginx: ``uwsgi_modifier1 30``). uWSGI documents that
 it cuts that off; on Python 3 it forgets to."""
 
 

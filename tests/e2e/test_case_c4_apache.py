@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.front import free_port
 from tests.e2e.harness import people, procfs, visits
 from tests.e2e.harness.daemon import Emperor, Vassal, ini
 from tests.e2e.harness.deployed import Site
-from tests.e2e.harness.fronts import Apache, free_port
+from tests.e2e.harness.fronts import Apache, ask
 from tests.e2e.harness.people import Users
 from tests.e2e.harness.visits import VISITS
 from tests.e2e.harness.waiting import wait_for
@@ -115,9 +116,9 @@ class World:
 
     def _vassal(self, name: str, **options: object) -> Vassal:
         venv = self.emperor.parent.parent
-        vassal = self.daemon.place(name, virtualenv=venv, callable="app", **options)
+        vassal = self.daemon.place(name, virtualenv=venv, callable="app")
         visits.place(vassal.folder)
-        return vassal.write()
+        return vassal.write(**options)
 
     def start(self) -> World:
         self._inis_and_scripts()
@@ -199,7 +200,8 @@ def test_a_body_without_a_length(world: World, name: str) -> None:
 @pytest.mark.parametrize("name", CHUNKS_REFUSED)
 def test_a_body_without_a_length_is_refused_by_mod_proxy_uwsgi_itself(world: World, name: str) -> None:
     """It is the reason to take fcgi:// where clients send such."""
-    assert world.site(name).ask("/seen/x", "POST", iter([b"abc"])).status == 411
+    site = world.site(name)
+    assert ask(site.port, "/seen/x", "POST", iter([b"abc"]), {"Host": site.host}).status == 411
 
 
 @pytest.mark.parametrize("name", ["fcgi-kept", "uwsgi-unix", "fcgid-wrapper"])

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.front import free_port
 from tests.e2e.harness import people, visits
 from tests.e2e.harness.daemon import Emperor, Vassal, ini
 from tests.e2e.harness.deployed import Site
-from tests.e2e.harness.fronts import Lighttpd, free_port
+from tests.e2e.harness.fronts import Lighttpd
 from tests.e2e.harness.people import Users
 from tests.e2e.harness.visits import VISITS
 from tests.e2e.harness.waiting import wait_for
@@ -91,9 +92,9 @@ class World:
 
     def _vassal(self, name: str, **options: object) -> Vassal:
         venv = self.emperor.parent.parent
-        vassal = self.daemon.place(name, virtualenv=venv, callable="app", **options)
+        vassal = self.daemon.place(name, virtualenv=venv, callable="app")
         visits.place(vassal.folder)
-        return vassal.write()
+        return vassal.write(**options)
 
     def start(self) -> World:
         named = {"wsgi_file": visits.place(self.folder), "callable": "app"}

@@ -163,8 +163,7 @@ def world(session_folder: Path, numbers: Iterator[int], emperor_venv: Path, user
 
 
 def _vassal(daemon: Emperor, venv: Path) -> Vassal:
-    options = {"virtualenv": venv, "callable": "app", "protocol": "fastcgi", "script_name": "/"}
-    vassal = daemon.place("app", None, **options)
+    vassal = daemon.place("app", virtualenv=venv, callable="app", protocol="fastcgi", script_name="/")
     visits.place(vassal.folder)
     return vassal.write()
 

@@ -296,4 +296,4 @@ def test_a_number_that_is_none_is_refused(emperor: StartEmperor) -> None:
     daemon = emperor()
     for word in ("0", "-1", "many"):
         done = daemon.person.run(str(daemon.programs / "emperor"), f"--max-starting={word}", check=False)
-        assert (done.returncode, "--max-starting: a number, at least 1" in done.stderr) == (2, True)
+        assert (done.returncode, "max-starting: must be a whole number from 1" in done.stderr) == (2, True)

@@ -17,10 +17,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import ClassVar
 
+from benchmarks.front import free_port
 from tests.e2e.harness.daemon import environ_for
 from tests.e2e.harness.people import current
 from tests.e2e.harness.waiting import wait_for
-from tests.e2e.harness.web import free_port, get
+from tests.e2e.harness.web import get
 from tests.e2e.harness.wire import TIMEOUT, Response, connect
 
 APACHE_LIBRARY = Path("/usr/lib/apache2/modules")
