@@ -24,11 +24,12 @@ from emperor.holding.holdings import Estate, Holdings
 from emperor.intake.intake import Intake
 from emperor.intake.reading import Reader
 from emperor.journal import Journal
+from emperor.rounds import Rounds
 from emperor.succession import takeover
 from emperor.succession.handover import State
 from emperor.succession.upgrade import Upgrade, tell_askers
 from emperor.supervision import wording
-from emperor.supervision.events import Configured, Order, VassalEvent
+from emperor.supervision.events import Order, VassalEvent
 from emperor.supervision.quiet import Signature
 from emperor.supervision.record import Vassal, first_fatal, state
 from emperor.system import cgroup, library
@@ -45,9 +46,6 @@ from emperor.tending.register import Register
 from emperor.tending.startgate import StartGate
 from emperor.tending.strays import Strays
 from emperor.tending.vassallog import VassalLog
-
-LOOK_EVERY = 5.0
-"""Seconds between two looks at socket files, and the least between two reloads for what a vassal says of its own."""
 
 
 @dataclass
@@ -103,8 +101,7 @@ class Emperor:
         self.herald = Herald(self.loop, self.notifier, self.vassals.values)
         self.upgrading = Upgrade(self.program, self, self.loop, self.journal, self.herald.reexecuting)
         self.front: FrontKeeper | None = None
-        self._said_of_control = ""
-        self.loop.on_the_beat(LOOK_EVERY, self._look_at_sockets)
+        self.rounds = Rounds(self, self.loop)
 
     def _install(self, runtime: str) -> str:
         """The launcher. Those that older vassals run from stay; without a new one theirs will do."""
@@ -146,35 +143,8 @@ class Emperor:
         else:
             with self.estate.book.gathering():
                 self.intake.first_look()
-        self._settle_estate()
+        self.rounds.settle_estate()
         self.herald.begin(lambda: self.journal.info("emperor", f"ready, {wording.summary(self.vassals.values())}"))
-
-    def _settle_estate(self) -> None:
-        """What systemd has kept for vassals that are no more is let go of, once it is known who they are."""
-        inis = self.intake.inis
-        if inis is None or not inis.complete or self.stopping:
-            return
-        specs = [one.spec for one in self.vassals.values() if one.spec is not None]
-        self.estate.settle(wanted.address for spec in specs for wanted in spec.sockets)
-
-    def _look_at_sockets(self) -> None:
-        """One whose socket file is gone serves nobody: its next generation binds it again."""
-        if self.stopping:
-            return
-        for name in list(self.vassals):
-            record, losses = self.vassals[name], self.performers[name].holdings.look()
-            up = record.running or record.heeds is not None
-            if not losses or record.spec is None or not up or record.incoming is not None:
-                continue
-            for loss in losses:
-                self.journal.warning(name, loss)
-            self.register.tell(name, Configured(record.spec, record.problems, reload=True))
-        word = self.control.look()
-        if word and word != self._said_of_control:
-            self.journal.warning("emperor", word)
-        self._said_of_control = word
-        self._settle_estate()
-        self.loop.on_the_beat(LOOK_EVERY, self._look_at_sockets)
 
     def _performer(self, name: str) -> Performer:
         return Performer(
@@ -220,7 +190,7 @@ class Emperor:
         self.journal.info(name, "is gone")
         self.register.strike(name)
         self.intake.forget(name)
-        self._settle_estate()
+        self.rounds.settle_estate()
         self._perhaps_end()
 
     # Orders (answers.Realm) -----------------------------------------------------------------------------------
@@ -289,7 +259,7 @@ class Emperor:
             self.front.stop(self._perhaps_end)
         with self.estate.book.gathering():
             for name in list(self.vassals):
-                self.register.tell(name, Order("remove"))
+                self.register.tell(name, Order("remove", why="the emperor ends"))
         self._perhaps_end()
 
     def _perhaps_end(self) -> None:

@@ -25,7 +25,7 @@ from emperor.intake.reading import SOCKETS, Reader, Reading, ini_at
 from emperor.journal import Journal
 from emperor.lone import LISTENER, Paper, listener_at
 from emperor.model import ADMIN, Authority, Identity, Problem, VassalSpec
-from emperor.system import library, prctl, privilege
+from emperor.system import interpreter, library, prctl, privilege
 from emperor.system.accounts import SystemAccounts
 from emperor.system.processes import PATH, sealed
 
@@ -205,9 +205,10 @@ def _become_the_server(spec: VassalSpec) -> NoReturn:
     python = spec.python or sys.executable
     command = [python, str(LAUNCHER), spec.name, str(paper)]
     try:
-        os.execve(python, command, environment(spec.identity, os.environ, foreign))
+        os.execve(python, command, {**environment(spec.identity, os.environ, foreign), **dict(spec.env)})
     except OSError as error:
-        raise EmperorError(f"exec {python} as {spec.identity.user}: {error.strerror}") from None
+        why = interpreter.flaw(spec, try_it=False) or f"exec {python} as {spec.identity.user}: {error.strerror}"
+        raise EmperorError(why) from None
 
 
 def _lent() -> dict[str, str]:

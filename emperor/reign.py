@@ -37,7 +37,7 @@ def reign(
     where = [os.path.abspath(place) for place in (*rule.emperor, *places_named)]
     control = _become(rule, before)
     where = where or [places.vassals_folder(os.geteuid(), os.environ)]
-    reader = Reader(_settings(rule, control))
+    reader = Reader(Settings.under(rule, os.path.dirname(control)))
     if before is not None and before.control.path != control:
         raise EmperorError(f"--control-socket {control}: it was {before.control.path} -- restart instead of upgrading")
     if rule.check:
@@ -122,19 +122,6 @@ def _write_pid(path: str, journal: Journal, before: State | None) -> None:
         if before is None:
             raise
         journal.warning("emperor", f"--pidfile {path}: {error} -- it stays as it was")
-
-
-def _settings(rule: Rule, control: str) -> Settings:
-    return Settings(
-        runtime=os.path.dirname(control),
-        web_user=rule.web_user,
-        web_group=rule.web_group,
-        allow_root=rule.allow_root,
-        tyrant=rule.tyrant,
-        defaults=os.path.abspath(rule.vassals_defaults) if rule.vassals_defaults else "",
-        before=rule.before,
-        after=rule.after,
-    )
 
 
 def _http(where: str | None, before: State | None) -> socket.socket | None:

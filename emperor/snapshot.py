@@ -6,6 +6,7 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
+from emperor.config import options
 from emperor.supervision.channel import WorkerReport
 from emperor.supervision.record import Vassal, state
 from emperor.supervision.trouble import Trouble, since, trouble, wait
@@ -68,6 +69,7 @@ def _worker(report: WorkerReport, now: float) -> dict[str, Any]:
 
 
 def _warnings(vassal: Vassal, ill: Trouble, log: str) -> list[str]:
-    """What does not keep the app from serving, the most urgent first."""
+    """What does not keep the app from serving, the most urgent first; what is merely ignored is a problem and no more.
+    """
     first = [text for text in (ill.text, log) if text]
-    return first + [str(one) for one in vassal.problems if not one.fatal]
+    return first + [str(one) for one in vassal.problems if not one.fatal and not options.has_no_effect(one.option)]

@@ -61,6 +61,18 @@ def work(
         text = error.traceback if isinstance(error, LoadError) else ""
         os.write(report, json.dumps([str(error)[:1024], text[-4096:]]).encode("ascii"))
         return 22
+    _heed_signals(server, spec)
+    keep_to_one_process(server, tally, (LEAVE, signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT))
+    os.write(report, READY)
+    os.close(report)
+    server.run()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return 0
+
+
+def _heed_signals(server: Any, spec: VassalSpec) -> None:
+    """From now on they are a drain."""
 
     def leave(signum: int, frame: Any) -> None:
         server.drain(bounded=False)
@@ -77,13 +89,6 @@ def work(
     signal.signal(signal.SIGHUP, drain)
     signal.signal(signal.SIGTERM, drain)
     signal.signal(signal.SIGQUIT, drain)
-    keep_to_one_process(server, tally, (LEAVE, signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT))
-    os.write(report, READY)
-    os.close(report)
-    server.run()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    return 0
 
 
 def _load(spec: VassalSpec, report: int) -> Any:

@@ -19,8 +19,8 @@ def targets(settings: Settings, base: str, findings: Findings) -> tuple[Target, 
             "or mount = /PREFIX=MODULE:CALLABLE",
         )
     name = settings.value("callable", "")
-    root = [one for one in (settings.last("module"), settings.last("wsgi-file")) if one]
-    found = sorted((*root, *settings.all("mount")), key=settings.items.index)
+    root = (settings.last("module"), settings.last("wsgi-file"))
+    found = [one for one in settings.items if one.option.name == "mount" or one in root]
     first: dict[str, Setting] = {}
     result = []
     for setting in found:

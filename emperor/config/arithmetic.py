@@ -13,7 +13,7 @@ from types import MappingProxyType
 from emperor.config.inifile import LENGTH
 from emperor.config.logic import Refused
 
-_LEADING = re.compile(r"\s*([+-]?[0-9]{1,30})", re.ASCII)
+_LEADING = re.compile(r"\s{0,32}([+-]?[0-9]{1,30})", re.ASCII)
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 
 _BETWEEN: MappingProxyType[str, Callable[[int, int], int]] = MappingProxyType(

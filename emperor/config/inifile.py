@@ -22,6 +22,8 @@ LINE = 4096
 """Bounds on what an unprivileged user can make the emperor read: bytes of a file, lines of it, characters of
 one."""
 
+BLANKS = " \t\r"
+
 LENGTH = 8192
 """What a value may become. No path, address or variable that anybody means is longer; doubling references would be
 (a=%(b)%(b), b=%(c)%(c), …)."""
@@ -71,22 +73,33 @@ def parse(
     found = tuple(_read(lines, path, sections, letters))
     rows = tuple(one for one in found if isinstance(one, Row))
     problems = tuple(one for one in found if isinstance(one, Problem))
-    if not any(_section(magic.replaced(line.strip(), letters)[0]) in sections for line in lines):
+    if not problems and not any(isinstance(one, _Header) for one in found):
         ours = "has no [uwsgi] section -- begin the file with the line [uwsgi]"
         missing = ours if sections == SECTIONS else "has no section of the name that is asked for"
-        problems = (Problem(path, 0, "", missing), *problems)
+        problems = (Problem(path, 0, "", missing),)
     return rows, problems
+
+
+@dataclass(frozen=True)
+class _Header:
+    """The beginning of a section that is asked for."""
 
 
 def _read(
     lines: list[str], path: str, sections: Collection[str], letters: Mapping[str, str]
-) -> Iterator[Row | Problem]:
+) -> Iterator[Row | Problem | _Header]:
     inside = False
     for number, written in enumerate(lines, 1):
-        raw, unknown = magic.replaced(written, letters)
-        line = raw.strip(" \t\r")
+        if len(written) > LINE:
+            if inside and written.lstrip(BLANKS)[:1] not in (";", "#"):
+                yield Problem(path, number, "", f"the line is longer than {LINE} characters")
+            continue
+        raw, unknown = magic.replaced(written, letters, LENGTH)
+        line = raw.strip(BLANKS)
         if line.startswith("["):
             inside = _section(line) in sections
+            if inside:
+                yield _Header()
             if not line.endswith("]"):
                 yield Problem(path, number, "", "a section header ends with ] and nothing may follow it")
         elif inside and line and line[0] not in ";#":
@@ -102,9 +115,9 @@ def _section(line: str) -> str:
 
 def _row(raw: str, path: str, number: int) -> Row | Problem:
     key, _, value = raw.partition("=")
-    key, value = key.strip(" \t\r"), value.strip(" \t\r")
-    if len(raw) > LINE:
-        return Problem(path, number, "", f"the line is longer than {LINE} characters")
+    key, value = key.strip(BLANKS), value.strip(BLANKS)
+    if len(raw) > LENGTH:
+        return Problem(path, number, "", f"becomes longer than {LENGTH} characters when its placeholders are replaced")
     if not OPTION_NAME.fullmatch(key):
         return Problem(path, number, "", "is neither a comment nor OPTION = VALUE")
     if "\0" in value:

@@ -48,17 +48,21 @@ def of_first(letters: Mapping[str, str]) -> dict[str, str]:
 CONSTANT = {"%": "%", "[": "\033"}
 
 
-def replaced(text: str, letters: Mapping[str, str]) -> tuple[str, bool]:
-    """The text, and whether a ``%`` in it begins nothing that is known."""
-    unknown = False
-
-    def letter(found: re.Match[str]) -> str:
-        nonlocal unknown
+def replaced(text: str, letters: Mapping[str, str], limit: int) -> tuple[str, bool]:
+    """The text, and whether a ``%`` in it begins nothing that is known. What is beyond ``limit`` is cut off, roughly."""
+    if "%" not in text:
+        return text, False
+    unknown, size, at = False, len(text), 0
+    pieces: list[str] = []
+    for found in _MAGIC.finditer(text):
         known = letters.get(found[1])
         unknown = unknown or known is None
-        return found[0] if known is None else known
-
-    return _MAGIC.sub(letter, text), unknown
+        pieces += text[at : found.start()], found[0] if known is None else known
+        at = found.end()
+        size += len(pieces[-1])
+        if size > limit:
+            break
+    return "".join((*pieces, text[at:])), unknown
 
 
 def _hash(path: str) -> str:

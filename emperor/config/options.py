@@ -14,7 +14,7 @@ from emperor.config.table.app import APP
 from emperor.config.table.ini import INI
 from emperor.config.table.known import KNOWN
 from emperor.config.table.lives import LIVES
-from emperor.config.table.option import DONE, Option
+from emperor.config.table.option import DONE, INSTEAD, Option
 from emperor.config.table.reached import REACHED
 from emperor.config.table.requests import REQUESTS
 from emperor.config.table.uwsgi_names import GROUPS
@@ -67,6 +67,12 @@ def find_uwsgi(name: str) -> Foreign | None:
 def find_uwsgi_letter(letter: str) -> Foreign | None:
     """The same for a letter of uWSGI's command line."""
     return _FOREIGN_LETTERS.get(letter)
+
+
+def has_no_effect(name: str) -> bool:
+    """Is it an option whose warning only says what does the same here?"""
+    option = find(name)
+    return option is not None and option.standing == INSTEAD
 
 
 def unsupported(foreign: Foreign) -> str:

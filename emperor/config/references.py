@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from emperor.config import arithmetic, logic
+from emperor.config.effort import STEP, Effort
 from emperor.config.inifile import LENGTH, Row
 from emperor.config.logic import Reach, Refused, World
 
@@ -38,11 +39,13 @@ class _Substitution:
 
     symbol: str
     value_of: Callable[[str], str | None]
+    effort: Effort
     pieces: list[str] = field(default_factory=list)
     opened: list[_Opened] = field(default_factory=list)
     size: int = 0
 
     def take(self, piece: str) -> None:
+        self.effort.spend(STEP)
         if piece == self.symbol:
             self.opened.clear()
         elif piece == ")" and self.opened and not self.opened[-1].depth:
@@ -76,11 +79,14 @@ class _Substitution:
             raise Refused(f"becomes longer than {LENGTH} characters when its placeholders are replaced")
 
 
-def substituted(text: str, symbol: str, value_of: Callable[[str], str | None]) -> str:
-    """``text`` with each ``symbol(…)`` replaced. None: it stays. Parentheses within one are counted. Raises Refused."""
+def substituted(text: str, symbol: str, value_of: Callable[[str], str | None], effort: Effort | None = None) -> str:
+    """``text`` with each ``symbol(…)`` replaced. None: it stays. Parentheses within one are counted.
+
+    Raises Refused, Exhausted.
+    """
     if symbol + "(" not in text:
         return text
-    work = _Substitution(symbol, value_of)
+    work = _Substitution(symbol, value_of, effort or Effort())
     for piece in _PIECES[symbol].findall(text):
         work.take(piece)
     return "".join(work.pieces)
@@ -93,6 +99,7 @@ class References:
     world: World
     first: dict[str, Row] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
+    effort: Effort = field(default_factory=Effort)
     dangling: bool = False
     """Did a value that was resolved name a key that nobody defines?"""
     _known: dict[str, str] = field(default_factory=dict)
@@ -114,7 +121,8 @@ class References:
         """
         alone = row.admin and not self.world.own.trusted
         first = {key: one for key, one in self.first.items() if one.admin} if alone else self.first
-        aside = References(self.world, first, self.used)
+        self.effort.spend(STEP + len(self.first) if alone else STEP)
+        aside = References(self.world, first, self.used, self.effort)
         return aside.resolve(row)
 
     def forget(self) -> None:
@@ -127,9 +135,10 @@ class References:
 
     def _resolved(self, row: Row, chain: tuple[str, ...]) -> str:
         reach = self.world.reach(row)
-        value = substituted(row.value, "$", reach.environ.get)
-        value = substituted(value, "@", lambda path: self._file(path, reach))
-        return substituted(value, "%", lambda words: self._placeholder(words, chain))
+        self.effort.spend(STEP)
+        value = substituted(row.value, "$", reach.environ.get, self.effort)
+        value = substituted(value, "@", lambda path: self._file(path, reach), self.effort)
+        return substituted(value, "%", lambda words: self._placeholder(words, chain), self.effort)
 
     def _file(self, path: str, reach: Reach) -> str:
         text = logic.text_of(self.world.resolve(path), reach)
@@ -138,6 +147,7 @@ class References:
 
     def _placeholder(self, words: str, chain: tuple[str, ...]) -> str | None:
         if " " in words:
+            self.effort.spend(STEP * words.count(" "))
             return arithmetic.evaluate(words, lambda key: self._value(key, chain) or "")
         return self._value(words, chain)
 

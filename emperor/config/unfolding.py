@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from emperor.config import inifile, logic, magic
+from emperor.config.effort import STEP, Exhausted
 from emperor.config.inifile import LENGTH, OPTION_NAME, Row
 from emperor.config.logic import Asked, Refused, World
 from emperor.config.references import References
@@ -29,6 +30,7 @@ their values."""
 
 INCLUDES = frozenset(("ini", "include"))
 INHERIT = "inherit"
+NOWHERE = Row("", "", "", 0)
 PLACEHOLDERS = frozenset(("set-placeholder", "set-ph"))
 
 
@@ -70,6 +72,8 @@ def unfold(parts: Sequence[Row | Source], world: World, first: Source | None = N
         stream.settle()
     except _TooMuch as why:
         stream.problems.append(Problem(why.row.path, why.row.line, why.row.key, str(why)))
+    except Exhausted as why:
+        stream.problems.append(Problem(stream.at.path, stream.at.line, stream.at.key, str(why)))
     return Unfolded(tuple(stream.done), tuple(dict.fromkeys(stream.problems)), tuple(stream.files))
 
 
@@ -102,6 +106,7 @@ class _Stream:
     """Are the lines those that a block's line has become? The block does not count for them again."""
     size: int = 0
     reads: int = 0
+    at: Row = NOWHERE
     _first: dict[str, str] = field(default_factory=dict)
 
     def name_first(self, source: Source) -> None:
@@ -113,6 +118,7 @@ class _Stream:
         if not self._first:
             self.name_first(source)
         letters = {**self.world.magic, **magic.CONSTANT, **self._letters(source), **self._first}
+        self.references.effort.spend(8 * len(source.text))
         sections = (source.section,) if source.section else inifile.SECTIONS
         rows, problems = inifile.parse(source.text, source.path, sections, letters)
         self.problems += problems
@@ -124,6 +130,7 @@ class _Stream:
         return magic.of_path(path, source.given or path, source.section, source.inode)
 
     def feed(self, row: Row, depth: int) -> None:
+        self.at = row
         if self.block is not None and self.block.row.admin is not row.admin:
             # Neither side decides which of the other's lines count.
             self._end_of_all()
@@ -150,6 +157,7 @@ class _Stream:
 
     def _add(self, row: Row, depth: int) -> None:
         self.size += len(row.value)
+        self.references.effort.spend(STEP + len(row.value) // STEP)
         if len(self.pending) + len(self.done) >= ROWS or self.size > SIZE:
             raise _TooMuch(row, f"makes more of this ini than {ROWS} lines, or {SIZE // 1024} KiB")
         if logic.is_block(row.key):
@@ -179,11 +187,14 @@ class _Stream:
 
     def _set(self, row: Row, depth: int) -> None:
         """``set = key=value`` is ``key = value``; whatever is no assignment is left for the option's own parser."""
-        key, equals, value = (part.strip() for part in row.value.partition("="))
-        if equals and OPTION_NAME.fullmatch(key):
-            self._add(replace(row, key=key, value=value), depth)
-        else:
-            self.pending.append(row)
+        while row.key == "set":
+            self.references.effort.spend(STEP + len(row.value) // STEP)
+            key, equals, value = (part.strip() for part in row.value.partition("="))
+            if not equals or not OPTION_NAME.fullmatch(key):
+                self.pending.append(row)
+                return
+            row = replace(row, key=key, value=value)
+        self._add(row, depth)
 
     def _include(self, row: Row, depth: int) -> None:
         self.reads += 1
@@ -219,7 +230,12 @@ class _Stream:
             for row in inherits:
                 self._include(row, 0)
             self.references.forget()
-        self.done = [self._resolved(row) for row in self.pending]
+        self.size = 0
+        for row in self.pending:
+            self.done.append(self._resolved(row))
+            self.size += len(self.done[-1].value)
+            if self.size > SIZE:
+                raise _TooMuch(row, f"makes more of this ini than {SIZE // 1024} KiB")
         self._end_of_all()
         self.done = [replace(row, referenced=row.key in self.references.used) for row in self.done]
 
@@ -229,6 +245,7 @@ class _Stream:
         self.block = None
 
     def _resolved(self, row: Row) -> Row:
+        self.at = row
         self.references.dangling = False
         try:
             value = self.references.resolve(row)

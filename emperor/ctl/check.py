@@ -1,6 +1,7 @@
 """``emperorctl check``: what an ini would do, said before it does it, and where uWSGI does something else with it.
 
-It needs no emperor. An ini is judged under the emperor's options that are named here.
+It needs no emperor. An ini is judged under the emperor's options that are named here. The paths that it names are
+looked at as who will use them; what is not there now is an error here, and no reason for the emperor not to try.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from emperor.config.inifile import Row
 from emperor.config.ruling import Rule
 from emperor.config.spec import Checked
 from emperor.control.messages import FAILED, OK
-from emperor.ctl import outlook, verdict
+from emperor.ctl import eyes, outlook, verdict
 from emperor.ctl.console import Console
+from emperor.ctl.prospects import Prospect, prospect
 from emperor.ctl.verdict import Verdict
 from emperor.errors import EmperorError
 from emperor.intake.reading import Reader, Settings, Study
@@ -50,6 +52,10 @@ class Found:
     path: str
     checked: Checked
     notes: tuple[Note, ...] = ()
+    rows: tuple[Row, ...] = ()
+    """All that it comes to, with what it draws in."""
+    whole: str = ""
+    """Its path from /."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,18 +83,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     rule = _rule(args)
-    settings = _settings(rule)
+    runtime = os.path.dirname(os.path.abspath(rule.control_socket)) if rule.control_socket else ""
+    settings = Settings.under(rule, runtime)
     paths = _paths(args.files, rule, console)
     found = [_study(path, settings) for path in paths]
     named = [(os.path.basename(path).removesuffix(".ini"), one.checked) for path, one in zip(paths, found, strict=True)]
     judged = judge_all(named, settings.runtime_folder)
+    prospects = looked_at([(one, checked) for one, checked in zip(found, judged, strict=True)], settings)
     verdicts, results, told = [], [], set[tuple[str, Problem]]()
-    for one, checked in zip(found, judged, strict=True):
+    for one, before, ahead in zip(found, judged, prospects, strict=True):
+        checked, notes = _with(one, before, ahead)
         loads, output = _load(one, checked, settings) if args.load else (None, None)
-        word = replace(verdict.judge(one.path, checked.problems, one.notes), loads=loads)
+        word = replace(verdict.judge(one.path, checked.problems, notes), loads=loads, cut_off=ahead.cut_off)
         verdicts.append(word)
         if console.json:
-            results.append(_as_json(word, checked, one, output))
+            results.append(_as_json(word, checked, notes, output))
             continue
         _tell(word, console, told)
         if checked.spec is not None and (args.verbose or len(paths) == 1):
@@ -115,19 +124,6 @@ def _rule(args: argparse.Namespace) -> Rule:
     if wrong:
         raise EmperorError("\n".join(wrong))
     return rule
-
-
-def _settings(rule: Rule) -> Settings:
-    return Settings(
-        runtime=os.path.dirname(os.path.abspath(rule.control_socket)) if rule.control_socket else "",
-        web_user=rule.web_user,
-        web_group=rule.web_group,
-        allow_root=rule.allow_root,
-        tyrant=rule.tyrant,
-        defaults=os.path.abspath(rule.vassals_defaults) if rule.vassals_defaults else "",
-        before=rule.before,
-        after=rule.after,
-    )
 
 
 def _paths(words: Sequence[str], rule: Rule, console: Console) -> list[str]:
@@ -165,7 +161,7 @@ def _study(path: str, settings: Settings) -> Found:
         message = "is no ini, and only inis are read -- write its options as lines of an ini"
         return Found(path, Checked(None, (Problem(path, 0, "", message),)))
     study = Reader(settings).study(entry.removesuffix(".ini"), whole)
-    problems = [*study.reading.checked.problems, *_nameless(entry, whole, study), *_pythonless(whole, study)]
+    problems = [*study.reading.checked.problems, *_nameless(entry, whole, study)]
     notes = _notes(whole, study)
     checked = study.reading.checked
     return Found(
@@ -176,6 +172,8 @@ def _study(path: str, settings: Settings) -> Found:
             problems=tuple(replace(one, path=path) if one.path == whole else one for one in problems),
         ),
         tuple(one._replace(path=path) if one.path == whole else one for one in notes),
+        tuple(study.unfolded.rows),
+        whole,
     )
 
 
@@ -194,35 +192,48 @@ def _nameless(entry: str, path: str, study: Study) -> Iterator[Problem]:
         yield Problem(path, 0, "", f"the emperor passes over this file -- rename it: a vassal's name has {allowed}")
 
 
-def _pythonless(path: str, study: Study) -> Iterator[Problem]:
-    """Its own user can see it before anything is started."""
-    spec = study.reading.checked.spec
-    if spec is None or os.geteuid() != spec.identity.uid:
-        return
-    from emperor.system import interpreter
+def looked_at(found: Sequence[tuple[Found, Checked]], settings: Settings) -> list[Prospect]:
+    """What stands in the way of each that has a spec; nothing of the others."""
+    web = Reader(settings).web
+    inis = {
+        number: eyes.surveyed(checked.spec, one.rows, checked.rows, settings.runtime_folder, web)
+        for number, (one, checked) in enumerate(found)
+        if checked.spec is not None
+    }
+    seen = dict(zip(inis, eyes.seen(list(inis.values())), strict=True))
+    return [
+        prospect(inis[number], seen[number], checked.problems) if number in inis else Prospect(())
+        for number, (_, checked) in enumerate(found)
+    ]
 
-    flaw = interpreter.flaw(spec, try_it=False)
-    if flaw:
-        rows = [row for row in study.unfolded.rows if row.key in ("python", "home", "virtualenv", "venv", "pyhome")]
-        at = rows[-1] if rows else Row("", "", path, 0)
-        yield Problem(at.path, at.line, at.key, flaw.removeprefix(f"{at.key}: "))
+
+def _with(one: Found, checked: Checked, ahead: Prospect) -> tuple[Checked, tuple[Note, ...]]:
+    """The spec stays, for what the ini comes to is told all the same."""
+    problems = tuple(replace(two, path=one.path) if two.path == one.whole else two for two in ahead.problems)
+    places = [(row.path, row.line, row.key) if row else (one.whole, 0, "") for row, _ in ahead.remarks]
+    notes = [
+        Note(one.path if path == one.whole else path, line, key, remark.message)
+        for (path, line, key), remark in zip(places, ahead.remarks, strict=True)
+    ]
+    return replace(checked, problems=(*checked.problems, *problems)), (*one.notes, *notes)
 
 
 def _load(one: Found, checked: Checked, settings: Settings) -> tuple[bool | None, str | None]:
-    if checked.spec is None:
+    if checked.spec is None or any(problem.fatal for problem in checked.problems):
         return None, ""
     from emperor.trial import import_check  # what starts processes is not needed to read inis
 
     return import_check(one.path, settings)
 
 
-def _as_json(word: Verdict, checked: Checked, one: Found, output: str | None) -> dict[str, Any]:
+def _as_json(word: Verdict, checked: Checked, notes: Sequence[Note], output: str | None) -> dict[str, Any]:
     return {
-        "path": one.path,
+        "path": word.path,
         "ok": word.ok,
+        "cut_off": word.cut_off,
         "verdict": word.words,
         "problems": [asdict(problem) for problem in checked.problems],
-        "differences": [note._asdict() for note in one.notes],
+        "differences": [note._asdict() for note in notes],
         "import": output,
     }
 

@@ -44,7 +44,7 @@ VERBS: dict[str, Entry] = {
     "scale": Entry("scale", "another number of workers, while they serve"),
     "logs": Entry("logs", "last lines of vassals; -f follows"),
     "upgrade": Entry("upgrade", "the emperor becomes the installed program, in place; nothing is lost"),
-    "check": Entry("check", "what inis would do here, what is wrong, what uWSGI would do otherwise; without an emperor"),
+    "check": Entry("check", "what inis would do, what is wrong, what uWSGI would do otherwise; without emperor"),
     "nginx": Entry("faces", "a configuration for nginx"),
     "apache": Entry("faces", "a configuration for Apache"),
     "lighttpd": Entry("faces", "a configuration for lighttpd"),

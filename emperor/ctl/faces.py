@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from dataclasses import replace
 from typing import Any
 
 from emperor.control.messages import FAILED, NO_VASSAL, OK, USAGE, Request
 from emperor.ctl.console import Console, impossible_names
 from emperor.errors import EmperorError
 from emperor.faces import apache, lighttpd, nginx
-from emperor.faces.facts import Facts, Wish, check_wish, gather
+from emperor.faces.facts import Facts, gather
+from emperor.faces.wish import Wish, check_wish, unheeded
 from emperor.intake.reading import Settings, check_file
 from emperor.model import VassalSpec
 from emperor.system.accounts import SystemAccounts
@@ -64,6 +66,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         return spec
     try:
         facts = gather(spec, wish, SystemAccounts().web_identity(None, None), args.verb in _ASKS_DISK_FIRST)
+        facts = replace(facts, remarks=(*facts.remarks, *unheeded(args.verb, wish)))
         text = _RENDER[args.verb](facts)
     except EmperorError as error:
         console.error(f"{args.verb}: {error}")

@@ -13,7 +13,7 @@ from emperor.ctl.wording import endpoint, group_name, octal, plural, user_name
 from emperor.holding.held import UMASK
 from emperor.model import ADMIN, UNIX, SocketSpec, Target, VassalSpec
 from emperor.system import trust
-from emperor.system.listeners import access
+from emperor.system.access import access
 
 
 def outlook(spec: VassalSpec, runtime: str) -> Iterator[tuple[str, str]]:

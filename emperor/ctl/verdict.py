@@ -20,6 +20,8 @@ ERROR, WARNING, DIFFERS, IGNORED = "error", "warning", "differs", "ignored"
 LABELS = (ERROR, WARNING, DIFFERS, IGNORED)
 _WIDTH = max(map(len, LABELS))
 
+CUT_OFF = "runs, but the web server cannot connect"
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -29,6 +31,8 @@ class Verdict:
     findings: tuple[tuple[str, Problem], ...]
     loads: bool | None = None
     """Does the app load? None: nobody has tried."""
+    cut_off: bool = False
+    """Does it run, while no request of the web server's reaches it?"""
 
     @property
     def ok(self) -> bool:
@@ -55,7 +59,7 @@ class Verdict:
         if not self.ok:
             return "does not work: the app does not load"
         found = ((warnings, "warning"), (differences, "difference"))
-        good = ("OK", "the app loads") if self.loads else ("OK",)
+        good = (CUT_OFF if self.cut_off else "OK", *(("the app loads",) if self.loads else ()))
         return ", ".join((*good, *(plural(number, noun) for number, noun in found if number)))
 
 
@@ -124,8 +128,13 @@ def _options(same: Sequence[Problem]) -> str:
 
 
 def summary(verdicts: Sequence[Verdict]) -> str:
-    """``3 files: 2 OK, 1 does not work``"""
+    """``4 files: 2 OK, 1 cut off from the web server, 1 does not work``"""
     good = sum(1 for one in verdicts if one.ok)
+    cut_off = sum(1 for one in verdicts if one.ok and one.cut_off)
     bad = len(verdicts) - good
-    counts = (f"{good} OK" if good else "", f"{bad} {'does' if bad == 1 else 'do'} not work" if bad else "")
+    counts = (
+        f"{good - cut_off} OK" if good > cut_off else "",
+        f"{cut_off} cut off from the web server" if cut_off else "",
+        f"{bad} {'does' if bad == 1 else 'do'} not work" if bad else "",
+    )
     return f"{plural(len(verdicts), 'file')}: {', '.join(one for one in counts if one)}"

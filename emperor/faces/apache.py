@@ -17,6 +17,7 @@ from emperor.model import FASTCGI, HTTP, UWSGI
 
 _SCHEMES = {FASTCGI: "fcgi", UWSGI: "uwsgi", HTTP: "http"}
 _MODULES = {FASTCGI: "proxy proxy_fcgi", UWSGI: "proxy proxy_uwsgi", HTTP: "proxy proxy_http headers"}
+_NO_STRANGERS = "Options SymLinksIfOwnerMatch"
 
 
 def render(facts: Facts) -> str:
@@ -64,10 +65,12 @@ def _directives(facts: Facts) -> list[str]:
     lines = []
     for one in facts.static:
         lines += [*_static(one, facts), ""]
-    if facts.protocol == FASTCGI and facts.kept:
-        lines += [f"# ttl: idle connections are closed before a reload ends (reload-mercy: {facts.mercy:g} s)."]
     lines += [f"# timeout: {harakiri(facts)}"]
     lines += ["# For apps that stream, one word more: flushpackets=on"]
+    if facts.protocol == FASTCGI:
+        lines += ["# Not enablereuse=on: Apache would send into a connection that a reload has just closed: 503."]
+    if facts.protocol == UWSGI:
+        lines += ["# Chunked uploads get 411 from mod_proxy_uwsgi: a fastcgi-socket in the ini takes them."]
     for prefix in facts.prefixes or ("/",):
         lines.append(f"ProxyPass {quoted(prefix)} {quoted(_target(facts, prefix))} {_ways(facts)}")
     if not facts.prefixes:
@@ -86,13 +89,26 @@ def _static(one: Static, facts: Facts) -> list[str]:
     if not one.is_file:
         lines.append("# Both with a slash at their ends, or Apache would serve what lies beside the folder as well.")
     lines += [f"Alias {quoted(one.url)} {quoted(one.path)}", f'ProxyPass {quoted(one.url)} "!"']
-    rules = ["Require all granted", "AllowOverride None"]
-    rules.append("Options SymLinksIfOwnerMatch" if facts.owned else "Options FollowSymLinks")
+    links = _NO_STRANGERS if facts.owned else "Options FollowSymLinks"
+    folder, name = posixpath.split(one.path)
+    if facts.owned:
+        lines += _guarded(folder if one.is_file else posixpath.dirname(folder))
+    rules = ["Require all granted", "AllowOverride None", links]
     if not one.is_file:
         return [*lines, f"<Directory {quoted(one.path)}>", *indented(rules), "</Directory>"]
-    folder, name = posixpath.split(one.path)
     inside = [rules[1], rules[2], f"<Files {quoted(name)}>", *indented(rules[:1]), "</Files>"]
     return [*lines, f"<Directory {quoted(folder)}>", *indented(inside), "</Directory>"]
+
+
+def _guarded(folder: str) -> list[str]:
+    """Whether a folder may be a link is decided by the options of the one that holds it."""
+    lines = ["# Its user's folders: no link in them may lead to what is others'."]
+    above = folder
+    while above not in ("/", ""):
+        lines.append(f"<Directory {quoted(above)}>")
+        lines += [*indented([_NO_STRANGERS]), "</Directory>"]
+        above = posixpath.dirname(above)
+    return lines
 
 
 def _target(facts: Facts, prefix: str) -> str:
@@ -115,8 +131,6 @@ def _worker(name: str) -> str:
 
 def _ways(facts: Facts) -> str:
     words = [f"timeout={facts.patience}"]
-    if facts.kept:
-        words += ["enablereuse=on", f"ttl={facts.kept}"]
     if facts.protocol == HTTP:
         words += ["nocanon"]
     return " ".join(words)

@@ -15,7 +15,20 @@ from dataclasses import dataclass
 
 from emperor.errors import EmperorError
 from emperor.faces.remarks import remarks
-from emperor.model import ABSTRACT, FASTCGI, HTTP, OWNER, UNIX, UWSGI, Address, Identity, SocketSpec, VassalSpec
+from emperor.faces.wish import Wish, check_wish, is_prefix
+from emperor.model import (
+    ABSTRACT,
+    FASTCGI,
+    HTTP,
+    OWNER,
+    UNIX,
+    UWSGI,
+    VASSAL_NAME,
+    Address,
+    Identity,
+    SocketSpec,
+    VassalSpec,
+)
 from emperor.text import printable
 
 LATER_THAN_HARAKIRI = 5
@@ -27,11 +40,6 @@ PATIENCE = 60
 LONGEST_KEPT = 60
 """Seconds that an idle connection is kept at most."""
 
-_PREFIX = re.compile(r"(/[\w.~@+,=:!-]+)+")
-"""No blank, quote, brace, semicolon, dollar, percent, bracket, backslash: none of them in a URL's own spelling."""
-
-_HOST = re.compile(r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})?")
-_LISTEN = re.compile(r"(?:(?P<host>[0-9.]{7,15}|\*|\[[0-9A-Fa-f:.]{2,45}\]):)?(?P<port>[0-9]{1,5})")
 _FORBIDDEN = re.compile('[\\x00-\\x1f\\x7f-\\x9f"\\\\$`|\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]')
 """In a path. ``$`` begins a variable of nginx and Apache, ``|`` ends the path in Apache's unix:PATH|URL."""
 
@@ -39,19 +47,6 @@ _UNWRITABLE = (
     "is not a path of letters and digits, which a web server's configuration cannot hold safely -- name it another way"
 )
 _RANK = {FASTCGI: 0, UWSGI: 1, HTTP: 2}
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What the person asks for. ``prefix`` "": where the ini says; ``whole``: a file of its own, else a part of one."""
-
-    prefix: str = ""
-    server_name: str = ""
-    listen: str = "80"
-
-    @property
-    def whole(self) -> bool:
-        return not self.prefix
 
 
 @dataclass(frozen=True)
@@ -83,7 +78,7 @@ class Facts:
     split: bool
     static: tuple[Static, ...]
     owned: bool
-    """Was the ini written by its user, rather than by root?"""
+    """Are its folders somebody's who could put links into them that the web server may follow, and they may not?"""
     limit_post: int
     harakiri: float
     patience: int
@@ -92,7 +87,6 @@ class Facts:
     """How long an idle connection is kept; 0: none is."""
     seats: int
     """How many requests are served at a time."""
-    buffer_size: int
     proxies: int
     wish: Wish
     host: str
@@ -121,18 +115,6 @@ class Facts:
         return self.address.family == UNIX
 
 
-def check_wish(wish: Wish) -> str:
-    """What is wrong with it; "": nothing. ``gather`` takes only such a one."""
-    if wish.prefix and not _is_prefix(wish.prefix):
-        return "--prefix: not a path of letters and digits -- write one as in /shop"
-    if wish.server_name and not _HOST.fullmatch(wish.server_name):
-        return "--server-name: not the name of a host -- write one as in www.example.org"
-    found = _LISTEN.fullmatch(wish.listen)
-    if not found or not 1 <= int(found["port"]) <= 65535:
-        return "--listen: not a port, nor an address with one -- write 8080, or 127.0.0.1:8080"
-    return ""
-
-
 def gather(spec: VassalSpec, wish: Wish, web: Identity | None = None, asks_disk_first: bool = False) -> Facts:
     """EmperorError: there is nothing that would work.
 
@@ -140,9 +122,11 @@ def gather(spec: VassalSpec, wish: Wish, web: Identity | None = None, asks_disk_
     """
     if wrong := check_wish(wish):
         raise EmperorError(wrong)
+    if not VASSAL_NAME.fullmatch(spec.name):
+        raise EmperorError("the file: no vassal can have its name -- letters, digits and _ . @ -, then .ini")
     chosen = _best(spec)
     prefixes, split = _places(spec, wish, chosen.protocol)
-    host, port = _listens(wish)
+    host, port = wish.place
     static, hiding = _static(spec, wish, prefixes, asks_disk_first)
     kept = int(min(LONGEST_KEPT, spec.reload_mercy / 2)) if spec.fastcgi_engine == "native" else 0
     return Facts(
@@ -153,14 +137,13 @@ def gather(spec: VassalSpec, wish: Wish, web: Identity | None = None, asks_disk_
         prefixes=prefixes,
         split=split,
         static=tuple(static),
-        owned=spec.authority.kind == OWNER,
+        owned=spec.identity.uid != 0,
         limit_post=spec.limit_post,
         harakiri=spec.harakiri,
         patience=math.ceil(spec.harakiri) + LATER_THAN_HARAKIRI if spec.harakiri else PATIENCE,
         mercy=spec.reload_mercy,
         kept=kept if chosen.protocol == FASTCGI else 0,
         seats=max(1, min(spec.processes * spec.threads, spec.max_connections, 256)),
-        buffer_size=spec.buffer_size,
         proxies=spec.proxy_fix,
         wish=wish,
         host=host,
@@ -236,15 +219,11 @@ def _cut_off(prefixes: tuple[str, ...], protocol: str) -> tuple[str, ...]:
     return prefixes
 
 
-def _is_prefix(text: str) -> bool:
-    return bool(_PREFIX.fullmatch(text)) and not {".", ".."} & set(text.split("/"))
-
-
 def _prefixes(mounts: Iterable[str]) -> tuple[str, ...]:
     """None if the root is among them: whoever serves that is given everything."""
     found = tuple(mounts)
     for one in found:
-        if one and not _is_prefix(one):
+        if one and not is_prefix(one):
             raise EmperorError(f"mount: a prefix {_UNWRITABLE}")
     return () if "" in found else found
 
@@ -263,7 +242,7 @@ def _static(
     hiding = []
     for prefix, path in spec.static_map:
         url = prefix.strip("/")
-        if url and not _is_prefix("/" + url):
+        if url and not is_prefix("/" + url):
             raise EmperorError(f"static-map: a prefix {_UNWRITABLE}")
         one = _entry(f"{base}/{url}" if url else base, check_path("static-map", path))
         if one.url in hidden:
@@ -282,9 +261,3 @@ def _entry(url: str, path: str) -> Static:
     if suffix and posixpath.splitext(url)[1] == suffix:
         return Static(url, path)
     return Static(url + "/", path.rstrip("/") + "/")
-
-
-def _listens(wish: Wish) -> tuple[str, int]:
-    """IP address ("": everywhere) and port."""
-    host, _, port = wish.listen.rpartition(":")
-    return host.replace("*", ""), int(port)

@@ -38,6 +38,9 @@ def head(server: str, facts: Facts, how: Iterable[str]) -> list[str]:
     if facts.wish.server_name:
         words.append(f"--server-name {facts.wish.server_name}")
     lines = [f"{server} for the vassal {facts.name} ({facts.config}), as printed by: {' '.join(words)}", "", *how]
+    if facts.wish.whole and facts.prefixes:
+        lines += ["", "Elsewhere on the site no app is asked: 404, or the web server's own page. (uWSGI asked the app"]
+        lines += ["that was mounted first: `mount = /=…` in the ini, or a redirect here, says what is meant.)"]
     for remark in facts.remarks:
         lines += ["", f"NOTE: {remark}"]
     # A line break would begin a directive; Apache goes on with the comment after a backslash.

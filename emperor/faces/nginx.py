@@ -31,8 +31,6 @@ _FASTCGI_PARAMS = (
     ("SERVER_SOFTWARE", "nginx/$nginx_version"),
 )
 _USUAL_PORTS = (80, 443)
-_LARGE_HEADERS = 4 * 8192
-"""nginx's own large_client_header_buffers."""
 
 
 def render(facts: Facts) -> str:
@@ -66,9 +64,6 @@ def _site(facts: Facts) -> list[str]:
     if not facts.host:
         inner.append(f"# listen [::]:{where};")
     inner += [f"server_name {facts.wish.server_name or '_'};", ""]
-    if facts.buffer_size < _LARGE_HEADERS + 4096:
-        inner += ["# Less than buffer-size of the ini: what is larger gets 414 or 400 from nginx itself."]
-        inner += [f"large_client_header_buffers 4 {max(1024, facts.buffer_size // 8)};", ""]
     if facts.root:
         inner += [*_links(facts), f"root {quoted(facts.root)};", ""]
     upstream = [*_upstream(facts), ""] if facts.kept else []

@@ -15,7 +15,7 @@ from emperor.holding.estate import Estate
 from emperor.holding.held import Held
 from emperor.model import UNIX, Address, SocketSpec, VassalSpec
 from emperor.system import drafts, listeners
-from emperor.system.listeners import Access
+from emperor.system.access import Access
 
 
 @dataclass

@@ -13,7 +13,8 @@ from emperor.errors import ListenError
 from emperor.model import ADMIN, UNIX, SocketSpec, VassalSpec
 from emperor.supervision.channel import Listening
 from emperor.system import listeners
-from emperor.system.listeners import Access, Place
+from emperor.system.access import Access, access
+from emperor.system.listeners import Place
 
 UMASK = 0o022
 
@@ -91,7 +92,7 @@ def checked(fd: int, wanted: SocketSpec) -> socket.socket:
 def access_of(wanted: SocketSpec, spec: VassalSpec) -> Access:
     """Who may connect, when the emperor binds it."""
     umask = UMASK if spec.umask is None else spec.umask
-    return listeners.access(wanted, spec.identity, spec.web_gid, umask, can_chown=os.geteuid() == 0)
+    return access(wanted, spec.identity, spec.web_gid, umask, can_chown=os.geteuid() == 0)
 
 
 def make_folder(folder: str, spec: VassalSpec) -> None:

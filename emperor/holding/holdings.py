@@ -13,10 +13,10 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from emperor.config.placement import EMPEROR, SYSTEMD, VASSAL, binder
+from emperor.config.placement import EMPEROR, SYSTEMD, VASSAL
 from emperor.errors import ListenError
+from emperor.holding import entitled, opening
 from emperor.holding import fresh as fresh_ones
-from emperor.holding import opening
 from emperor.holding.estate import Estate
 from emperor.holding.fresh import Fresh
 from emperor.holding.held import (
@@ -32,7 +32,7 @@ from emperor.holding.held import (
 from emperor.holding.missing import Missing
 from emperor.model import ADMIN, UNIX, Address, SocketSpec, VassalSpec
 from emperor.supervision.channel import Listening, Lost
-from emperor.system import listeners, trust
+from emperor.system import listeners
 from emperor.system.listeners import Place
 
 __all__ = ["Estate", "Held", "HeldState", "Holdings"]
@@ -217,28 +217,16 @@ class Holdings:
 
     def _binder(self, address: Address, spec: VassalSpec) -> str:
         default = os.path.join(self._estate.runtime, f"{self.name}.sock")
-        return binder(address, spec.authority, self._in_our_folder(address), default)
-
-    def _in_our_folder(self, address: Address) -> bool:
-        """Can nobody but root and we make a file there?"""
-        return address.family == UNIX and trust.only_ours(os.path.dirname(address.path), os.geteuid()).ours
-
-    def _can_bind(self, address: Address, spec: VassalSpec) -> bool:
-        """Can this user's processes have bound it in the mount namespace that everybody sees?"""
-        return not self._in_our_folder(address) or spec.identity.uid in (0, os.geteuid())
+        return entitled.who_binds(address, spec, default)
 
     def _expected(self, spec: VassalSpec, message: Listening) -> SocketSpec:
         if message.index >= len(spec.sockets):
             raise ListenError(f"{self.name}: handed up a socket that its ini does not name -- closed")
         wanted = spec.sockets[message.index]
-        held, holder = self._held.get(wanted.address), self._estate.holders.get(wanted.address)
+        holder = self._estate.holders.get(wanted.address)
         if holder is not None and holder is not self:
             raise ListenError(f"{wanted.address}: handed up, but it is vassal {holder.name}'s -- closed")
-        if self._binder(wanted.address, spec) != VASSAL or (held is not None and held.binder != VASSAL):
-            raise ListenError(f"{wanted.address}: handed up, but it is not the vassal's to bind -- closed")
-        if not self._can_bind(wanted.address, spec):
-            # In a mount namespace of their own anybody can bind any path, and getsockname(2) says the same of it.
-            raise ListenError(f"{wanted.address}: handed up, but {spec.identity.user} cannot bind there -- closed")
+        entitled.require_theirs(wanted, spec, self._binder(wanted.address, spec), self._held.get(wanted.address))
         return wanted
 
     def _claim(self, wanted: SocketSpec, spec: VassalSpec) -> None:
@@ -262,7 +250,7 @@ class Holdings:
             # Its app has shut it down, for everybody who holds it.
             self._let_go([held])
         if wanted.address not in self._held:
-            may_claim = binder != VASSAL or self._can_bind(wanted.address, spec)
+            may_claim = binder != VASSAL or entitled.can_bind(wanted.address, spec)
             found = opening.inherit(self._estate, self.name, wanted, spec, binder, may_claim)
             if found is None:
                 if binder == EMPEROR:

@@ -11,7 +11,8 @@ import contextlib
 import fnmatch
 import glob
 import os
-from collections.abc import Callable, Mapping, Sequence
+import stat
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from emperor.control.messages import ALL
@@ -32,6 +33,9 @@ RESCAN = 5.0
 ODD = "is not a vassal's name -- ignored (NAME.ini: letters, digits, _ . @ -, at most 64)"
 MOST_TOLD = 1000
 """Files that are no vassals, of which each is told once; of more than so many nothing is said."""
+
+MOST_REDRAWN = 16
+"""Inis that are read in one turn because of what they draw in."""
 
 SILENT = (".*", "*~", "*.swp", "*.bak", "*.dpkg-*", "*.rpmnew", "*.rpmsave", "#*#")
 """What editors and package managers leave behind: ignored without a word."""
@@ -76,9 +80,18 @@ def listing(place: str) -> Listing:
         stem, suffix = os.path.splitext(base)
         if suffix == ".ini" and stem != ALL and VASSAL_NAME.fullmatch(stem):
             names[stem] = path
-        elif suffix == ".ini" or not os.path.isdir(path):
+        elif suffix == ".ini" or not _is_folder_or_socket(path):
             odd.append(path)
     return Listing(names, odd=tuple(odd))
+
+
+def _is_folder_or_socket(path: str) -> bool:
+    """A vassal's socket may lie beside its ini."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return stat.S_ISDIR(mode) or stat.S_ISSOCK(mode)
 
 
 def folder_of(place: str) -> str:
@@ -121,6 +134,7 @@ class Inis:
         self._watch = Watch(loop, self.look, lambda message: journal.warning("emperor", message))
         self._look = Look()
         self.drawn = Drawn()
+        self._redrawn: dict[str, None] = {}
         self._paths: dict[str, str] = {}
         self._origin: dict[str, str] = {}
         self._told: set[str] = set()
@@ -195,13 +209,26 @@ class Inis:
         self._watch.follow(self._folders(), self._linked(), self._parents())
         for name in ripe:
             self._guarded(self._tell, name, before.get(name), seen.get(name))
-        for name in self.drawn.look(self._loop.now()):
-            if name in self._paths and name not in ripe:
-                self._guarded(self._changed, name, self._paths[name], False)
+        self._redraw(name for name in self.drawn.look(self._loop.now()) if name not in ripe)
         if self._again is not None:
             self._again.cancel()
         due = [when for when in (quiet.next_look(self._look), self.drawn.next_look()) if when is not None]
         self._again = self._loop.call_at(min(due), self.look) if due else None
+
+    def _redraw(self, names: Iterable[str]) -> None:
+        """What they draw in has changed. Defaults may be those of a thousand: some in each turn of the loop."""
+        idle = not self._redrawn
+        self._redrawn.update(dict.fromkeys(names))
+        if idle and self._redrawn:
+            self._read_some()
+
+    def _read_some(self) -> None:
+        for name in list(self._redrawn)[:MOST_REDRAWN]:
+            del self._redrawn[name]
+            if name in self._paths:
+                self._guarded(self._changed, name, self._paths[name], False)
+        if self._redrawn:
+            self._loop.call_soon(self._read_some)
 
     def _guarded(self, tell: Callable[..., None], *words: object) -> None:
         """A bug at one vassal's ini is no reason to pass over the others'."""

@@ -25,6 +25,9 @@ from emperor.system.eventloop import Loop, Timer
 from emperor.system.folderlock import FolderLocks
 from emperor.tending.register import Register
 
+MOST_TOLD = 20
+"""Problems of one reading in the log: whoever writes an ini could fill root's disk with them."""
+
 MOST_SETTLED = 16
 """Inis that are judged again in one turn of the loop."""
 
@@ -181,8 +184,11 @@ class Intake:
             self._journal.bug(error)
 
     def _publish(self, name: str, problems: tuple[Problem, ...]) -> None:
-        for problem in problems:
+        for problem in problems[:MOST_TOLD]:
             (self._journal.fault if problem.fatal else self._journal.warning)(name, str(problem))
+        if len(problems) > MOST_TOLD:
+            left, path = len(problems) - MOST_TOLD, self.paths.get(name, name)
+            self._journal.warning(name, f"and {left} more problems -- emperorctl check {path}")
 
     def order(self, name: str, verb: str) -> str:
         """start, stop, restart, reload; "" or the reason why not. All but stop read the ini again."""

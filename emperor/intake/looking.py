@@ -38,16 +38,21 @@ class AdministratorsFiles:
         try:
             opened = trust.read_ini(path, self._euid)
         except EmperorError as error:
-            if trust.only_ours(os.path.dirname(path), self._euid):
-                self.marks[path] = None
+            self._miss(path)
             raise Refused(str(error)) from None
         if opened.authority.kind != ADMIN:
+            self._miss(path)
             raise Refused(f"{path}: somebody else can write it -- not read")
         self.marks[path] = as_read(opened)
         text = inifile.decode(opened.text, path)
         if not isinstance(text, str):
             raise Refused(str(text))
         return text
+
+    def _miss(self, path: str) -> None:
+        """Once it is there, or another, it is news; where somebody else can write, nobody looks."""
+        if trust.only_ours(os.path.dirname(path), self._euid):
+            self.marks[path] = None
 
     def exists(self, path: str) -> bool:
         return self._look(path, os.path.exists)
@@ -82,7 +87,10 @@ class AdministratorsFiles:
     def _insist(self, folder: str) -> trust.Standing:
         standing = trust.only_ours(folder, self._euid)
         if not standing:
-            raise Refused(f"{standing.reason} -- the emperor does not look there")
+            raise Refused(
+                f"{folder}: somebody else than root can write it, and the emperor does not look there -- write out the "
+                "lines that are meant, or name a path of root's"
+            )
         return standing
 
     def _sticky(self, folder: str) -> bool:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from emperor.config import inifile, options, sockets, spec
 from emperor.config.inifile import Row
 from emperor.config.logic import Refused
+from emperor.config.ruling import Rule
 from emperor.config.spec import Checked, Context
 from emperor.config.unfolding import Source, Unfolded, unfold
 from emperor.errors import EmperorError
@@ -44,6 +45,20 @@ class Settings:
     before: tuple[Row, ...] = ()
     after: tuple[Row, ...] = ()
     """Rows that every ini gets before its own lines, or after them: ``include``, ``inherit`` and ``set``."""
+
+    @classmethod
+    def under(cls, rule: Rule, runtime: str) -> Settings:
+        """As the daemon's options say."""
+        return cls(
+            runtime=runtime,
+            web_user=rule.web_user,
+            web_group=rule.web_group,
+            allow_root=rule.allow_root,
+            tyrant=rule.tyrant,
+            defaults=os.path.abspath(rule.vassals_defaults) if rule.vassals_defaults else "",
+            before=rule.before,
+            after=rule.after,
+        )
 
     @property
     def runtime_folder(self) -> str:
@@ -78,6 +93,10 @@ class Study(NamedTuple):
 
 
 NOTHING = Unfolded((), (), ())
+
+OPAQUE = frozenset("$%(")
+"""Magic puts a path into lines before their placeholders are replaced, an administrator's lines too: a folder of a
+user's that is called ``$(X)`` or ``@(`` would be one."""
 
 
 class Reader:
@@ -135,6 +154,8 @@ class Reader:
     ) -> Unfolded:
         """An ini's rows with all that it inherits and draws in. Defaults come first: of two values the last counts."""
         source, files = ini.source, files or AdministratorsFiles(os.geteuid())
+        if ini.authority.kind != ADMIN and not OPAQUE.isdisjoint(source.magic_path + source.path):
+            return Unfolded((), (Problem(source.path, 0, "", "its path holds one of $ % ( -- rename it"),), ())
         inherited = self._defaults(source, files)
         if isinstance(inherited, Problem):
             return Unfolded((), (inherited,), ())
@@ -177,7 +198,10 @@ class Reader:
             tyrant=self.settings.tyrant,
         )
         built = spec.build(rows, context)
-        problems = sorted((*problems, *built.problems), key=lambda one: (one.path, one.line))
+        cut = any(problem.fatal for problem in problems)
+        # What is missing may stand in what could not be read.
+        told = (one for one in built.problems if not (cut and one.line == 0 and not one.option))
+        problems = sorted((*problems, *told), key=lambda one: (one.path, one.line))
         fatal = any(problem.fatal for problem in problems)
         if fatal or built.spec is None:
             return Checked(None, tuple(problems))

@@ -48,13 +48,17 @@ def encode_stream(kind: int, request_id: int, data: bytes) -> bytes:
     """All of ``data`` as records of one stream; b"" ends the stream (section 3.3, "stream record types")."""
     if len(data) <= MAX_CONTENT:
         return encode_record(kind, request_id, data)
+    return b"".join(parts_of_stream(kind, request_id, data, MAX_CONTENT))
+
+
+def parts_of_stream(kind: int, request_id: int, data: bytes, size: int) -> list[Union[bytes, memoryview]]:
+    """The same, uncopied: a head, ``size`` bytes of content, and so on."""
     view = memoryview(data)
     parts: list[Union[bytes, memoryview]] = []
-    for start in range(0, len(data), MAX_CONTENT):
-        piece = view[start : start + MAX_CONTENT]
-        parts.append(HEADER.pack(VERSION, kind, request_id, len(piece), 0))
-        parts.append(piece)
-    return b"".join(parts)
+    for start in range(0, len(data), size):
+        piece = view[start : start + size]
+        parts += (HEADER.pack(VERSION, kind, request_id, len(piece), 0), piece)
+    return parts
 
 
 def encode_close(request_id: int) -> bytes:

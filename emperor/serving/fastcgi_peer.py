@@ -246,19 +246,13 @@ class FastcgiPeer(Connection):
                 raise Disconnected("the web server aborted the request")
 
     def _send_parts(self, data: bytes, last: bool) -> None:
-        parts: list[Union[bytes, memoryview]] = []
         # Of one size: the usual block of 64 KiB would else be a record of all but one byte, and one of that.
-        step = -(-len(data) // -(-len(data) // records.MAX_CONTENT))
-        for start in range(0, len(data), step):
-            piece = memoryview(data)[start : start + step]
-            parts += (records.HEADER.pack(records.VERSION, records.STDOUT, self._id, len(piece), 0), piece)
-            if len(parts) == _IOV_MAX:
-                self.send_parts(parts)
-                parts = []
+        size = -(-len(data) // -(-len(data) // records.MAX_CONTENT))
+        parts = records.parts_of_stream(records.STDOUT, self._id, data, size)
         if last:
             parts.append(self._ending())
-        if parts:
-            self.send_parts(parts)
+        for start in range(0, len(parts), _IOV_MAX):
+            self.send_parts(parts[start : start + _IOV_MAX])
 
     def _send_file(self, fd: int, offset: int, count: int) -> int:
         """The same of a file, whose bytes go from kernel to kernel: ``SendFile``."""

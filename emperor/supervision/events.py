@@ -44,10 +44,11 @@ class Misconfigured:
 
 @dataclass(frozen=True)
 class Order:
-    """``verb``: start, stop, restart, remove, kill or scale, which is about so many ``workers``."""
+    """``verb``: start, stop, restart, remove, kill or scale, which is about so many ``workers``. ``why``: for people."""
 
     verb: str
     workers: int = 0
+    why: str = ""
 
 
 @dataclass(frozen=True)

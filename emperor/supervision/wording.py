@@ -32,7 +32,8 @@ CAUSED = (("IDLE", "STARTING"), ("RUNNING", "IDLE"), ("RUNNING", "RELOADING"), (
 
 def _cause(vassal: Vassal, event: Optional[VassalEvent]) -> str:
     if isinstance(event, Order):
-        return ": its ini is gone, or the emperor ends" if event.verb == "remove" else f": {event.verb} was ordered"
+        plain = "its ini is gone" if event.verb == "remove" else f"{event.verb} was ordered"
+        return f": {event.why or plain}"
     if isinstance(event, Tired) and vassal.proven is not None:
         return f", after {vassal.proven.idle:g} s without a request"
     word = _CAUSES.get(type(event), "")

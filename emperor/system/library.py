@@ -45,6 +45,7 @@ VASSAL_SIDE = (
     "wsgi/*.py",
     "serving/*.py",
     "system/__init__.py",
+    "system/access.py",
     "system/acl.py",
     "system/eventloop.py",
     "system/forks.py",

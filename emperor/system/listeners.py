@@ -22,12 +22,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Optional
 
 from emperor.errors import ListenError
-from emperor.model import ABSTRACT, TCP, UNIX, Address, Identity, SocketSpec
+from emperor.model import ABSTRACT, TCP, UNIX, Address, SocketSpec
 from emperor.system import acl
+from emperor.system.access import Access
 from emperor.system.umask import umask as only_umask
 from emperor.text import printable
-
-DEFAULT_MODE = 0o660
 
 # asm-generic/socket.h; PyPy names neither, CPython not both.
 SO_PROTOCOL, SO_DOMAIN = 38, 39
@@ -47,22 +46,6 @@ _KINDS = (
 
 
 @dataclass(frozen=True)
-class Access:
-    """Who may connect to a socket file. ``uid``, ``gid`` None: as the kernel makes them for the binder.
-
-    ``umask`` is set where the ini asks for no mode: then bind alone decides, as in uWSGI and flup, and a
-    default ACL of the folder is left to decide instead; ``mode`` is what comes out without one. ``acl_gid``
-    may read and write.
-    """
-
-    mode: int
-    uid: Optional[int] = None
-    gid: Optional[int] = None
-    acl_gid: Optional[int] = None
-    umask: Optional[int] = None
-
-
-@dataclass(frozen=True)
 class Place:
     """Which file it is, whatever happens to its name."""
 
@@ -77,34 +60,6 @@ class Bound:
     sock: socket.socket
     place: Optional[Place]
     warning: str = ""
-
-
-def access(spec: SocketSpec, identity: Identity, web_gid: Optional[int], process_umask: int, can_chown: bool) -> Access:
-    """What the ini asks for. ``can_chown``: the binder is root, in a folder of root's.
-
-    Silence means that the owner and the web server may connect, by group or else by ACL, and nobody else. A
-    word about mode, umask or owner means uWSGI's rule to the letter: 0777 & ~umask, unless chmod-socket says
-    otherwise.
-    """
-    if spec.silent:
-        return _default_access(identity, web_gid, can_chown)
-    umask = process_umask if spec.umask is None else spec.umask
-    # A setgid folder gives the socket its own group: nobody but root is to take that away unasked.
-    own_gid = identity.gid if can_chown else None
-    return Access(
-        mode=0o777 & ~umask if spec.mode is None else spec.mode,
-        uid=identity.uid if spec.uid is None else spec.uid,
-        gid=own_gid if spec.gid is None else spec.gid,
-        umask=umask if spec.mode is None else None,
-    )
-
-
-def _default_access(identity: Identity, web_gid: Optional[int], can_chown: bool) -> Access:
-    if can_chown:
-        return Access(DEFAULT_MODE, identity.uid, identity.gid if web_gid is None else web_gid)
-    if web_gid is None or web_gid in (identity.gid, *identity.groups):
-        return Access(DEFAULT_MODE, identity.uid, web_gid)
-    return Access(DEFAULT_MODE, identity.uid, acl_gid=web_gid)
 
 
 def place_of(path: str) -> Optional[Place]:

@@ -20,7 +20,8 @@ from emperor.supervision.backoff import worth_repeating
 from emperor.supervision.channel import Listening, Lost
 from emperor.supervision.commission import Commission
 from emperor.system import listeners as sockets
-from emperor.system.listeners import Access, Place
+from emperor.system.access import Access, access
+from emperor.system.listeners import Place
 from emperor.system.uplink import Uplink
 
 
@@ -72,7 +73,7 @@ class Openings:
     def _open(self, commission: Commission, index: int, mask: int) -> None:
         spec = commission.spec
         wanted = spec.sockets[index]
-        access = sockets.access(wanted, spec.identity, spec.web_gid, mask, can_chown=False)
+        allowed = access(wanted, spec.identity, spec.web_gid, mask, can_chown=False)
         place = Place(*commission.places[index]) if index in commission.places else None
         inherited = commission.listeners.get(index)
         lost = place is not None and sockets.place_of(wanted.address.path) != place
@@ -80,14 +81,14 @@ class Openings:
             # Nobody new comes to one whose file is gone; who came before is waiting there.
             self._serve(inherited, wanted.protocol)
         if inherited is None or lost:
-            fresh = sockets.bind(wanted, access, place)
+            fresh = sockets.bind(wanted, allowed, place)
             if fresh.warning:
                 sys.stderr.write(fresh.warning + "\n")
             self._uplink.say(_listening(index, wanted.address), [fresh.sock.fileno()])
             self.listeners.append((fresh.sock, wanted.protocol))
             place = fresh.place
         if place is not None:
-            self._files.append(Opening(index, wanted.address, place, access, inherited is not None and not lost))
+            self._files.append(Opening(index, wanted.address, place, allowed, inherited is not None and not lost))
 
     def _serve(self, descriptor: int, protocol: str) -> None:
         listener = socket.socket(fileno=descriptor)

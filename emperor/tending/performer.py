@@ -1,4 +1,4 @@
-"""Does what the lifecycle of one vassal asks for: spawns and signals, holds its sockets, hears what it says.
+"""Does what the lifecycle of one vassal asks for: spawns and signals, holds its sockets, sees its processes end.
 
 It decides nothing about the lifecycle; it tells what happened, and ``supervision.vassal`` decides.
 """
@@ -9,27 +9,14 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from emperor.holding.holdings import Holdings
 from emperor.journal import Journal
 from emperor.model import VassalSpec
 from emperor.supervision import orders
-from emperor.supervision.channel import (
-    Crewed,
-    Failed,
-    Idle,
-    Listening,
-    Lost,
-    Message,
-    Serving,
-    Stale,
-    WorkerReport,
-    Workers,
-)
+from emperor.supervision.channel import WorkerReport
 from emperor.supervision.events import (
     Begun,
-    BootFailed,
     Called,
     Doing,
     Doze,
@@ -37,14 +24,10 @@ from emperor.supervision.events import (
     Exited,
     Forget,
     Keep,
-    Outdated,
-    Ready,
     Release,
     Resize,
-    Resized,
     Signal,
     Spawn,
-    Tired,
     VassalEvent,
     Wake,
 )
@@ -64,6 +47,7 @@ from emperor.tending.crib import (
     export_crib,
 )
 from emperor.tending.doorbell import Doorbell
+from emperor.tending.ears import Ears
 from emperor.tending.hearing import NOTHING_YET, Heard, Hearing, Listener
 from emperor.tending.starter import Starter, Tools
 from emperor.tending.startgate import StartGate
@@ -109,6 +93,7 @@ class Performer:
         self._cribs: dict[int, Crib] = {}
         self._strays = strays
         self._burials = Burials(loop, lambda pid: strays.buried(name, pid))
+        self._ears = Ears(name, loop, journal, holdings, gate, tell, lambda: max(self._cribs))
         self._doorbell = Doorbell(loop, lambda: tell(Called()))
         holdings.closing = self._doorbell.hush
         tools = Tools(journal, launcher, holdings, log, self._share, gate)
@@ -220,7 +205,7 @@ class Performer:
     def _attend(self, crib: Crib, heard: Heard = NOTHING_YET) -> None:
         self._cribs[crib.number] = crib
         listener = Listener(
-            lambda message, fd: self._hear(crib, message, fd),
+            lambda message, fd: self._ears.hear(crib, message, fd),
             self.log.hear,
             lambda complaint: self._journal.warning(self.name, complaint),
         )
@@ -230,52 +215,6 @@ class Performer:
 
     def _share(self, spec: VassalSpec) -> Share:
         return self._closer.share(spec.identity.uid)
-
-    def _hear(self, crib: Crib, message: Message, fd: int | None) -> None:
-        # One that only looks serves nobody, whatever it says.
-        unasked = crib.ended is not None and not isinstance(message, Failed)
-        crib.spoke = crib.spoke or not unasked
-        if isinstance(message, Listening) and fd is not None:
-            if crib.told or unasked:
-                self.holdings.refuse(fd)
-            else:
-                self.holdings.take(crib.spec, message, fd)
-            return
-        if unasked:
-            return
-        if isinstance(message, (Serving, Failed)):
-            self._gate.leave((self.name, crib.number))
-        _HEAR[type(message)](self, crib, message)
-
-    def _hear_serving(self, crib: Crib, message: Serving) -> None:
-        crib.serving = True
-        self._tell(Ready(crib.number))
-
-    def _hear_idle(self, crib: Crib, message: Idle) -> None:
-        self._tell(Tired(crib.number))
-
-    def _hear_stale(self, crib: Crib, message: Stale) -> None:
-        """One of ours says it once a second at most; to be said more often costs no more lines."""
-        if self._loop.now() >= crib.stale_at + 0.5:
-            crib.stale_at = self._loop.now()
-            self._journal.info(self.name, message.reason)
-        self._tell(Outdated(crib.number))
-
-    def _hear_crewed(self, crib: Crib, message: Crewed) -> None:
-        self._tell(Resized(crib.number, message.workers, message.leaving))
-
-    def _hear_failed(self, crib: Crib, message: Failed) -> None:
-        self._tell(BootFailed(crib.number, message.reason, message.traceback))
-
-    def _hear_workers(self, crib: Crib, message: Workers) -> None:
-        crib.workers = message.workers
-
-    def _hear_word(self, crib: Crib, message: Listening) -> None:
-        self.holdings.hear_word(crib.spec, message)
-
-    def _hear_lost(self, crib: Crib, message: Lost) -> None:
-        if crib.number == max(self._cribs):
-            self.holdings.hear_lost(crib.spec, message)
 
     def _ended(self, crib: Crib) -> None:
         """Its last words first, then its end. Its group is swept later if it may still have requests in flight."""
@@ -299,18 +238,6 @@ class Performer:
         self._gate.leave((self.name, crib.number))
         self._tell(Exited(crib.number, inquiry, random.random()))
 
-
-# Any, for each takes exactly the type that it is filed under.
-_HEAR: dict[type, Callable[[Performer, Crib, Any], None]] = {
-    Listening: Performer._hear_word,
-    Lost: Performer._hear_lost,
-    Serving: Performer._hear_serving,
-    Idle: Performer._hear_idle,
-    Stale: Performer._hear_stale,
-    Crewed: Performer._hear_crewed,
-    Failed: Performer._hear_failed,
-    Workers: Performer._hear_workers,
-}
 
 _DO = {
     Spawn: Performer.spawn,

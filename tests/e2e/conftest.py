@@ -14,7 +14,8 @@ from typing import Callable, Protocol
 import pytest
 
 from tests.e2e.harness import environments, people
-from tests.e2e.harness.daemon import Emperor
+from tests.e2e.harness.daemon import APPS, Emperor
+from tests.e2e.harness.launching import Launch, launching
 from tests.e2e.harness.people import Person, Users
 from tests.e2e.harness.web import Nginx
 from tests.requirements import missing, require
@@ -88,6 +89,22 @@ def someone(request: pytest.FixtureRequest) -> Person:
         return people.current()
     users: Users = request.getfixturevalue("users")
     return users.alice
+
+
+@pytest.fixture
+def home(folder: Path, someone: Person) -> Path:
+    """A folder of an ordinary user's with an app in it."""
+    shutil.copy(APPS / "facts.py", folder / "wsgi.py")
+    if os.geteuid() == 0:
+        os.chown(folder, someone.uid, someone.gid)
+    return folder
+
+
+@pytest.fixture
+def launch(emperor_venv: Path, home: Path, someone: Person) -> Iterator[Launch]:
+    """Starts ``emperor …`` in that folder."""
+    with launching(emperor_venv / "bin/emperor", home, someone) as start:
+        yield start
 
 
 @pytest.fixture

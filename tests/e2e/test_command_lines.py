@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, Callable
@@ -16,52 +14,13 @@ import pytest
 from benchmarks.front import free_port
 from tests.e2e.conftest import StartNginx
 from tests.e2e.harness import people
-from tests.e2e.harness.daemon import APPS, environ_for, ini
+from tests.e2e.harness.daemon import ini
+from tests.e2e.harness.launching import Launch
 from tests.e2e.harness.people import Person, Users
 from tests.e2e.harness.waiting import DEADLINE, wait_for
 from tests.e2e.harness.web import UWSGI, get
 from tests.e2e.harness.wire import request
 from tests.requirements import needs
-
-Launch = Callable[..., "subprocess.Popen[bytes]"]
-
-
-@pytest.fixture
-def home(folder: Path, someone: Person) -> Path:
-    """A folder of an ordinary user's with an app in it."""
-    shutil.copy(APPS / "facts.py", folder / "wsgi.py")
-    if os.geteuid() == 0:
-        os.chown(folder, someone.uid, someone.gid)
-    return folder
-
-
-@pytest.fixture
-def launch(emperor_venv: Path, home: Path, someone: Person) -> Iterator[Launch]:
-    """Starts ``emperor …`` in the folder; it is killed at the end if it still runs."""
-    with ExitStack() as ends:
-
-        def start(*words: object, person: Person | None = None, **environ: str) -> subprocess.Popen[bytes]:
-            who = person or someone
-            with (home / "log").open("ab") as log:
-                process: subprocess.Popen[bytes] = subprocess.Popen(
-                    [str(emperor_venv / "bin/emperor"), *map(str, words)],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    cwd=home,
-                    env=environ_for(who, **environ),
-                    start_new_session=True,
-                    **who.popen_arguments(),
-                )
-            ends.callback(end, process)
-            return process
-
-        def end(process: subprocess.Popen[bytes]) -> None:
-            process.kill()
-            process.wait()
-            print((home / "log").read_text())
-
-        yield start
 
 
 def facts(process: subprocess.Popen[bytes], ask: Callable[[], Any]) -> dict[str, Any]:

@@ -6,59 +6,25 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import pytest
 
 from tests.e2e.harness import people, procfs
-from tests.e2e.harness.daemon import APPS, environ_for, ini
+from tests.e2e.harness.daemon import APPS, ini
+from tests.e2e.harness.launching import Launch
 from tests.e2e.harness.people import Person, Users
 from tests.e2e.harness.waiting import wait_for
 from tests.e2e.harness.wire import Visitor, request
 from tests.requirements import needs
 
-Run = Callable[..., "subprocess.Popen[bytes]"]
-
 
 @pytest.fixture
-def home(folder: Path, someone: Person) -> Path:
-    """A folder of an ordinary user's with an app in it."""
-    shutil.copy(APPS / "facts.py", folder / "wsgi.py")
-    if os.geteuid() == 0:
-        os.chown(folder, someone.uid, someone.gid)
-    return folder
-
-
-@pytest.fixture
-def run(emperor_venv: Path, home: Path, someone: Person) -> Iterator[Run]:
-    """Starts ``emperor run …`` in the folder; it is killed at the end if it still runs."""
-    with ExitStack() as ends:
-
-        def start(*words: object, person: Person | None = None) -> subprocess.Popen[bytes]:
-            who = person or someone
-            with (home / "log").open("ab") as log:
-                process: subprocess.Popen[bytes] = subprocess.Popen(
-                    [str(emperor_venv / "bin/emperor"), "run", *map(str, words)],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    cwd=home,
-                    env=environ_for(who),
-                    start_new_session=True,
-                    **who.popen_arguments(),
-                )
-            ends.callback(end, process)
-            return process
-
-        def end(process: subprocess.Popen[bytes]) -> None:
-            process.kill()
-            process.wait()
-            print((home / "log").read_text())
-
-        yield start
+def run(launch: Launch) -> Launch:
+    """Starts ``emperor run …``."""
+    return partial(launch, "run")
 
 
 def serves(process: subprocess.Popen[bytes], address: object) -> dict[str, Any]:
@@ -75,7 +41,7 @@ def serves(process: subprocess.Popen[bytes], address: object) -> dict[str, Any]:
     return wait_for(look, what="an answer")
 
 
-def test_an_ini_is_served_until_term(run: Run, home: Path, someone: Person) -> None:
+def test_an_ini_is_served_until_term(run: Launch, home: Path, someone: Person) -> None:
     address = home / "a.sock"
     (home / "site.ini").write_text(ini(socket=address, wsgi_file="wsgi.py", chdir=home, processes=2, env="NAME=%n"))
     process = run(home / "site.ini")
@@ -90,7 +56,7 @@ def test_an_ini_is_served_until_term(run: Run, home: Path, someone: Person) -> N
     assert not [pid for pid in below if procfs.alive(pid)]
 
 
-def test_term_lets_a_request_in_flight_finish(run: Run, home: Path, someone: Person) -> None:
+def test_term_lets_a_request_in_flight_finish(run: Launch, home: Path, someone: Person) -> None:
     address = home / "a.sock"
     process = run("--socket", address, "--wsgi-file", "wsgi.py")
     serves(process, address)
@@ -103,7 +69,7 @@ def test_term_lets_a_request_in_flight_finish(run: Run, home: Path, someone: Per
     assert process.wait(20) == 0
 
 
-def test_uwsgis_command_line(run: Run, home: Path) -> None:
+def test_uwsgis_command_line(run: Launch, home: Path) -> None:
     address = home / "a.sock"
     process = run(
         "--enable-threads",
@@ -117,7 +83,7 @@ def test_uwsgis_command_line(run: Run, home: Path) -> None:
     assert serves(process, address)["cwd"] == str(home)
 
 
-def test_module_and_chmod_on_the_command_line(run: Run, home: Path) -> None:
+def test_module_and_chmod_on_the_command_line(run: Launch, home: Path) -> None:
     address = home / "a.sock"
     process = run("-s", address, "--module", "wsgi", "--chmod-socket=666", "--processes", "2", "--master")
     facts = serves(process, address)
@@ -126,7 +92,9 @@ def test_module_and_chmod_on_the_command_line(run: Run, home: Path) -> None:
 
 
 @needs("root")
-def test_as_root_it_drops_to_the_named_user_and_group(run: Run, folder: Path, users: Users, emperor_venv: Path) -> None:
+def test_as_root_it_drops_to_the_named_user_and_group(
+    run: Launch, folder: Path, users: Users, emperor_venv: Path
+) -> None:
     place = folder / "run"
     place.mkdir(mode=0o755)
     os.chown(folder, 0, 0)
@@ -154,11 +122,11 @@ def test_as_root_it_drops_to_the_named_user_and_group(run: Run, folder: Path, us
 
 
 @pytest.mark.parametrize("words", [["--no-such-option"], [], ["gone.ini"]])
-def test_what_cannot_be_run_exits_at_once(run: Run, words: list[str]) -> None:
+def test_what_cannot_be_run_exits_at_once(run: Launch, words: list[str]) -> None:
     assert run(*words).wait(20) in (1, 2)
 
 
-def test_an_app_that_cannot_be_imported_shows_its_traceback(run: Run, home: Path) -> None:
+def test_an_app_that_cannot_be_imported_shows_its_traceback(run: Launch, home: Path) -> None:
     shutil.copy(APPS / "broken_import.py", home / "broken.py")
     run("-s", home / "a.sock", "--wsgi-file", "broken.py")
     log = home / "log"
@@ -169,7 +137,7 @@ def test_an_app_that_cannot_be_imported_shows_its_traceback(run: Run, home: Path
 @needs("root")
 @pytest.mark.parametrize("more, uid", [((), 33), (("--allow-root",), 0)])
 def test_roots_app_without_a_user_is_the_web_users_unless_root_is_allowed(
-    run: Run, folder: Path, more: tuple[str, ...], uid: int
+    run: Launch, folder: Path, more: tuple[str, ...], uid: int
 ) -> None:
     os.chown(folder, 0, 0)
     place = folder / "run"

@@ -30,13 +30,13 @@ LITERALS = (
     "0x1f",
 )
 LOGIC = (
-    "for = a b  c", "for = one", "for =", "for-times = 2", "for-times = 0", "for-times = 3x", "for-times = -1",
+    "for = a b  c", "for = a\tb c", "for =", "for-times = 2", "for-times = 0", "for-times = 3x", "for-times = -1",
     "for-glob = g/*.conf", "for-glob = none/*.x", "for-glob = g/[ab]*", "for-glob = g", "for-readline = lines.txt",
     "if-env = ONE", "if-env = NONE", "if-env = ONE=1", "if-env = ONE=2", "if-env = EMPTY", "if-not-env = ONE",
     "if-not-env = NONE", "if-not-env = ONE=2", "ifenv = WORD=word", "if-exists = a.ini", "if-exists = g",
     "if-exists = nothing", "if-not-exists = nothing", "if-file = a.ini", "if-file = g", "if-not-file = g",
     "if-dir = g", "if-not-dir = g", "if-directory = g", "if-opt = num", "if-opt = none", "if-opt = num=1",
-    "if-opt = lit=word", "if-not-opt = num", "if-not-opt = none", "if-not-opt = lit=word", "if-reload =",
+    "if-opt = lit=word", "if-not-opt = digit", "if-not-opt = none", "if-not-opt = digit=2", "if-reload =",
     "if-not-reload =", "if-hostname = %h", "if-not-hostname = %h", "if-exists = %dg", "if-opt = ka",
 )  # fmt: skip
 ENDS = ("end", "endif", "end-if =", "endfor = x", "end-for")
@@ -58,7 +58,9 @@ def _spaced(key: str, value: str, gaps: tuple[str, str, str]) -> str:
 
 GAPS = st.tuples(*(st.sampled_from(("", " ", "", "\t", "  ", " \t")) for _ in range(3)))
 OPERANDS = st.sampled_from((*PLAIN, "none", "3", "10", "0"))
-SUMS = st.lists(st.tuples(OPERANDS, st.sampled_from(("+", "-", "*", "/", "", "++", "--", "+ -", "+  "))), max_size=3)
+SUMS = st.lists(
+    st.tuples(OPERANDS, st.sampled_from(("+", "-", "*", "/", "", "", "++", "--", "+ -", "+  "))), max_size=3
+)
 SUM = st.builds(
     lambda pairs, last: "%(" + " ".join((*(word for pair in pairs for word in pair), last)) + ")", SUMS, OPERANDS
 )
@@ -117,6 +119,8 @@ def _file(lines: st.SearchStrategy[list[str]]) -> st.SearchStrategy[str]:
 
 HEADS = st.sampled_from(("[uwsgi]", "[uwsgi]", " [uwsgi]\t"))
 OTHERS = st.sampled_from(("[other]", "[uwsgi:x]", "[Uwsgi]", "[ uwsgi]"))
+NAMELESS = st.one_of(ASSIGNED, LITERAL).map(lambda line: line.replace("%o", "%s"))
+"""``ini = :sec`` may read it: see DIFFERENCES for %o."""
 MAIN = st.builds(
     lambda head, first, other, between, again, section: [
         "outside = 1", head, *first, other, *between, head, *again, "[sec]", *section,
@@ -126,15 +130,18 @@ MAIN = st.builds(
     OTHERS,
     _lines(),
     st.one_of(_lines(), _lines(CLOSED).map(lambda lines: ["end =", *lines])),
-    st.lists(st.one_of(ASSIGNED, LITERAL), max_size=3),
+    st.lists(NAMELESS, max_size=3),
 )  # fmt: skip
 DRAWN = st.builds(
     lambda first, section: ["[uwsgi]", *first, "[sec]", *section],
     st.lists(LINE, max_size=4),
-    st.lists(st.one_of(ASSIGNED, LITERAL), min_size=1, max_size=3),
+    st.lists(NAMELESS, min_size=1, max_size=3),
 )
 INIS = st.builds(
-    lambda main, drawn, deep, heir: Ini({**TEXTS, "a.ini": main, "b.ini": drawn, "g/c.ini": deep, "heir.ini": heir}),
+    lambda name, main, drawn, deep, heir: Ini(
+        {**TEXTS, name.partition(":")[0]: main, "b.ini": drawn, "g/c.ini": deep, "heir.ini": heir}, name
+    ),
+    st.sampled_from(("a.ini", "a.ini", "two.dots.ini", "g/deep.ini", "a.ini:sec")),
     _file(MAIN.map(lambda lines: [lines[0], lines[1], "digit = 1", *lines[2:]])),
     _file(DRAWN),
     _file(DRAWN),

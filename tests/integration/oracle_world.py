@@ -151,6 +151,12 @@ DIFFERENCES = tuple(
             "as in a block that does hold",
         ),
         ("if-opt", "compares values as they are written", "compares what they mean", "`%(a)` is not a value"),
+        (
+            "if-not-opt and a line of its block that sets the key",
+            "ends the block there: each line asks anew",
+            "the block is asked for once",
+            "a default of two lines is plainly meant",
+        ),
         ("files that draw in themselves", "are read until uWSGI crashes", "an error", "nothing else can be meant"),
         (
             "UWSGI_… in the environment",

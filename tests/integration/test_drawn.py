@@ -62,7 +62,7 @@ def test_what_somebody_else_can_write_is_not_read(tmp_path: Path, files: Adminis
     with pytest.raises(Refused, match="somebody else can write it -- not read"):
         files.read(path)
     for look in (files.exists, files.is_file, files.is_dir):
-        with pytest.raises(Refused, match="can write it -- the emperor does not look there"):
+        with pytest.raises(Refused, match="can write it, and the emperor does not look there"):
             look(path)
     with pytest.raises(Refused, match="does not look there"):
         files.glob(f"{theirs}/*.ini")
@@ -128,3 +128,34 @@ def test_who_is_gone_is_told_nothing(base: Path, files: AdministratorsFiles) -> 
     found.follow("blog", {})
     base.unlink()
     assert [found.look(1.0), found.look(LATER), found.folders()] == [[], [], set()]
+
+
+@needs("root")
+@pytest.mark.parametrize("folder", ["@(", "$(SECRET)", "%(x)", "%n"])
+def test_a_folder_s_name_that_would_be_a_placeholder_is_refused_where_a_user_may_have_chosen_it(
+    tmp_path: Path, folder: str
+) -> None:
+    defaults = tmp_path / "all.ini"
+    defaults.write_text("[uwsgi]\nenv = HERE=%d\n")
+    theirs = tmp_path / folder
+    theirs.mkdir()
+    ini = theirs / "blog.ini"
+    ini.write_text("[uwsgi]\nmodule = blog\n")
+    for path in (ini, theirs):
+        os.chown(path, 12345, 12345)
+    reading = Reader(Settings(runtime=str(tmp_path), defaults=str(defaults))).read("blog", str(ini))
+    assert reading.checked.spec is None
+    assert [str(one) for one in reading.checked.problems] == [f"{ini}: its path holds one of $ % ( -- rename it"]
+
+
+def test_nobody_is_told_to_close_a_folder_that_is_everybody_s(files: AdministratorsFiles) -> None:
+    with pytest.raises(Refused) as refused:
+        files.exists("/tmp/maintenance.on")
+    assert str(refused.value).startswith("/tmp: somebody else") and "chmod" not in str(refused.value)
+
+
+def test_of_an_ini_that_was_not_read_to_its_end_it_is_not_said_that_it_names_no_app(tmp_path: Path) -> None:
+    ini = tmp_path / "blog.ini"
+    ini.write_text("[uwsgi]\ninclude = nowhere.ini\n")
+    checked = Reader(Settings(runtime=str(tmp_path), allow_root=True)).read("blog", str(ini)).checked
+    assert [one.option for one in checked.problems] == ["include"]

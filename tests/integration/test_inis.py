@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -138,6 +139,16 @@ def test_what_is_no_vassals_name_is_odd(tmp_path: Path, name: str) -> None:
     found = listing(str(tmp_path))
     silent = name.startswith(".")
     assert found == inis.Listing({}, odd=() if silent else (str(tmp_path / name),))
+
+
+def test_sockets_and_folders_are_passed_over_unless_they_are_called_like_an_ini(tmp_path: Path) -> None:
+    for name in ("blog.sock", "blog.ini"):
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(tmp_path / name))
+    (tmp_path / "static").mkdir()
+    found = listing(str(tmp_path))
+    assert found.names == {"blog": str(tmp_path / "blog.ini")}
+    assert found.odd == ()
 
 
 def test_a_glob_is_listed_across_folders(tmp_path: Path) -> None:

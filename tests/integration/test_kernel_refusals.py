@@ -198,6 +198,7 @@ def test_a_step_of_the_wall_clock_moves_no_deadline(monkeypatch: pytest.MonkeyPa
 WALL = {"time", "time_ns", "localtime", "gmtime", "ctime", "now", "utcnow", "today"}
 FOR_PEOPLE = {
     "journal.py": "the stamp of a line",
+    "intake/worlds.py": "%t and %T of an ini",
     "tending/performer.py": "Exit.at, which is shown",
     "tending/register.py": "Exit.at, which is shown",
     "tending/starter.py": "Exit.at, which is shown",

@@ -19,7 +19,8 @@ import pytest
 from emperor.errors import ListenError
 from emperor.model import ABSTRACT, TCP, UNIX, Address, Identity, SocketSpec
 from emperor.system import acl, listeners
-from emperor.system.listeners import Access, Bound, Place, access, adjust, bind, check, place_of, unlink
+from emperor.system.access import Access, access
+from emperor.system.listeners import Bound, Place, adjust, bind, check, place_of, unlink
 from tests.requirements import needs
 
 ALICE, WEB, STRANGER = 61001, 61033, 61099
@@ -534,18 +535,19 @@ PYPY = """
 import os, stat, sys
 from emperor.model import Address, Identity, SocketSpec
 from emperor.system import listeners, prctl
+from emperor.system.access import Access, access
 path, abstract = sys.argv[1], Address("abstract", "emperor-pypy-%d" % os.getpid())
 spec = SocketSpec("uwsgi", Address("unix", path))
 her = Identity(os.getuid(), os.getgid(), (), "her", "/")
-found = listeners.bind(spec, listeners.access(spec, her, 61033, 0o022, False), None)
+found = listeners.bind(spec, access(spec, her, 61033, 0o022, False), None)
 assert not found.warning, found
 listeners.check(found.sock, spec.address)
-listeners.adjust(path, found.place, listeners.Access(0o600))
+listeners.adjust(path, found.place, Access(0o600))
 assert stat.S_IMODE(os.lstat(path).st_mode) == 0o600
 assert listeners.unlink(path, found.place)
-other = listeners.bind(SocketSpec("uwsgi", abstract), listeners.Access(0), None)
+other = listeners.bind(SocketSpec("uwsgi", abstract), Access(0), None)
 listeners.check(other.sock, abstract)
-one = listeners.bind(SocketSpec("http", Address("tcp", "", "127.0.0.1", 0)), listeners.Access(0), None)
+one = listeners.bind(SocketSpec("http", Address("tcp", "", "127.0.0.1", 0)), Access(0), None)
 listeners.check(one.sock, Address("tcp", "", *one.sock.getsockname()))
 prctl.no_new_privs()
 prctl.subreaper()

@@ -413,7 +413,7 @@ def test_a_connection_that_cannot_be_watched_is_closed_and_costs_no_thread(
 ) -> None:
     with serving(tmp_path, protocol, reading, Settings(threads=threads, drain_seconds=5.0)) as running:
         assert running.ask().status == 200
-        full = running.server._waiting._epoll = _NoRoom(running.server._waiting._epoll)
+        full = running.server._reactor.waiting._epoll = _NoRoom(running.server._reactor.waiting._epoll)
         # It may be closed before a byte has come.
         with running.connect() as peer, contextlib.suppress(BrokenPipeError, ConnectionResetError):
             peer.sendall(encode(protocol, PARAMS, b"")[:20])

@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from emperor.protocol import records
-from emperor.serving import native
+from emperor.serving import lone_thread, reactor
 from emperor.serving.backlog import Backlog
+from emperor.serving.lone_thread import accepted_first
 from emperor.serving.native import Server, Settings
 from tests.integration.serving_world import (
     PARAMS,
@@ -56,8 +57,8 @@ def test_a_request_that_came_in_time_is_answered_although_the_worker_was_busy(tm
     app = Held()
     with serving(tmp_path, protocol, app, Settings(header_seconds=0.05)) as running, running.connect() as early:
         # Accepted, with its deadline running; then the only thread is busy until long after it.
-        assert until(lambda: running.server._waiting.peers)
-        (waiting,) = running.server._waiting.peers.values()
+        assert until(lambda: running.server._reactor.waiting.peers)
+        (waiting,) = running.server._reactor.waiting.peers.values()
         with running.connect() as slow:
             slow.sendall(encode(protocol, PARAMS, b""))
             assert app.is_entered()
@@ -94,8 +95,8 @@ def test_the_rest_of_an_unread_body_leaves_no_deadline_behind(tmp_path: Path) ->
         # The answer comes before the body; a piece of a record stands there for a while.
         peer.sendall(whole[:-10])
         assert read_answer(peer, "fastcgi").body == b"unread"
-        assert until(lambda: running.server._waiting.peers)
-        (waiting,) = running.server._waiting.peers.values()
+        assert until(lambda: running.server._reactor.waiting.peers)
+        (waiting,) = running.server._reactor.waiting.peers.values()
         assert until(lambda: waiting.deadline is not None)
         peer.sendall(whole[-10:])
         assert until(lambda: waiting.deadline is None)
@@ -124,7 +125,7 @@ def path(name: str) -> list[tuple[str, str]]:
 def test_a_request_that_follows_its_connection_soon_is_served_before_another_is_accepted(
     tmp_path: Path, protocol: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(native, "_SPEAKS_SOON", PATIENCE * 1000)
+    monkeypatch.setattr(lone_thread, "_SPEAKS_SOON", PATIENCE * 1000)
     accepted, accept = threading.Event(), Backlog.accept
 
     def seen(backlog: Backlog, fd: int) -> Any:
@@ -148,10 +149,10 @@ def test_a_request_that_follows_its_connection_soon_is_served_before_another_is_
 def test_who_was_accepted_is_served_before_another_is_accepted(
     tmp_path: Path, protocol: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(native, "_SPEAKS_SOON", 0)
+    monkeypatch.setattr(lone_thread, "_SPEAKS_SOON", 0)
     app = Ordered()
     with serving(tmp_path, protocol, app) as running, running.connect() as slow, running.connect() as early:
-        assert until(lambda: len(running.server._waiting.peers) == 2)
+        assert until(lambda: len(running.server._reactor.waiting.peers) == 2)
         slow.sendall(encode(protocol, path("/slow"), b""))
         assert app.is_entered()
         early.sendall(encode(protocol, path("/early"), b""))
@@ -169,24 +170,24 @@ def test_who_was_accepted_does_not_keep_others_out(tmp_path: Path) -> None:
         with running.listener.dup() as listener:
             server = Server([(listener, "uwsgi")], echo, Settings(), Tally())
             heard = [(900, 1), (listener.fileno(), 1), (901, 1)]
-            server._waiting.peers = dict.fromkeys((900, 901))  # type: ignore[assignment]  # numbers are enough
+            server._reactor.waiting.peers = dict.fromkeys((900, 901))  # type: ignore[assignment]  # numbers are enough
             for both_times in ([(900, 1), (901, 1)], [(listener.fileno(), 1), (900, 1), (901, 1)]) * 2:
-                server._pending = list(heard)
-                assert server._accepted_first() == both_times
+                server._reactor.pending = list(heard)
+                assert accepted_first(server._reactor) == both_times
             server.drain()
-            server._pending = list(heard)
-            assert server._accepted_first() == heard
-            server._waiting.peers = {}
+            server._reactor.pending = list(heard)
+            assert accepted_first(server._reactor) == heard
+            server._reactor.waiting.peers = {}
 
 
 def test_silent_connections_do_not_cost_a_worker_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native, "_SWEEP_SECONDS", 2 * PATIENCE)
-    monkeypatch.setattr(native, "_IN_VAIN", 3)
+    monkeypatch.setattr(reactor, "_SWEEP_SECONDS", 2 * PATIENCE)
+    monkeypatch.setattr(lone_thread, "_IN_VAIN", 3)
     with serving(tmp_path, "uwsgi", echo, Settings(drain_seconds=0.2)) as running, contextlib.ExitStack() as stack:
         for _ in range(10):
             stack.enter_context(running.connect())
-        assert until(lambda: len(running.server._waiting.peers) == 10)
-        assert running.server._in_vain == 3
+        assert until(lambda: len(running.server._reactor.waiting.peers) == 10)
+        assert running.server._reactor.in_vain == 3
         assert running.ask().status == 200
 
 
@@ -221,14 +222,14 @@ def test_room_made_for_a_late_comer_does_not_open_a_draining_server_again(tmp_pa
             if draining:
                 server.drain()
             clients.enter_context(socket.socket(socket.AF_UNIX)).connect(path)
-            peer = server._take(listener.fileno())
+            peer = server._reactor.take(listener.fileno())
             assert peer is not None
             # Idle, as between two requests.
-            server._waiting.watch(peer)
+            server._reactor.waiting.watch(peer)
             taken.append(peer)
         assert taken[0].fd == -1, "it made room"
-        assert not server._backlog.open
-        server._close()
+        assert not server._reactor._backlog.open
+        server._reactor.close()
 
 
 def _alive(peer: socket.socket) -> bool:
@@ -245,12 +246,12 @@ def test_a_connection_that_somebody_else_holds_too_is_forgotten_by_epoll(tmp_pat
         with running.connect() as peer:
             peer.sendall(encode("fastcgi", PARAMS, b"", keep=True))
             assert read_answer(peer, "fastcgi").status == 200
-            assert until(lambda: running.server._waiting.peers)
-            (fd,) = running.server._waiting.peers
+            assert until(lambda: running.server._reactor.waiting.peers)
+            (fd,) = running.server._reactor.waiting.peers
             copy = os.dup(fd)
         try:
-            assert until(lambda: not running.server._waiting.peers)
-            watched = Path(f"/proc/self/fdinfo/{running.server._epoll.fileno()}").read_text()
+            assert until(lambda: not running.server._reactor.waiting.peers)
+            watched = Path(f"/proc/self/fdinfo/{running.server._reactor._epoll.fileno()}").read_text()
             numbers = [int(line.split()[1]) for line in watched.splitlines() if line.startswith("tfd:")]
             assert fd not in numbers
         finally:

@@ -185,6 +185,7 @@ DIFFERENT = tuple(
         ("else", "if-env = ONE\na = 1\nelse =\nb = 1\nend\n", ("a = 1", "else = ", "b = 1"), "not known to uWSGI 2.0"),
         ("a block in a block that does not hold", "if-env = NONE\nif-env = ONE\na = 1\nend\nb = 1\nend\n", ("b = 1",), "do not nest"),
         ("if-opt", "v = 1\nk = %(v)\nif-opt = k=1\na = 1\nend\n", ("v = 1", "k = 1"), ("v = 1", "k = 1", "a = 1")),
+        ("if-not-opt and a line of its block that sets the key", "if-not-opt = k\nk = 1\na = 1\nend\n", ("k = 1",), ("k = 1", "a = 1")),
         ("files that draw in themselves", "include = a.ini\n", "dies of SIG", "more than 16 times"),
         ("UWSGI_… in the environment", "a = 1\n", ("foo-bar = x", "a = 1"), ("a = 1",), {"UWSGI_FOO_BAR": "x"}),
         ("%o in `ini = :section`", "ini = :sec\n[sec]\na = <%o>\n", ("a = <>",), ("a = <a.ini>",)),

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from emperor.model import UNIX, Address, Identity, SocketSpec
-from emperor.system.listeners import Access, access
+from emperor.system.access import Access, access
 
 ALICE = Identity(1000, 1000, (1000, 27), "alice", "/home/alice")
 WEB = 33

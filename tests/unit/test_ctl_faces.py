@@ -76,6 +76,13 @@ def test_what_must_be_known_is_on_standard_error_as_well() -> None:
     assert desk.err[0].startswith("emperorctl: blog: note: whoever reaches the TCP socket")
 
 
+def test_what_is_asked_for_in_vain_is_told_on_both() -> None:
+    desk = Desk(REPLY)
+    assert desk.types("lighttpd", "blog", "--listen", "8080") == 0
+    assert any("note: --listen: lighttpd listens" in line for line in desk.err)
+    assert "# NOTE: --listen: lighttpd listens" in "".join(desk.out)
+
+
 def test_for_programs_text_and_notes_are_json() -> None:
     desk = Desk(REPLY, json=True)
     assert desk.types("nginx", "blog", "--prefix", "/shop/") == 0

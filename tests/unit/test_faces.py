@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from emperor.errors import EmperorError
 from emperor.faces import apache, lighttpd, nginx
-from emperor.faces.facts import Facts, Static, Wish, check_wish, gather
+from emperor.faces.facts import Facts, Static, gather
+from emperor.faces.wish import Wish, check_wish, unheeded
 from emperor.model import (
     ABSTRACT,
     ADMIN,
@@ -33,6 +34,7 @@ from emperor.model import (
 
 ALICE = Identity(1000, 1000, (1000,), "alice", "/home/alice")
 WEB = Identity(33, 33, (33,), "www-data", "/var/www")
+ROOT = dataclasses.replace(ALICE, uid=0, user="root")
 SERVERS = {"nginx": nginx.render, "apache": apache.render, "lighttpd": lighttpd.render}
 PROTOCOLS = (FASTCGI, UWSGI, HTTP)
 
@@ -249,6 +251,39 @@ def test_the_site_listens_where_it_is_told_and_has_its_name() -> None:
     assert '$HTTP["host"] == "www.example.org" {' in printed("lighttpd", spec(), name="www.example.org")
 
 
+@pytest.mark.parametrize(
+    ("server", "wish", "words"),
+    [
+        ("lighttpd", Wish(listen="127.0.0.1:8080"), ['write server.port = 8080 and server.bind = "127.0.0.1" there']),
+        ("lighttpd", Wish(listen="8080"), ["write server.port = 8080 there"]),
+        ("lighttpd", Wish("/shop", "a.org", "8080"), ["--listen: lighttpd listens where"]),
+        ("lighttpd", Wish(server_name="a.org"), []),
+        ("apache", Wish("/shop", "a.org", "8080"), ["--listen: has no effect", "--server-name: has no effect"]),
+        ("nginx", Wish("/shop", "a.org", "8080"), ["--server-name: has no effect"]),
+        ("apache", Wish("", "a.org", "8080"), []),
+        ("nginx", Wish("", "a.org", "8080"), []),
+    ],
+)
+def test_what_is_asked_for_in_vain_is_said(server: str, wish: Wish, words: list[str]) -> None:
+    said = list(unheeded(server, wish))
+    assert len(said) == len(words)
+    assert all(word in one for one, word in zip(said, words))
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_site_without_an_app_at_its_root_says_so(server: str) -> None:
+    words = "Elsewhere on the site no app is asked"
+    assert words in printed(server, spec(targets=mounted("/a", "/b")))
+    assert words not in printed(server, spec(targets=mounted("/a", "/b")), "/a")
+    assert words not in printed(server, spec(targets=mounted("/a", "")))
+    assert words not in printed(server, spec())
+
+
+@pytest.mark.parametrize(("protocol", "told"), [(UWSGI, True), (FASTCGI, False), (HTTP, False)])
+def test_apache_sends_no_chunked_body_over_uwsgi_and_that_is_said(protocol: str, told: bool) -> None:
+    assert ("411" in printed("apache", spec(at(protocol=protocol)))) is told
+
+
 def test_with_a_prefix_it_is_a_part_of_a_site_that_is_there() -> None:
     assert not re.search("^(server|upstream|listen)", code(printed("nginx", spec(), "/shop")), re.MULTILINE)
     assert "VirtualHost" not in code(printed("apache", spec(), "/shop"))
@@ -304,10 +339,11 @@ def test_connections_are_kept_over_fastcgi_alone() -> None:
     text = code(printed("nginx", one))
     assert "keepalive 6;\nkeepalive_timeout 15s;" in text
     assert "fastcgi_pass emperor-blog;\nfastcgi_keep_conn on;" in text
-    assert "enablereuse=on ttl=15" in code(printed("apache", one))
     for other in (spec(at(protocol=UWSGI)), spec(at(protocol=HTTP)), spec(fastcgi_engine="flup")):
         assert "keep" not in code(printed("nginx", other))
-        assert "enablereuse" not in code(printed("apache", other))
+    for each in (one, spec(at(protocol=UWSGI))):
+        # Behind a reload Apache would answer 503 itself.
+        assert "enablereuse" not in code(printed("apache", each))
 
 
 def test_a_part_of_a_site_cannot_have_an_upstream_and_says_how_to_get_one() -> None:
@@ -316,9 +352,10 @@ def test_a_part_of_a_site_cannot_have_an_upstream_and_says_how_to_get_one() -> N
     assert "#   fastcgi_keep_conn on;" in text and "upstream emperor-blog {" in text
 
 
-def test_headers_that_are_too_large_for_the_app_are_told_so_by_nginx() -> None:
-    assert "large_client_header_buffers 4 1024;" in code(printed("nginx", spec(buffer_size=8192)))
-    assert "large_client_header_buffers" not in code(printed("nginx", spec()))
+@pytest.mark.parametrize("limit", [4096, 8192, 32768, 65536])
+def test_no_buffer_size_makes_nginx_stricter_than_it_is_of_itself(limit: int) -> None:
+    """What is too large for the app gets its server's own 431."""
+    assert "large_client_header_buffers" not in printed("nginx", spec(buffer_size=limit))
 
 
 # Static files
@@ -327,7 +364,7 @@ def test_headers_that_are_too_large_for_the_app_are_told_so_by_nginx() -> None:
 def test_both_sides_of_a_static_map_end_with_a_slash() -> None:
     for folder in ("/srv/static", "/srv/static/"):
         for prefix in ("/static", "/static/", "static"):
-            one = spec(static_map=((prefix, folder),))
+            one = spec(static_map=((prefix, folder),), identity=ROOT)
             assert 'location ^~ "/static/" {\nalias "/srv/static/";' in code(printed("nginx", one))
             text = code(printed("apache", one))
             assert 'Alias "/static/" "/srv/static/"\nProxyPass "/static/" "!"' in text
@@ -336,7 +373,7 @@ def test_both_sides_of_a_static_map_end_with_a_slash() -> None:
 
 
 def test_one_file_has_a_slash_on_neither_side() -> None:
-    one = spec(static_map=(("/favicon.ico", "/srv/img/favicon.ico"),))
+    one = spec(static_map=(("/favicon.ico", "/srv/img/favicon.ico"),), identity=ROOT)
     assert facts(one).static == (Static("/favicon.ico", "/srv/img/favicon.ico"),)
     assert 'location = "/favicon.ico" {\nalias "/srv/img/favicon.ico";' in code(printed("nginx", one))
     assert '<Directory "/srv/img">' in printed("apache", one) and '<Files "favicon.ico">' in printed("apache", one)
@@ -372,10 +409,11 @@ def test_files_that_would_hide_the_app_are_left_out_and_that_is_said() -> None:
         ("lighttpd", 'server.follow-symlink = "disable"'),
     ],
 )
-def test_where_a_user_wrote_the_ini_links_in_the_folder_lead_nowhere(server: str, words: str) -> None:
+def test_links_in_a_user_s_folder_lead_nowhere(server: str, words: str) -> None:
     files = (("/static", "/srv/s"),)
-    assert words in code(printed(server, spec(static_map=files, authority=Authority(OWNER, 1000))))
-    assert words not in code(printed(server, spec(static_map=files, authority=Authority(ADMIN))))
+    for who in (Authority(OWNER, 1000), Authority(ADMIN)):
+        assert words in code(printed(server, spec(static_map=files, authority=who)))
+    assert words not in code(printed(server, spec(static_map=files, identity=ROOT)))
     assert "alice wrote the ini" in facts(spec(static_map=files, authority=Authority(OWNER, 1000))).remarks[0]
 
 
@@ -499,7 +537,7 @@ def test_whatever_an_owner_writes_no_directive_of_theirs_comes_out(
         found,
         config="/x",
         address=Address(UNIX, "/x"),
-        static=tuple(Static("/s/", "/x/") for _ in found.static),
+        static=tuple(Static("/s/", "/x" * one.path.rstrip("/").count("/") + "/") for one in found.static),
         prefixes=tuple("/x" for _ in found.prefixes),
     )
     assert [line[0] for line in tokens(nginx.render(found))] == [line[0] for line in tokens(nginx.render(plain))]
@@ -513,3 +551,16 @@ def test_whatever_an_owner_writes_no_directive_of_theirs_comes_out(
         # Every string is closed on its line, and holds what it held.
         assert all(re.sub('"[^"]*"', "", line).count('"') == 0 for line in code(text).split("\n"))
         assert not any(line.endswith("\\") for line in text.split("\n"))
+
+
+def test_a_name_that_no_vassal_can_have_is_refused() -> None:
+    with pytest.raises(EmperorError, match="no vassal can have its name"):
+        gather(spec(name="a { server unix:x; } include evil.conf; upstream b"), Wish())
+
+
+def test_the_folders_above_a_user_s_files_are_guarded_in_apache() -> None:
+    text = code(
+        printed("apache", spec(static_map=(("/static", "/home/u/site/static"),), authority=Authority(OWNER, 7)))
+    )
+    for folder in ("/home", "/home/u", "/home/u/site"):
+        assert f'<Directory "{folder}">\nOptions SymLinksIfOwnerMatch\n</Directory>' in text

@@ -24,7 +24,8 @@ from emperor.supervision.channel import WorkerReport
 from emperor.supervision.generation import Patience
 from emperor.supervision.outcome import Ticket
 from emperor.supervision.record import Vassal
-from emperor.system.listeners import Access, Place
+from emperor.system.access import Access
+from emperor.system.listeners import Place
 from emperor.tending.crib import ChildState, CribState, GraveState
 from emperor.tending.hearing import Heard
 from emperor.tending.performer import PerformerState

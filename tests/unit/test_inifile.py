@@ -60,7 +60,7 @@ def test_only_a_line_feed_ends_a_line() -> None:
     assert rows("[uwsgi]\nenv = A=1\u2028B=2\x0bC") == [("env", "A=1\u2028B=2\x0bC", 2)]
 
 
-@pytest.mark.parametrize("text", ["", "module = blog\n", "[other]\nmodule = blog", "[uwsgi] ; mine\nmodule = blog"])
+@pytest.mark.parametrize("text", ["", "module = blog\n", "[other]\nmodule = blog"])
 def test_a_file_without_our_section_is_told_so_as_a_whole(text: str) -> None:
     assert complaints(text)[0] == (0, "", "has no [uwsgi] section -- begin the file with the line [uwsgi]")
 
@@ -102,3 +102,14 @@ def test_a_large_file_is_refused_as_bytes_and_as_text() -> None:
 
 def test_what_is_not_utf8_is_told_with_its_line() -> None:
     assert decode(b"[uwsgi]\n# caf\xe9\n", "a.ini") == Problem("a.ini", 2, "", "is not UTF-8 -- save the file as UTF-8")
+
+
+def test_of_a_header_that_is_none_only_that_is_told() -> None:
+    assert [one[0] for one in complaints("[uwsgi] ; mine\nmodule = blog")] == [1]
+
+
+def test_a_line_is_not_replaced_beyond_its_bound() -> None:
+    letters = {"p": "/" + "x" * 4000}
+    comment, value = parse(f"[uwsgi]\n#{'%p' * 30000}\n", "a.ini", letters=letters), "a = " + "%p" * 2000
+    assert comment == ((), ())
+    assert [one.line for one in parse(f"[uwsgi]\n{value}\n", "a.ini", letters=letters)[1]] == [2]

@@ -21,7 +21,7 @@ def frame(path: str, name: str = "f", line: str = "7") -> str:
 
 
 APP = [frame("/srv/app/app.py", "sleep"), frame("/srv/venv/lib/flask/app.py", "wsgi_app")]
-OURS = [frame(f"{PACKAGE}/wsgi/gateway.py", "respond"), frame(f"{PACKAGE}/serving/native.py", "_work")]
+OURS = [frame(f"{PACKAGE}/wsgi/gateway.py", "respond"), frame(f"{PACKAGE}/serving/thread_pool.py", "_work")]
 BEGIN = [frame(f"{LIBRARY}/threading.py", name) for name in ("run", "_bootstrap_inner", "_bootstrap")]
 MAIN = [
     frame(f"{PACKAGE}/crew/hand.py", "fork"),

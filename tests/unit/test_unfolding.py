@@ -370,3 +370,43 @@ def test_loops_do_not_make_an_ini_without_end() -> None:
     long = ["for = " + "x" * 4000, "a = " + "%(_)" * 1000, "endfor ="]
     assert any("longer than" in message for _, _, message, _ in complaints(*long))
     assert complaints("for-times = 1001", "a = 1", "endfor")[0][2] == "is a loop of more than 1000 turns"
+
+
+CHAIN = [f"k{number} = %(k{number + 1})" for number in range(25)]
+COSTLY = {
+    "conditions that ask for a long chain again and again": [
+        *CHAIN,
+        "k25 = %(" + "a + " * 700 + "a)",
+        *(["if-opt = k0", "endif ="] * 400),
+    ],
+    "sections that are read again and again": [
+        *(["ini = :more"] * 60),
+        "[more]",
+        *([f"x{number} = {'y' * 50}" for number in range(900)]),
+    ],
+    "a set of a set of a set": ["for-times = 900", "set = " + "set=" * 900 + "a=1", "endfor ="],
+}
+
+
+@pytest.mark.parametrize("which", COSTLY)
+def test_an_ini_that_makes_work_without_end_is_left(which: str) -> None:
+    found = read(*COSTLY[which])
+    assert [one.message for one in found.problems if "more work" in one.message or "lines, or" in one.message]
+
+
+def test_a_large_ini_is_no_work() -> None:
+    lines = [f"key{number} = %(base)/$(HOME)/%(other{number % 9}) %n" for number in range(900)]
+    assert (
+        len(pairs("base = /x", *(f"other{digit} = {digit}" for digit in range(9)), *lines, environ={"HOME": "/"}))
+        == 910
+    )
+
+
+def test_a_set_of_a_set_sets() -> None:
+    assert pairs("set = " + "set=" * 300 + "a=1") == ["a=1"]
+
+
+def test_values_do_not_grow_together_beyond_their_bound() -> None:
+    found = read(f"b = {'x' * 4000}", "for-times = 900", "pythonpath = %(b)", "endfor =")
+    assert any(f"{unfolding.SIZE // 1024} KiB" in one.message for one in found.problems)
+    assert sum(len(row.value) for row in found.rows) <= unfolding.SIZE + LENGTH

@@ -67,6 +67,8 @@ def test_a_user_cannot_draw_in_another_section_of_the_administrator_s_file() -> 
 
 @pytest.mark.parametrize("line", ["inherit", "include", "ini"])
 def test_which_file_an_administrator_means_is_not_for_a_user_s_line_to_say(line: str) -> None:
-    found = together("", "who = ../sec/pass", f"{line} = /etc/%(who).ini", **{"../sec/pass_ini": f"[uwsgi]\nx = {SECRET}"})
+    found = together(
+        "", "who = ../sec/pass", f"{line} = /etc/%(who).ini", **{"../sec/pass_ini": f"[uwsgi]\nx = {SECRET}"}
+    )
     assert rows(found) == ["who=../sec/pass"]
     assert found.files == ()

@@ -86,7 +86,10 @@ def test_a_reload_and_an_end_tell_why() -> None:
     assert change(RUNNING, reloading, Configured(LAZY)) == line + "its ini was read anew"
     assert change(RUNNING, reloading, Outdated(2)) == line + "its app has changed"
     ending = replace(RUNNING, wanted=Wanted.DOWN)
-    assert change(RUNNING, ending, Order("stop")) == "RUNNING -> STOPPING (generation 2): stop was ordered"
+    line = "RUNNING -> STOPPING (generation 2): "
+    assert change(RUNNING, ending, Order("stop")) == line + "stop was ordered"
+    assert change(RUNNING, ending, Order("remove")) == line + "its ini is gone"
+    assert change(RUNNING, ending, Order("remove", why="the emperor ends")) == line + "the emperor ends"
 
 
 def test_to_open_sockets_is_not_worth_a_line() -> None:
