@@ -69,7 +69,9 @@ def _groups() -> Iterator[str]:
     yield "The app runs, and a warning says the sentence.\n"
     for group in GROUPS:
         names = " ".join(word.rstrip("!?").partition("/")[0] for word in group.names.split())
-        yield f"- **{group.title}**: {group.reason}.\n  <details><summary>names</summary>\n\n  `{names}`\n  </details>"
+        lost = f"{group.part} -- " if group.part else ""
+        yield f"- **{group.title}**: {lost}{group.reason}."
+        yield f"  <details><summary>names</summary>\n\n  `{names}`\n  </details>"
 
 
 def main() -> None:

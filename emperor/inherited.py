@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -202,7 +201,7 @@ def _become_the_server(spec: VassalSpec) -> NoReturn:
     _keep_from_the_app()
     os.set_inheritable(paper, True)
     foreign = changes or not os.access(os.environ.get("HOME", ""), os.X_OK)
-    python = spec.python or sys.executable
+    python = interpreter.chosen(spec)
     command = [python, str(LAUNCHER), spec.name, str(paper)]
     try:
         os.execve(python, command, {**environment(spec.identity, os.environ, foreign), **dict(spec.env)})

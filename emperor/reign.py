@@ -164,7 +164,9 @@ def _chosen(user: str | None, group: str | None) -> Identity | None:
         return None
     identity = SystemAccounts().identity(user or str(os.geteuid()), group)
     if identity is None:
-        raise EmperorError(f"--uid {user} --gid {group}: no such user or group")
+        given = (("user", f"--uid {user}", user), ("group", f"--gid {group}", group))
+        what, words, _ = zip(*(one for one in given if one[2] is not None), strict=True)
+        raise EmperorError(f"{' '.join(words)}: no such {' or '.join(what)}")
     if os.geteuid() != 0 and identity.uid != os.geteuid():
         raise EmperorError(f"--uid {user}: only root can become somebody else")
     return identity

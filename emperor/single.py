@@ -159,7 +159,12 @@ def _serve(asked: Asked, told: Sequence[Problem], control: str) -> int:
         for problem in told:
             journal.warning(name, str(problem))
         journal.info(name, announcement(spec))
-        emperor.loop.call_soon(lambda: emperor.intake.take(name, reading, reload=False))
+        emperor.loop.call_soon(lambda: begin(emperor))
+
+    def begin(emperor: Emperor) -> None:
+        emperor.intake.take(name, reading, reload=False)
+        # The journal has said it; a unit of Type=notify has not heard it.
+        emperor.herald.begin(lambda: None)
 
     return run(reader, journal, control, Policy(os.geteuid()), prepare, only=name)
 

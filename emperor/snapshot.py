@@ -69,7 +69,6 @@ def _worker(report: WorkerReport, now: float) -> dict[str, Any]:
 
 
 def _warnings(vassal: Vassal, ill: Trouble, log: str) -> list[str]:
-    """What does not keep the app from serving, the most urgent first; what is merely ignored is a problem and no more.
-    """
+    """What does not keep the app from serving, the most urgent first; what is merely ignored is a problem alone."""
     first = [text for text in (ill.text, log) if text]
     return first + [str(one) for one in vassal.problems if not one.fatal and not options.has_no_effect(one.option)]

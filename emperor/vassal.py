@@ -66,7 +66,8 @@ def _read(paper: int) -> Commission:
 def _check(commission: Commission, uplink: Uplink) -> None:
     """``emperorctl check --import``: everything up to the first request, and nothing of it stays."""
     settle_in(commission.spec)
-    with rlimits.held_while_importing(commission.spec):
+    look = looked_at(before_the_end_of(commission.spec.start_timeout), partial(_hangs, uplink))
+    with rlimits.held_while_importing(commission.spec), look:
         load(commission.spec)
     uplink.say(Serving())
     _leave(0)

@@ -20,6 +20,8 @@ def parse(text: str) -> Address:
     """
     if text.startswith("@"):
         return Address(ABSTRACT, path=check_unix_path(text[1:]))
+    if text.startswith("="):
+        raise ValueError("refers to a shared-socket, which is not here -- write the address itself, as in 0.0.0.0:8001")
     if text.startswith("unix:"):
         raise ValueError("write the path alone, without unix:")
     if text.startswith(("/", "./", "../")) or ":" not in text:
@@ -28,6 +30,8 @@ def parse(text: str) -> Address:
                 "a port alone is written with its host, as in 127.0.0.1:PORT, or :PORT for every interface"
             )
         return Address(UNIX, path=check_unix_path(text))
+    if "," in text:
+        raise ValueError("names several addresses -- write a line for each")
     host, _, port = text.rpartition(":")
     if not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
         raise ValueError("the port must be a number from 1 to 65535")

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from emperor.config import options
-from emperor.config.foreign import app_hint, spelling
+from emperor.config.foreign import ORDERS, app_hint, spelling
 from emperor.config.inifile import OPTION_NAME, Row
 from emperor.config.table.option import Option
 from emperor.model import Problem
@@ -172,10 +172,18 @@ def _name(name: str) -> Spelling:
         return of_option(option, name)
     return (
         _of_the_language(name)
+        or _order(name)
         or unsupported(name)
         or of_others(name)
         or Spelling(name, ALONE, "", unknown(options.suggestion(name)))
     )
+
+
+def _order(name: str) -> Spelling | None:
+    """There is nothing to serve on such a line."""
+    order = ORDERS.get(name)
+    message = f"is an order to what runs already -- type {order}; `emperorctl status` lists the names"
+    return Spelling(name, NEEDED, "", message) if order else None
 
 
 def _of_the_language(name: str) -> Spelling | None:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from emperor.config import values as v
 from emperor.config.inifile import Row
+from emperor.config.lenience import NUMBERS, take
 from emperor.config.table.option import Option
 from emperor.model import UNIX, VassalSpec
 
@@ -30,36 +31,40 @@ class Whole(Protocol):
     def users_log(self) -> bool: ...
 
 
-NUMBERS = frozenset(("count", "connections", "bytes", "seconds", "MB", "requests"))
-"""The units of values that uWSGI reads with atoi(3)."""
-
 OURS = frozenset(("start-timeout", "max-restarts", "header-timeout", "max-connections", "proxy-fix"))
 """Numbers that uWSGI has no option for."""
 
 
 def _numbers(rows: Rows, whole: Whole) -> Found:
     for row, option in rows:
-        if option.kind.text not in NUMBERS or option.name in OURS:
+        value = take(option, row.value).value
+        if option.kind.text not in NUMBERS or option.name in OURS or value is None:
             continue
-        if _fits(option, row.value):
-            if re.search(r"\.0*[1-9]", row.value):
+        if _fits(option, value):
+            if re.search(r"\.0*[1-9]", value):
                 yield row, "uWSGI reads a whole number and leaves out what follows the dot; here it counts"
-        elif re.match(r"[0-9]", row.value):
+        elif re.match(r"[0-9]+[^0-9]", value):
             yield row, "uWSGI reads the digits that it begins with, and no unit; here it is an error"
-        elif not row.value.startswith("-"):
+        elif re.match(r"[^0-9-]", value):
             yield row, "uWSGI reads this as 0; here it is an error"
 
 
 def _flags(rows: Rows, whole: Whole) -> Found:
     for row, option in rows:
-        if option.kind is v.FLAG and not _fits(option, row.value):
+        if option.kind is not v.FLAG:
+            continue
+        value = take(option, row.value).value or ""
+        if not _fits(option, value):
             yield row, "uWSGI takes every word but false, off, no and 0 for yes; here it is an error"
+        elif value != row.value and not v.parse_flag(value):
+            yield row, "uWSGI takes this for yes, because of what follows the word; here it is no"
 
 
 def _modes(rows: Rows, whole: Whole) -> Found:
     for row, option in rows:
-        if option.kind is v.MODE and _fits(option, row.value) and not re.fullmatch(r"1|[0-7]{3}", row.value):
-            here = "it means 666" if not row.value else "it means the last three digits"
+        value = take(option, row.value).value or ""
+        if option.kind is v.MODE and _fits(option, value) and not re.fullmatch(r"1|[0-7]{3}", row.value):
+            here = "it means 666" if not value or value == "1" else "it means the last three digits"
             yield row, f"uWSGI wants three octal digits and does not start; here {here}"
 
 
@@ -104,7 +109,7 @@ def _split(value: str) -> tuple[str, str]:
 
 
 def _on(rows: Rows, name: str) -> bool:
-    values = [row.value for row, option in rows if option.name == name]
+    values = [take(option, row.value).value or "" for row, option in rows if option.name == name]
     return bool(values) and values[-1].lower() not in ("false", "off", "no", "0")
 
 
@@ -131,7 +136,7 @@ def _identity(rows: Rows, whole: Whole) -> Found:
 def _sockets(rows: Rows, whole: Whole) -> Found:
     if whole.spec is None or not any(one.silent and one.address.family == UNIX for one in whole.spec.sockets):
         return
-    row = next((row for row, option in rows if option.kind is v.ADDRESS), None)
+    row = next((row for row, option in rows if option.kind is v.ADDRESS and row.value), None)
     if row is not None:
         who = (
             "the web server's group may connect" if whole.spec.web_gid is not None else "no web server's group is known"
@@ -147,7 +152,7 @@ def _log(rows: Rows, whole: Whole) -> Found:
 
 
 def _last(rows: Rows, name: str) -> Row | None:
-    found = [row for row, option in rows if option.name == name]
+    found = [row for row, option in rows if option.name == name and take(option, row.value).value is not None]
     return found[-1] if found else None
 
 

@@ -41,6 +41,15 @@ WORDS = MappingProxyType(
     }
 )
 
+ORDERS = MappingProxyType(
+    {
+        **{one: f"`emperorctl {one} NAME`" for one in ("reload", "stop")},
+        **dict.fromkeys(("pause", "suspend"), "`emperorctl stop NAME`"),
+        "resume": "`emperorctl start NAME`",
+    }
+)
+"""Options with which uWSGI sends a signal to the pid in a file, and ends."""
+
 _APP = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\(\))?")
 
 

@@ -103,6 +103,8 @@ def _named(
 ) -> Identity | None:
     """Both at once: a number that no account has is a user only together with a group."""
     if group and _group(group, context, findings) is None:
+        if at is not group and context.accounts.user(name) is None:
+            findings.wrong(at, "there is no such user")
         return None
     account = context.accounts.identity(name, group.value) if group else context.accounts.user(name)
     if account is None:

@@ -91,8 +91,8 @@ def _read(
     inside = False
     for number, written in enumerate(lines, 1):
         if len(written) > LINE:
-            if inside and written.lstrip(BLANKS)[:1] not in (";", "#"):
-                yield Problem(path, number, "", f"the line is longer than {LINE} characters")
+            # It is not even replaced.
+            yield from _too_long(written, path, number) if inside else ()
             continue
         raw, unknown = magic.replaced(written, letters, LENGTH)
         line = raw.strip(BLANKS)
@@ -102,11 +102,27 @@ def _read(
                 yield _Header()
             if not line.endswith("]"):
                 yield Problem(path, number, "", "a section header ends with ] and nothing may follow it")
-        elif inside and line and line[0] not in ";#":
-            row = _row(raw, path, number)
-            yield row
-            if unknown and isinstance(row, Row):
-                yield Problem(path, number, row.key, STRAY_PERCENT, fatal=False)
+        elif inside:
+            yield from _rows(raw, unknown, path, number)
+
+
+def _is_comment(line: str) -> bool:
+    """Or blank."""
+    return line.lstrip(BLANKS)[:1] in ("", ";", "#")
+
+
+def _too_long(line: str, path: str, number: int) -> Iterator[Problem]:
+    if not _is_comment(line):
+        yield Problem(path, number, "", f"the line is longer than {LINE} characters")
+
+
+def _rows(raw: str, unknown: bool, path: str, number: int) -> Iterator[Row | Problem]:
+    if _is_comment(raw):
+        return
+    row = _row(raw, path, number)
+    yield row
+    if unknown and isinstance(row, Row):
+        yield Problem(path, number, row.key, STRAY_PERCENT, fatal=False)
 
 
 def _section(line: str) -> str:

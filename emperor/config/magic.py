@@ -45,11 +45,18 @@ def of_first(letters: Mapping[str, str]) -> dict[str, str]:
     return {letter.upper(): text for letter, text in letters.items() if letter.isalpha()}
 
 
+def first_letter(text: str) -> str:
+    """The first that would be replaced in an ini's text; "": none."""
+    letters = of_path("/")
+    known = {*PROCESS, *letters, *of_first(letters)}
+    return next((found[1] for found in _MAGIC.finditer(text) if found[1] in known), "")
+
+
 CONSTANT = {"%": "%", "[": "\033"}
 
 
 def replaced(text: str, letters: Mapping[str, str], limit: int) -> tuple[str, bool]:
-    """The text, and whether a ``%`` in it begins nothing that is known. What is beyond ``limit`` is cut off, roughly."""
+    """The text, and whether a ``%`` in it begins nothing that is known. Beyond ``limit`` it stays as it is."""
     if "%" not in text:
         return text, False
     unknown, size, at = False, len(text), 0

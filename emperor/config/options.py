@@ -17,7 +17,7 @@ from emperor.config.table.lives import LIVES
 from emperor.config.table.option import DONE, INSTEAD, Option
 from emperor.config.table.reached import REACHED
 from emperor.config.table.requests import REQUESTS
-from emperor.config.table.uwsgi_names import GROUPS
+from emperor.config.table.uwsgi_names import GROUPS, Group
 
 TABLE: tuple[Option, ...] = REACHED + APP + LIVES + REQUESTS + INI + KNOWN
 
@@ -25,24 +25,26 @@ TABLE: tuple[Option, ...] = REACHED + APP + LIVES + REQUESTS + INI + KNOWN
 class Foreign(NamedTuple):
     """An option of uWSGI's that the table has no row for. ``reason``: what does the same here, the rest of a sentence.
 
-    ``takes_value``: on a command line the next word is its value (getopt_long(3)'s required_argument).
+    ``takes_value``: on a command line the next word is its value (getopt_long(3)'s required_argument). ``part``: what
+    an app loses that relies on it; "": it serves just as well without.
     """
 
     name: str
     reason: str
     takes_value: bool
     letter: str = ""
+    part: str = ""
 
 
-def _foreign(word: str, reason: str) -> Foreign:
+def _foreign(word: str, group: Group) -> Foreign:
     name, _, letter = word.rstrip("!?").partition("/")
-    return Foreign(name, reason, not word.endswith(("!", "?")), letter)
+    return Foreign(name, group.reason, not word.endswith(("!", "?")), letter, group.part)
 
 
 _BY_NAME = MappingProxyType({name: option for option in TABLE for name in (option.name, *option.aliases)})
 _BY_LETTER = MappingProxyType({option.short: option for option in TABLE if option.short})
 _FOREIGN = MappingProxyType(
-    {one.name: one for group in GROUPS for word in group.names.split() for one in (_foreign(word, group.reason),)}
+    {one.name: one for group in GROUPS for word in group.names.split() for one in (_foreign(word, group),)}
 )
 _FOREIGN_LETTERS = MappingProxyType({one.letter: one for one in reversed(tuple(_FOREIGN.values())) if one.letter})
 _USEFUL = tuple(name for name, option in _BY_NAME.items() if option.standing == DONE)
@@ -77,7 +79,8 @@ def has_no_effect(name: str) -> bool:
 
 def unsupported(foreign: Foreign) -> str:
     """What to tell who has written it: a warning, since the app runs without it."""
-    return f"uWSGI option, not supported: {foreign.reason}"
+    lost = f"{foreign.part} -- " if foreign.part else ""
+    return f"uWSGI option, not supported: {lost}{foreign.reason}"
 
 
 def suggestion(name: str) -> str:

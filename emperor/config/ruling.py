@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
-from emperor.config import commandline, daemon_options, options
+from emperor.config import commandline, daemon_options, magic, options
 from emperor.config.commandline import Line, Spelling, Vocabulary
 from emperor.config.inifile import Row
 from emperor.config.table.option import ALWAYS, DONE, INSTEAD, Option
@@ -30,6 +30,7 @@ OF_ONE_APP = frozenset(
 """Without effect for an emperor, and somebody would miss it."""
 LANGUAGE = frozenset(("set-placeholder", "set", "strict", "declare-option"))
 
+_INSTEAD_OF_SET = "write it into a file for --vassals-include-before, or for --vassals-defaults"
 _FOLDERS = ("dir://", "glob://")
 _OFF = frozenset(("0", "false", "no", "off"))
 
@@ -120,6 +121,10 @@ def _values(row: Row, problems: list[Problem]) -> list[tuple[Option, Any]]:
         pattern = option.name == "log-format" and "%" in row.value
         problems.append(Problem(row.path, row.line, row.key, str(why), fatal=not pattern))
         return []
+    if option.name == "vassal-set" and (letter := magic.first_letter(row.value)):
+        # Nor does uWSGI: it is the text of files that it replaces.
+        message = f"%{letter} is not replaced here -- {_INSTEAD_OF_SET}"
+        problems.append(Problem(row.path, row.line, row.key, message, fatal=False))
     if option.name == "daemonize":
         message = "is --logto: it stays in the foreground -- a service manager puts it in the background"
         problems.append(Problem(row.path, row.line, row.key, message, fatal=False))

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from emperor.config import lenience
 from emperor.config.commandline import PATH as COMMAND_LINE
 from emperor.config.inifile import Row
 from emperor.config.options import find, find_uwsgi, suggestion, unsupported
@@ -66,7 +67,9 @@ class Findings:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the rows say, in their order. ``named`` holds options whose value could not be read, too."""
+    """What the rows say, in their order. ``named`` holds options whose value could not be read, too, but not those
+    that count as if they were not written.
+    """
 
     items: tuple[Setting, ...]
     named: frozenset[str]
@@ -85,28 +88,41 @@ class Settings:
 
 def read(rows: Sequence[Row], findings: Findings) -> Settings:
     """Every row that is an option of ours; the rest is a placeholder, or goes to ``findings``."""
-    known = [(row, option) for row in rows if (option := find(row.key))]
-    items = [one for row, option in known if (one := _read_one(row, option, findings))]
-    settings = Settings(tuple(items), frozenset(option.name for _, option in known))
+    items: list[Setting] = []
+    named: set[str] = set()
+    for row in rows:
+        option = find(row.key)
+        if option is None:
+            continue
+        taken = lenience.take(option, row.value) if option.standing == DONE else lenience.Taken(row.value)
+        if taken.value is None:
+            findings.warn(row, taken.said)
+            continue
+        named.add(option.name)
+        items.extend(_read_one(row, option, taken, findings))
+    settings = Settings(tuple(items), frozenset(named))
     _strangers([row for row in rows if not find(row.key)], settings.value("strict", False), findings)
     return settings
 
 
-def _read_one(row: Row, option: Option, findings: Findings) -> Setting | None:
+def _read_one(row: Row, option: Option, taken: lenience.Taken, findings: Findings) -> Iterator[Setting]:
     if option.standing != DONE:
         _not_read(row, option, findings)
-        return None
+        return
+    text = taken.value or ""
     try:
-        if not row.value and not option.kind.bare:
+        if not text and not option.kind.bare:
             raise ValueError("needs a value")
-        value = option.kind.parse(row.value)
+        value = option.kind.parse(text)
     except ValueError as why:
         comment = " -- a comment needs a line of its own" if _COMMENT.search(row.value) else ""
         findings.wrong(row, f"{why}{_refused(row)}{comment}")
-        return None
+        return
+    if taken.said:
+        findings.warn(row, taken.said)
     if option.name == "set-placeholder" and find(value[0]):
         findings.wrong(row, "names an option -- write that option on a line of its own")
-    return Setting(row, option, value)
+    yield Setting(row, option, value)
 
 
 def _strangers(rows: Sequence[Row], strict: bool, findings: Findings) -> None:

@@ -62,7 +62,7 @@ PLAIN = (
 def build(rows: Sequence[Row], context: Context) -> Checked:
     """Judge rows whose placeholders are replaced. Problems come in the order of their lines."""
     findings = Findings(context.config)
-    settings = read(rows, findings)
+    settings = together.bounded(read(rows, findings), findings)
     chdir = _path(settings, "chdir", context.folder)
     base = chdir or context.folder
     who = identity.decide(settings, context, findings)

@@ -6,6 +6,7 @@ An error where nobody could mean it, a warning where it runs and is probably not
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from emperor.config.context import Context
@@ -35,7 +36,10 @@ def judge(settings: Settings, context: Context, base: str, who: Identity | None,
     for name, needed in NEEDS:
         if _on(settings, name) and not _on(settings, needed):
             findings.warn(settings.last(name), f"has no effect without {needed}")
-    _cheaper(settings, findings)
+    least, most = _known(settings, "cheaper"), _known(settings, "processes")
+    if least and least >= most:
+        # uWSGI, too, refuses that.
+        findings.wrong(settings.last("cheaper"), f"must be less than processes, which is {most}")
     _rolling(settings, findings)
     _touched(settings, context, base, findings)
     _static(settings, findings)
@@ -55,13 +59,16 @@ def _known(settings: Settings, name: str) -> Any:
     return settings.value(name, getattr(VassalSpec, name.replace("-", "_")))
 
 
-def _cheaper(settings: Settings, findings: Findings) -> None:
-    """uWSGI, too, refuses as many at least as at most."""
+def bounded(settings: Settings, findings: Findings) -> Settings:
+    """With ``cheaper-initial`` between the least and the most, as uWSGI has it."""
     least, most, first = (_known(settings, name) for name in ("cheaper", "processes", "cheaper-initial"))
-    if least and least >= most:
-        findings.wrong(settings.last("cheaper"), f"must be less than processes, which is {most}")
-    elif least and first and not least <= first <= most:
-        findings.wrong(settings.last("cheaper-initial"), f"must be from cheaper, {least}, to processes, {most}")
+    last = settings.last("cheaper-initial")
+    if last is None or not first or not least or least <= first <= most or least >= most:
+        return settings
+    taken = min(max(first, least), most)
+    findings.warn(last, f"must be from cheaper, {least}, to processes, {most}: {taken} is taken")
+    clamped = (replace(one, value=taken) if one is last else one for one in settings.items)
+    return replace(settings, items=tuple(clamped))
 
 
 def _rolling(settings: Settings, findings: Findings) -> None:

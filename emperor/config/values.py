@@ -31,6 +31,8 @@ class Kind:
     text: str
     parse: Callable[[str], Any]
     bare: bool = False
+    closed: bool = False
+    """Numbers and single words, which hold no blank: what stands behind one can only be a comment."""
 
 
 def parse_text(text: str) -> str:
@@ -64,7 +66,7 @@ def whole(text: str, low: int, high: int) -> Kind:
             raise ValueError(f"must be a whole number{unit} from {low} to {high}")
         return int(value)
 
-    return Kind(text, parse)
+    return Kind(text, parse, closed=True)
 
 
 def choice(*words: str) -> Kind:
@@ -75,7 +77,7 @@ def choice(*words: str) -> Kind:
             raise ValueError("must be " + " or ".join(words))
         return value
 
-    return Kind(" or ".join(words), parse)
+    return Kind(" or ".join(words), parse, closed=True)
 
 
 def parse_seconds(text: str) -> float:
@@ -214,12 +216,18 @@ def parse_mount(text: str) -> Target:
     """``/prefix=module:app`` or ``/prefix=/path/file.py``; ``/`` is the root. The file may be followed by
     ``:app``."""
     mount, equals, what = (part.strip() for part in text.partition("="))
-    if not equals or not what or not mount.startswith("/"):
+    if not equals or not what or not mount:
         raise ValueError("must be /PREFIX=MODULE:CALLABLE or /PREFIX=FILE.py")
-    if "//" in mount or re.search(r"[\0-\x20?#|]", mount):
+    if "|" in mount or not mount.startswith("/"):
+        raise ValueError(
+            "must begin with the prefix, as in /PREFIX=MODULE:CALLABLE; among host names the web server chooses -- "
+            "write one ini per host"
+        )
+    if "//" in mount or re.search(r"[\0-\x20?#]", mount):
         raise ValueError("the prefix must be a plain URL path such as /app")
     where, _, name = what.rpartition(":")
-    if not (where and _is_file(where)):
+    # package.wsgi:application is how Django calls it; with uWSGI, too, what has a colon is a module.
+    if not _is_file(where) or (where.endswith(".wsgi") and _dotted(where)):
         where, name = what, ""
     if _is_file(where):
         return Target(mount.rstrip("/"), "file", parse_path(where), parse_callable(name) if name else "")
@@ -254,7 +262,7 @@ TEXT = Kind("text", parse_text)
 ANY = Kind("value", str)
 """Of an option that is known and not read."""
 
-FLAG = Kind("yes/no", parse_flag, bare=True)
+FLAG = Kind("yes/no", parse_flag, bare=True, closed=True)
 WORKERS = whole("count", 1, 1024)
 TRIES = whole("count", 0, 1_000_000)
 CONNECTIONS = whole("connections", 1, 100_000)
@@ -262,15 +270,15 @@ PROXIES = whole("count", 0, 10)
 BACKLOG = whole("connections", 1, 65535)
 VARIABLES = whole("bytes", 1024, 1024 * 1024)
 BYTES = whole("bytes", 0, 2**49)
-SECONDS = Kind("seconds", parse_seconds)
-SPAN = Kind("seconds", parse_span)
-MEGABYTES = Kind("MB", parse_megabytes)
-NICE = Kind("niceness", parse_nice)
+SECONDS = Kind("seconds", parse_seconds, closed=True)
+SPAN = Kind("seconds", parse_span, closed=True)
+MEGABYTES = Kind("MB", parse_megabytes, closed=True)
+NICE = Kind("niceness", parse_nice, closed=True)
 REQUESTS = whole("requests", 0, 10**12)
 LIMIT = whole("count", 0, 2**31 - 1)
 CHEAPER = whole("count", 0, 1024)
-MODE = Kind("octal mode", parse_mode, bare=True)
-UMASK = Kind("octal mask", parse_umask)
+MODE = Kind("octal mode", parse_mode, bare=True, closed=True)
+UMASK = Kind("octal mask", parse_umask, closed=True)
 USER = Kind("user", parse_account)
 GROUP = Kind("group", parse_account)
 OWNER = Kind("USER[:GROUP]", parse_owner)

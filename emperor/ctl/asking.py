@@ -50,7 +50,8 @@ class Look(NamedTuple):
 class Place(NamedTuple):
     """A folder of a socket's, or of the log. ``missing``: it is not there, as far as the emperor's user is to look.
 
-    ``made``: the emperor makes it. ``own``: it is the vassal's own socket, in the emperor's folder.
+    ``made``: the emperor makes it. ``own``: it is the vassal's own socket, in the emperor's folder. ``occupant``: what
+    lies in the socket's place, "file" or "folder", where that is the emperor's to see.
     """
 
     folder: str
@@ -58,11 +59,13 @@ class Place(NamedTuple):
     missing: bool = False
     made: bool = False
     own: bool = False
+    occupant: str = ""
 
 
 @dataclass(frozen=True)
 class Ini:
-    """One that has a spec. ``sockets``: the row of each of its sockets. ``places``: as many. ``default``: its own socket."""
+    """One that has a spec. ``sockets``, ``places``: the row and the folder of each of its sockets. ``default``: its own
+    socket."""
 
     spec: VassalSpec
     rows: Sequence[Row]
@@ -95,7 +98,7 @@ def asked_of_user(ini: Ini) -> tuple[Ask, ...]:
     for number, (socket, place) in enumerate(zip(spec.sockets, ini.places, strict=True)):
         if place.binder == VASSAL:
             found += [Ask(BOUND, place.folder, number), Ask(OCCUPANT, socket.address.path, number)]
-    found += [Ask(LOG, spec.logto)] if ini.log.binder == VASSAL else []
+    found += [Ask(LOG, spec.logto)] if ini.log.binder == VASSAL or (spec.logto and not ini.root) else []
     found += [Ask(PYTHONPATH, path, number) for number, path in enumerate(spec.pythonpath)]
     if ini.web is None:
         found += [Ask(STATIC, folder, number) for number, (_, folder) in enumerate(spec.static_map)]

@@ -82,6 +82,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
+    if not args.load:
+        return _check(args, console)
+    from emperor.trial import launched  # what starts processes is not needed to read inis
+
+    with launched() as launcher:
+        return _check(args, console, launcher)
+
+
+def _check(args: argparse.Namespace, console: Console, launcher: str = "") -> int:
     rule = _rule(args)
     runtime = os.path.dirname(os.path.abspath(rule.control_socket)) if rule.control_socket else ""
     settings = Settings.under(rule, runtime)
@@ -93,7 +102,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     verdicts, results, told = [], [], set[tuple[str, Problem]]()
     for one, before, ahead in zip(found, judged, prospects, strict=True):
         checked, notes = _with(one, before, ahead)
-        loads, output = _load(one, checked, settings) if args.load else (None, None)
+        loads, output = _load(one, checked, settings, launcher) if args.load else (None, None)
         word = replace(verdict.judge(one.path, checked.problems, notes), loads=loads, cut_off=ahead.cut_off)
         verdicts.append(word)
         if console.json:
@@ -218,12 +227,12 @@ def _with(one: Found, checked: Checked, ahead: Prospect) -> tuple[Checked, tuple
     return replace(checked, problems=(*checked.problems, *problems)), (*one.notes, *notes)
 
 
-def _load(one: Found, checked: Checked, settings: Settings) -> tuple[bool | None, str | None]:
+def _load(one: Found, checked: Checked, settings: Settings, launcher: str) -> tuple[bool | None, str | None]:
     if checked.spec is None or any(problem.fatal for problem in checked.problems):
         return None, ""
-    from emperor.trial import import_check  # what starts processes is not needed to read inis
+    from emperor.trial import import_check
 
-    return import_check(one.path, settings)
+    return import_check(one.path, settings, launcher)
 
 
 def _as_json(word: Verdict, checked: Checked, notes: Sequence[Note], output: str | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Looks at what inis name, for ``emperorctl check``: as the app's user, as the web server's, never as root in a user's folder.
+"""Looks at what inis name, for ``emperorctl check``: as the app's user, and as the web server's.
 
 Root looks at folders that are root's alone, to know who binds there, and has the rest looked at by deputies. Anybody
 else looks as who they are, and says nothing of what somebody else would see.
@@ -153,7 +153,17 @@ def _socket_place(address: Address, spec: VassalSpec, own: str, euid: int) -> Pl
     if who == EMPEROR and euid != 0 and address.path != own and not made:
         # One who is not root can see it as the app's user, who is the same.
         who = VASSAL
-    return Place(folder, who, standing.missing, made, address.path == own)
+    occupant = _occupant(address.path) if standing.ours else ""
+    return Place(folder, who, standing.missing, made, address.path == own, occupant if who == EMPEROR else "")
+
+
+def _occupant(path: str) -> str:
+    """Of a folder that is ours alone."""
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return ""
+    return "folder" if stat.S_ISDIR(mode) else "" if stat.S_ISSOCK(mode) else "file"
 
 
 def _log_place(spec: VassalSpec, euid: int) -> Place:

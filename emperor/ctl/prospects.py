@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from emperor.config.inifile import Row
 from emperor.config.options import find
-from emperor.config.placement import EMPEROR
+from emperor.config.placement import EMPEROR, VASSAL
 from emperor.ctl.asking import (
     BOUND,
     CHDIR,
@@ -27,20 +27,10 @@ from emperor.ctl.asking import (
     Look,
     Seen,
 )
+from emperor.ctl.obstacles import mended, no_way, unreachable, unreadable
 from emperor.ctl.wording import octal
 from emperor.model import ADMIN, UNIX, Identity, Problem, SocketSpec
-from emperor.supervision.interpreter import (
-    FILE,
-    FOLDER,
-    HIDDEN,
-    IN_THE_WAY,
-    LINK,
-    LOOP,
-    MISSING,
-    Step,
-    closed,
-    opening,
-)
+from emperor.supervision.interpreter import FILE, FOLDER, MISSING, Step
 from emperor.system.access import access
 
 UMASK = 0o022
@@ -101,32 +91,33 @@ class _Judge:
 
     def folder(self, ask: Ask, look: Look) -> None:
         row = _last(self.ini.rows, ask.kind)
-        flaw = _no_way(look, self.who) or ("" if look.end.kind == FOLDER else f"{look.end.path} is no folder")
+        flaw = no_way(look, self.who) or ("" if look.end.kind == FOLDER else f"{look.end.path} is no folder")
         if flaw:
-            self.once(look.end, row, _mended(flaw, "make it, or name the folder that is meant"))
+            make = "make it, or " if look.end.kind == MISSING else ""
+            self.once(look.end, row, mended(flaw, f"{make}name the folder that is meant"))
 
     def script(self, ask: Ask, look: Look) -> None:
         row = self._of_target(ask.number)
-        flaw = _no_way(look, self.who)
+        flaw = no_way(look, self.who)
         if not flaw and look.end.kind == FOLDER:
             flaw = f"{look.end.path} is a folder, no script"
         if flaw:
-            self.once(look.end, row, _mended(flaw, "name the file that is meant"))
+            self.once(look.end, row, mended(flaw, "name the file that is meant"))
         elif not look.readable:
-            self.once(look.end, row, _unusable("read", look, self.who, "r"))
+            self.once(look.end, row, unreadable(look, self.who))
 
     def library(self, ask: Ask, look: Look) -> None:
-        flaw = _no_way(look, self.who)
+        flaw = no_way(look, self.who)
         if flaw:
-            self.once(look.end, _nth(self.ini.rows, ask), _mended(flaw, "nothing is imported from it"), fatal=False)
+            self.once(look.end, _nth(self.ini.rows, ask), mended(flaw, "nothing is imported from it"), fatal=False)
 
     def static(self, ask: Ask, look: Look) -> None:
-        flaw = _no_way(look, self.ini.web or self.who)
+        flaw = no_way(look, self.ini.web or self.who)
         if flaw:
-            self.say(_nth(self.ini.rows, ask), _mended(flaw, "the web server has nothing to serve there"), fatal=False)
+            self.say(_nth(self.ini.rows, ask), mended(flaw, "the web server has nothing to serve there"), fatal=False)
 
     def bound(self, ask: Ask, look: Look) -> None:
-        row, flaw, user = self.ini.sockets[ask.number], _no_way(look, self.who), self.who.user
+        row, flaw, user = self.ini.sockets[ask.number], no_way(look, self.who), self.who.user
         mine = self.spec.authority.kind == ADMIN
         own = f"leave this line out: the socket is {self.ini.default} then"
         other = f"name a folder of {user}'s" + (", or one that only root can write" if mine and self.ini.root else "")
@@ -134,30 +125,33 @@ class _Judge:
             run = "" if mine or not ask.path.startswith("/run/") else ", and below /run only root's inis get folders"
             self.once(look.end, row, f"{flaw}{run} -- {f'make it, for {user}' if mine else own}, or {other}")
         elif flaw or look.end.kind != FOLDER:
-            self.once(look.end, row, _mended(flaw or f"{look.end.path} is no folder", other))
+            self.once(look.end, row, mended(flaw or f"{look.end.path} is no folder", other))
         elif not look.writable:
             whose = f"({look.owner}'s, mode {octal(look.end.mode)})"
             self.once(look.end, row, f"{user}, who binds it, cannot write {look.end.path} {whose} -- {own}, or {other}")
 
     def occupant(self, ask: Ask, look: Look) -> None:
         if look.end.path == ask.path and look.end.kind in (FILE, FOLDER):
-            kind = "file" if look.end.kind == FILE else "folder"
-            self.say(self.ini.sockets[ask.number], f"is a {kind}, no socket -- move it away, or name another path")
+            self.occupied(self.ini.sockets[ask.number], "file" if look.end.kind == FILE else "folder")
+
+    def occupied(self, row: Row | None, kind: str) -> None:
+        self.say(row, f"is a {kind}, no socket -- move it away, or name another path")
 
     def log(self, ask: Ask, look: Look) -> None:
-        row, folder = _last(self.ini.rows, "logto"), os.path.dirname(ask.path)
-        flaw = _no_way(look, self.who)
-        if look.end.kind == MISSING and look.end.path == ask.path:
-            flaw = ""
+        """What an emperor cannot write there goes to its own log; a vassal does not start."""
+        row, folder, fatal = _last(self.ini.rows, "logto"), os.path.dirname(ask.path), self.ini.log.binder == VASSAL
+        missing = look.end.kind == MISSING and look.end.path == ask.path
+        flaw = "" if missing else no_way(look, self.who)
         if flaw:
-            self.once(look.end, row, _mended(flaw, f"make {folder}, for {self.who.user}, or leave this line out"))
+            mend = f"make {folder}, for {self.who.user}, or leave this line out"
+            self.once(look.end, row, mended(flaw, mend), fatal)
         elif look.end.kind == FOLDER:
-            self.say(row, "is a folder -- name the file")
+            self.say(row, "is a folder -- name the file", fatal)
         elif not look.writable:
-            at = look.way[-2] if look.end.kind == MISSING else look.end
+            at = look.way[-2] if missing else look.end
             whose = f"({look.owner}'s, mode {octal(at.mode)})"
-            mend = f"chown {self.who.user} {at.path}, or leave this line out"
-            self.say(row, f"{self.who.user}, who opens it, cannot write {at.path} {whose} -- {mend}")
+            mend = f"name a file in a folder of {self.who.user}'s, or leave this line out"
+            self.say(row, f"{self.who.user}, who opens it, cannot write {at.path} {whose} -- {mend}", fatal)
 
     def places(self) -> None:
         """What is the emperor's own to bind and to open."""
@@ -165,7 +159,9 @@ class _Judge:
             if place.binder == EMPEROR and place.missing and not place.made and not place.own:
                 message = f"there is no {place.folder}, and folders are made below /run alone"
                 self.say(row, f"{message} -- mkdir -p {place.folder}")
-        if self.ini.log.binder == EMPEROR and self.ini.log.missing:
+            if place.occupant:
+                self.occupied(row, place.occupant)
+        if self.ini.root and self.ini.log.binder == EMPEROR and self.ini.log.missing:
             message = f"there is no {self.ini.log.folder}: what it writes stays with the emperor"
             self.say(_last(self.ini.rows, "logto"), f"{message} -- mkdir -p {self.ini.log.folder}", fatal=False)
 
@@ -175,7 +171,7 @@ class _Judge:
                 self.static(ask, look)
             elif look.end.kind == FOLDER and not look.end.usable and self.ini.web is not None:
                 self.closed_to_web = True
-                self.once(look.end, self.ini.sockets[ask.number], _unreachable(look.end, self.ini.web), False)
+                self.once(look.end, self.ini.sockets[ask.number], unreachable(look.end, self.ini.web), False)
 
     def shut_out(self, warned: bool) -> bool:
         """By a socket's own mode, for certain? ``warned``: it was said already that it may."""
@@ -223,42 +219,6 @@ _USER: dict[str, Callable[[_Judge, Ask, Look], None]] = {
 }
 
 
-def _no_way(look: Look, who: Identity) -> str:
-    """Why ``who`` does not get there, with the mend if that is a mode; "" if they do."""
-    end = look.end
-    if end.kind == FOLDER and not end.usable:
-        return f"{closed(end, who)} -- {opening(end, who)}"
-    if end.kind == MISSING:
-        link = next((step for step in reversed(look.way) if step.kind == LINK), None)
-        if link is not None and f"{end.path}/".startswith(f"{link.target.rstrip('/')}/"):
-            return f"{link.path} is a link to {link.target}, and {end.path} is not there"
-        return f"there is no {end.path}"
-    return _ODD.get(end.kind, "").format(end.path)
-
-
-_ODD = {
-    IN_THE_WAY: "{} is no folder",
-    LOOP: "{}: links that lead nowhere but to each other",
-    HIDDEN: "{}: cannot be looked at",
-}
-
-
-def _mended(flaw: str, mend: str) -> str:
-    return flaw if " -- " in flaw else f"{flaw} -- {mend}"
-
-
-def _unusable(verb: str, look: Look, who: Identity, letter: str) -> str:
-    end = look.end
-    role = "u" if end.uid == who.uid else "g" if end.gid in (who.gid, *who.groups) else "o"
-    whose = f"({look.owner}'s, mode {octal(end.mode)})"
-    return f"{who.user} cannot {verb} {end.path} {whose} -- chmod {role}+{letter} {end.path}"
-
-
-def _unreachable(end: Step, web: Identity) -> str:
-    acl = f"setfacl -m u:{web.user}:x {end.path}"
-    return f"{closed(end, web)}: nginx will say 13: Permission denied -- {opening(end, web)}, or {acl}, or leave `socket` out"
-
-
 def _rows(rows: Sequence[Row], *names: str) -> list[Row]:
     return [row for row in rows if (option := find(row.key)) is not None and option.name in names]
 
@@ -273,11 +233,14 @@ def _nth(rows: Sequence[Row], ask: Ask) -> Row | None:
     return found[ask.number] if ask.number < len(found) else None
 
 
+_PLUGINS = ("plugin", "plugins", "need-plugin", "need-plugins")
+
+
 def _debians_python(ini: Ini) -> Iterator[Remark]:
     if not ini.root or ini.spec.python or ini.spec.virtualenv or ini.debians:
         return
-    for row in _rows(ini.rows, "plugin"):
-        if any(name.strip().startswith("python") for name in row.value.split(",")):
+    for row in ini.rows:
+        if row.key in _PLUGINS and any(name.strip().startswith("python") for name in row.value.split(",")):
             theirs = "uWSGI's plugin is Debian's Python, with the packages that apt installs"
             yield Remark(row, f"{theirs}; here it is the emperor's own -- write python = /usr/bin/python3")
             return

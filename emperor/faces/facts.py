@@ -20,7 +20,6 @@ from emperor.model import (
     ABSTRACT,
     FASTCGI,
     HTTP,
-    OWNER,
     UNIX,
     UWSGI,
     VASSAL_NAME,

@@ -8,14 +8,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from emperor.supervision.interpreter import again
+from emperor.supervision.interpreter import EVERYBODYS, again
+
+SYSTEMS = ("/usr", "/usr/local")
+"""Where the distribution's Python lives: what pip puts there breaks other programs (PEP 668)."""
 
 
 class Surroundings(NamedTuple):
     """``version``: as "3.11", of the Python that runs; ``prefix``: where its packages are.
 
     ``virtualenv``, ``python``: as the ini names them, or "". ``libraries``: the folders python3.* in the virtualenv's
-    lib. ``exists``: is there such a folder at all? ``nearby``: a virtualenv beside the app, or "".
+    lib. ``exists``: is there such a folder at all? ``nearby``: a virtualenv beside the app, or "". ``program``: its
+    own Python. ``made``: was it made by venv or its like? /usr is the home of a Python, too.
     """
 
     virtualenv: str
@@ -25,6 +29,8 @@ class Surroundings(NamedTuple):
     libraries: Sequence[str] = ()
     exists: bool = True
     nearby: str = ""
+    program: str = ""
+    made: bool = True
 
 
 def absence(module: str, targets: Sequence[str], here: Surroundings) -> str:
@@ -35,11 +41,17 @@ def absence(module: str, targets: Sequence[str], here: Surroundings) -> str:
     if others and len(others) == len(here.libraries):
         return (
             f"virtualenv {here.virtualenv} has lib/{', lib/'.join(others)}, and the Python that runs is {here.version}:"
-            f" {again(here.virtualenv)}"
+            f" {again(here.virtualenv) if here.made else 'name another folder'}"
         )
     if module in targets:
         return "it is the app's own: name the folder that holds it, with pythonpath or chdir"
+    if here.virtualenv in SYSTEMS and not here.made:
+        return (
+            f"{here.virtualenv} has none, and is no virtualenv: make one ({EVERYBODYS} -m venv FOLDER), install what"
+            f" brings {module} in it, and name it"
+        )
     if here.virtualenv:
-        return f"{here.virtualenv} has none: {here.virtualenv}/bin/python -m pip install what brings {module}"
+        program = here.program or f"{here.virtualenv}/bin/python"
+        return f"{here.virtualenv} has none: {program} -m pip install what brings {module}"
     whose = here.python or f"the emperor's own Python, {here.prefix}"
     return f"no virtualenv is named, so the app runs on {whose}: write virtualenv = {here.nearby or 'FOLDER'}"

@@ -44,7 +44,7 @@ class Misconfigured:
 
 @dataclass(frozen=True)
 class Order:
-    """``verb``: start, stop, restart, remove, kill or scale, which is about so many ``workers``. ``why``: for people."""
+    """``verb``: start, stop, restart, remove, kill or scale (to so many ``workers``). ``why``: told to people."""
 
     verb: str
     workers: int = 0

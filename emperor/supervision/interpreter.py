@@ -21,8 +21,13 @@ OLDEST = (3, 9)
 EVERYBODYS = "/usr/bin/python3"
 """A Python that every user can run, on every distribution."""
 
+PROGRAMS = ("python", "python3", "pypy3")
+"""What a virtualenv's own Python may be called. The first that is there counts."""
+
 _LIBRARY = re.compile(r"error while loading shared libraries: ([^\s:]+)")
 """ld.so(8)'s own words, which no locale changes."""
+
+ROOTS = "/root"
 
 INNER = ("venv", ".venv", "env")
 """What people call a virtualenv inside of a project's folder."""
@@ -49,6 +54,7 @@ class Trial(NamedTuple):
 
     ``complaint``: the line of its standard error that says most. ``version``: what it says that it is; None if it is
     no Python. ``machine``: what an ELF file is made for, if it is not this machine. ``script``: begins it with #!?
+    ``spoiled_by``: names that the ini's ``env`` sets, if it does not start with them; ``complaint`` is of that then.
     """
 
     error: int = 0
@@ -57,13 +63,15 @@ class Trial(NamedTuple):
     version: Optional[tuple[int, int]] = None
     machine: str = ""
     script: bool = False
+    spoiled_by: Sequence[str] = ()
 
 
 class Looks(NamedTuple):
     """``virtualenv``, ``python``: the paths, "" for a virtualenv that is not named. Ways lead there step by step.
 
     ``holds``: which of ``INNER``, pyvenv.cfg and Scripts there are in the virtualenv. ``lost_home``: the folder that
-    pyvenv.cfg gives as its Python's, if it is not there. ``noexec``: does the mount forbid to execute?
+    pyvenv.cfg gives as its Python's, if it is not there. ``noexec``: does the mount forbid to execute? ``around``: the
+    virtualenv that the named folder lies in, or "".
     """
 
     user: Identity
@@ -75,6 +83,7 @@ class Looks(NamedTuple):
     lost_home: str = ""
     noexec: bool = False
     trial: Optional[Trial] = None
+    around: str = ""
 
 
 def flaw(looks: Looks) -> str:
@@ -89,6 +98,22 @@ def complaint(text: str) -> str:
     return (errors or lines or [""])[-1]
 
 
+def fatal(text: str) -> str:
+    """The line in which a Python says why it cannot start, else the one that says most."""
+    found = re.search(r"^Fatal Python error: .*\S", text, re.MULTILINE)
+    return found.group() if found else complaint(text)
+
+
+def programs(virtualenv: str) -> tuple[str, ...]:
+    """Where a virtualenv's own Python may be."""
+    return tuple(f"{virtualenv}/bin/{name}" for name in PROGRAMS)
+
+
+def is_own(virtualenv: str, python: str) -> bool:
+    """Is ``python`` what stands in a spec for the virtualenv's own Python, whatever it is called?"""
+    return bool(virtualenv) and python == programs(virtualenv)[0]
+
+
 def again(virtualenv: str) -> str:
     """The command that makes a virtualenv anew."""
     return f"make it again: {EVERYBODYS} -m venv --clear {virtualenv}, then install its packages"
@@ -101,11 +126,17 @@ def closed(step: Step, user: Identity) -> str:
 
 
 def opening(step: Step, user: Identity) -> str:
-    """The command after which ``user`` can."""
+    """The command after which ``user`` can. Root's own folder is to stay closed."""
+    if _is_roots(step):
+        return f"leave it so, and put what {user.user} runs elsewhere"
     who = "u" if step.uid == user.uid else "g" if step.gid in (user.gid, *user.groups) else "o"
     if step.mode & {"u": 0o100, "g": 0o010, "o": 0o001}[who]:
         return f"its mode would allow it: look at getfacl {step.path}, and at what a security module says"
     return f"chmod {who}+x {step.path}"
+
+
+def _is_roots(step: Step) -> bool:
+    return f"{step.path}/".startswith(f"{ROOTS}/")
 
 
 def _folder_flaw(looks: Looks) -> str:
@@ -119,6 +150,8 @@ def _folder_flaw(looks: Looks) -> str:
             return f"{subject}: {link.path} is a link to {link.target}, and {end.path} is not there -- {make}"
         where = "there is no such folder" if end.path == looks.virtualenv else f"there is no {end.path}"
         return f"{subject}: {where} -- {make}"
+    if looks.around and end.kind in (FILE, IN_THE_WAY):
+        return f"{subject}: {end.path} is no folder -- is {looks.around} meant?"
     return "" if end.kind == FOLDER else _odd_end(subject, end, "no folder")
 
 
@@ -144,10 +177,12 @@ def _python_flaw(looks: Looks) -> str:
     if end.kind == FILE and looks.noexec:
         return f"{subject}: {end.path} lies on a filesystem that is mounted noexec -- {_elsewhere(looks)}"
     leads = f"its Python is {link.target}, and " if link is not None and _within(looks) else ""
-    mend = opening(end, looks.user)
-    if leads:
-        mend += f", or make it with a Python that everybody can run: {EVERYBODYS} -m venv --clear {looks.virtualenv}"
-    return f"{subject}: {leads}{closed(end, looks.user)} -- {mend}"
+    mends = [opening(end, looks.user)]
+    if leads and _is_virtualenv(looks):
+        mends.append(f"make it with a Python that everybody can run: {EVERYBODYS} -m venv --clear {looks.virtualenv}")
+        if _is_roots(end):
+            del mends[0]
+    return f"{subject}: {leads}{closed(end, looks.user)} -- {', or '.join(mends)}"
 
 
 def _missing_python(looks: Looks, subject: str, end: Step, link: Optional[Step]) -> str:
@@ -157,19 +192,14 @@ def _missing_python(looks: Looks, subject: str, end: Step, link: Optional[Step])
     if link is not None and link.path.startswith(f"{looks.to_virtualenv[-1].path}/"):
         return (
             f"{subject}: its Python is gone: {link.path} is a link to {link.target}, and {end.path} is not there"
-            f" -- {again(looks.virtualenv)}"
+            f" -- {_anew(looks)}"
         )
     if "Scripts" in looks.holds:
-        return f"{subject}: was made on Windows -- {again(looks.virtualenv)}"
-    if "pyvenv.cfg" in looks.holds:
-        return f"{subject}: there is no {end.path} any more -- {again(looks.virtualenv)}"
-    inner = next((name for name in INNER if name in looks.holds), "")
-    if inner:
-        return f"{subject}: is none, it has no bin/python -- is {looks.virtualenv}/{inner} meant?"
-    return (
-        f"{subject}: is none, it has no bin/python -- name the folder that has, or make one:"
-        f" {EVERYBODYS} -m venv {looks.virtualenv}"
-    )
+        return f"{subject}: was made on Windows -- {_anew(looks)}"
+    if _is_virtualenv(looks):
+        return f"{subject}: there is no {end.path} any more -- {_anew(looks)}"
+    inner = next((f"{looks.virtualenv}/{name}" for name in INNER if name in looks.holds), looks.around)
+    return f"{subject}: is none, it has no bin/python -- {f'is {inner} meant?' if inner else _anew(looks)}"
 
 
 def _trial_flaw(looks: Looks) -> str:
@@ -183,6 +213,10 @@ def _trial_flaw(looks: Looks) -> str:
         return f"{subject}: {end} does not answer when it is asked for its version -- {_instead(looks)}"
     if trial.version is None:
         return f"{subject}: {_no_python(trial, end, looks)} -- {_instead(looks)}"
+    if trial.spoiled_by:
+        names = ", ".join(trial.spoiled_by)
+        said = f": {trial.complaint}" if trial.complaint else ""
+        return f"{subject}: {end} does not start with what env sets ({names}){said} -- mend it, or remove it"
     if trial.version < OLDEST:
         found, needed = (".".join(map(str, one)) for one in (trial.version, OLDEST))
         return f"{subject}: is Python {found}, and a vassal needs {needed} or newer -- {_instead(looks)}"
@@ -220,7 +254,16 @@ def _not_executed(trial: Trial, end: str, looks: Looks) -> str:
 
 def _within(looks: Looks) -> bool:
     """Is the interpreter the virtualenv's own?"""
-    return bool(looks.virtualenv) and looks.python == f"{looks.virtualenv}/bin/python"
+    return bool(looks.virtualenv) and looks.python in programs(looks.virtualenv)
+
+
+def _is_virtualenv(looks: Looks) -> bool:
+    """And not /usr, say, where nothing may be made anew."""
+    return "pyvenv.cfg" in looks.holds
+
+
+def _anew(looks: Looks) -> str:
+    return again(looks.virtualenv) if _is_virtualenv(looks) else "name another folder, or remove the line"
 
 
 def _subject(looks: Looks) -> str:
@@ -228,7 +271,7 @@ def _subject(looks: Looks) -> str:
 
 
 def _instead(looks: Looks) -> str:
-    return again(looks.virtualenv) if _within(looks) else f"name another one: {EVERYBODYS} perhaps"
+    return _anew(looks) if _within(looks) else f"name another one: {EVERYBODYS} perhaps"
 
 
 def _elsewhere(looks: Looks) -> str:

@@ -68,6 +68,7 @@ def _answer(questions: Sequence[Question], identity: Identity | None, writing: i
     try:
         if identity is not None:
             privilege.become(identity)
+        _let_go()
         with open(writing, "wb") as answer:
             for question in questions:
                 line = json.dumps(question()).encode()
@@ -75,6 +76,13 @@ def _answer(questions: Sequence[Question], identity: Identity | None, writing: i
                 answer.flush()
     finally:
         os._exit(0)
+
+
+def _let_go() -> None:
+    """One who hangs for ever shall not keep open what the asker's reader waits to see closed."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for standard in range(3):
+        os.dup2(nothing, standard)
 
 
 def _lines(reading: int, wanted: int, patience: float) -> list[bytes]:

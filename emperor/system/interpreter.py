@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from emperor.errors import LoadError
 from emperor.model import VassalSpec
 from emperor.supervision.absence import Surroundings, absence
-from emperor.supervision.interpreter import INNER, Looks, Trial, complaint
+from emperor.supervision.interpreter import INNER, PROGRAMS, Looks, Trial, complaint, fatal, is_own, programs
 from emperor.supervision.interpreter import flaw as verdict
 from emperor.system.walk import walk
 
@@ -42,9 +42,15 @@ _MACHINES = {
 """e_machine of elf(5)."""
 
 
+def chosen(spec: VassalSpec) -> str:
+    """The program that runs the app: of a virtualenv, the first of its own that is there."""
+    own = programs(spec.virtualenv) if is_own(spec.virtualenv, spec.python) else ()
+    return next((one for one in own if os.path.lexists(one)), spec.python or sys.executable)
+
+
 def flaw(spec: VassalSpec, try_it: bool = True) -> str:
     """What is wrong with the spec's interpreter and virtualenv, in one line, or "". ``try_it``: also by running it."""
-    python = spec.python or sys.executable
+    python = chosen(spec)
     to_python = walk(python)
     looks = Looks(
         spec.identity,
@@ -55,6 +61,7 @@ def flaw(spec: VassalSpec, try_it: bool = True) -> str:
         frozenset(name for name in (*INNER, "pyvenv.cfg", "Scripts") if _holds(spec.virtualenv, name)),
         _lost_home(spec.virtualenv),
         _noexec(to_python[-1].path),
+        around=_around(spec.virtualenv),
     )
     found = verdict(looks)
     return found if found or not try_it else verdict(looks._replace(trial=_try(python, spec)))
@@ -62,7 +69,19 @@ def flaw(spec: VassalSpec, try_it: bool = True) -> str:
 
 def _holds(virtualenv: str, name: str) -> bool:
     there = os.path.join(virtualenv, name)
-    return bool(virtualenv) and os.path.exists(os.path.join(there, "bin/python") if name in INNER else there)
+    return bool(virtualenv) and any(map(os.path.exists, programs(there) if name in INNER else (there,)))
+
+
+def _around(folder: str) -> str:
+    """The virtualenv of a folder in it, such as bin; or the folder whose bin it is."""
+    above = os.path.dirname(folder)
+    if os.path.basename(folder) == "bin" and any(os.path.exists(os.path.join(folder, name)) for name in PROGRAMS):
+        return above
+    while len(above) > 1:
+        if os.path.exists(os.path.join(above, "pyvenv.cfg")):
+            return above
+        above = os.path.dirname(above)
+    return ""
 
 
 def _lost_home(virtualenv: str) -> str:
@@ -84,14 +103,7 @@ def _noexec(path: str) -> bool:
 def _try(python: str, spec: VassalSpec) -> Trial:
     """Not isolated by -I, which the oldest do not know."""
     try:
-        done = subprocess.run(
-            [python, "-E", "-s", "-c", QUESTION],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=PATIENCE,
-            cwd="/",
-            env={**os.environ, **dict(spec.env)},
-        )
+        done = _ask([python, "-E", "-s", "-c", QUESTION], spec)
     except subprocess.TimeoutExpired:
         return Trial(code=None)
     except OSError as error:
@@ -100,7 +112,32 @@ def _try(python: str, spec: VassalSpec) -> Trial:
     answer = re.fullmatch(rb"(\d+)\.(\d+)\s*", done.stdout)
     version = (int(answer.group(1)), int(answer.group(2))) if answer else None
     said = complaint(done.stderr[-_LAST_WORDS:].decode("utf-8", "backslashreplace"))
-    return Trial(code=done.returncode, complaint=said[:_LINE], version=version)
+    trial = Trial(code=done.returncode, complaint=said[:_LINE], version=version)
+    names = tuple(name for name, _ in spec.env if name.startswith("PYTHON"))
+    return _try_with(names, python, spec, trial) if names and version else trial
+
+
+def _try_with(names: tuple[str, ...], python: str, spec: VassalSpec, alone: Trial) -> Trial:
+    """Once more, with what the ini tells the interpreter itself."""
+    try:
+        done = _ask([python, "-c", QUESTION], spec)
+    except (subprocess.TimeoutExpired, OSError):
+        return alone
+    if not done.returncode:
+        return alone
+    said = fatal(done.stderr[-_LAST_WORDS:].decode("utf-8", "backslashreplace"))
+    return alone._replace(code=done.returncode, complaint=said[:_LINE], spoiled_by=names)
+
+
+def _ask(command: list[str], spec: VassalSpec) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=PATIENCE,
+        cwd="/",
+        env={**os.environ, **dict(spec.env)},
+    )
 
 
 def _made_for(python: str) -> tuple[str, bool]:
@@ -141,7 +178,9 @@ def _surroundings(spec: VassalSpec) -> Surroundings:
     libraries = tuple(_libraries(spec.virtualenv)) if spec.virtualenv else ()
     exists = os.path.isdir(spec.virtualenv)
     nearby = "" if spec.virtualenv else _nearby(spec)
-    return Surroundings(spec.virtualenv, spec.python, version, sys.prefix, libraries, exists, nearby)
+    program = next((one for one in programs(spec.virtualenv) if os.path.exists(one)), "")
+    made = _holds(spec.virtualenv, "pyvenv.cfg")
+    return Surroundings(spec.virtualenv, spec.python, version, sys.prefix, libraries, exists, nearby, program, made)
 
 
 def _nearby(spec: VassalSpec) -> str:

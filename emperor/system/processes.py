@@ -20,9 +20,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from emperor.errors import SpawnError
-from emperor.model import Identity
+from emperor.model import Identity, VassalSpec
 from emperor.supervision.commission import INQUIRE, Commission
 from emperor.supervision.events import Exit
+from emperor.supervision.interpreter import EVERYBODYS, is_own
 from emperor.system import privilege
 from emperor.system.walk import closed_to
 
@@ -31,9 +32,18 @@ INHERITED = ("LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LC_MESSAGES", "LC_TIME",
 SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
-TRAMPOLINE = ("/bin/sh", "-c", 'unset PWD OLDPWD SHLVL _; exec "$@"', "sh")
+_CLEAN = "unset PWD OLDPWD SHLVL _; "
+_OTHER_NAMES = (
+    'if ! [ -e "$0" ] && ! [ -h "$0" ]; then'
+    ' [ -x "${0}3" ] && exec "${0}3" "$@"; [ -x "${0%python}pypy3" ] && exec "${0%python}pypy3" "$@"; fi; '
+)
+_EXEC = '[ -x "$0" ] || (exec "$0") 2>/dev/null || exit; exec "$0" "$@"'
+TRAMPOLINE = ("/bin/sh", "-c", _CLEAN + _EXEC)
+TRAMPOLINE_OF_A_VIRTUALENV = ("/bin/sh", "-c", _CLEAN + _OTHER_NAMES + _EXEC)
 """Whoever starts a program waits until its exec has happened, and the owner of a file can delay that (a lease, a FUSE
-filesystem). So a user's interpreter is exec'd by a shell that is the user already, and nobody waits."""
+filesystem). So a user's interpreter is exec'd by a shell that is the user already, and nobody waits. Of one that is not
+there its exit code says all: people are told in our words. What a virtualenv calls its own Python (``PROGRAMS``) its
+user alone looks up. No variable is set: it might be one of the app's."""
 
 NOTHING: Mapping[str, str] = types.MappingProxyType({})
 
@@ -101,7 +111,7 @@ def spawn(commission: Commission, launcher: str) -> Child:
             paper = sealed(commission.to_bytes())
             theirs.callback(os.close, paper)
             inquires = commission.role == INQUIRE
-            program = [*TRAMPOLINE, spec.python] if spec.python and not inquires else [sys.executable]
+            program = _inquirer(spec.identity) if inquires else _program(spec)
             popen = start(
                 [*program, launcher, spec.name, str(far_end.fileno()), str(paper)],
                 spec.identity,
@@ -120,6 +130,17 @@ def spawn(commission: Commission, launcher: str) -> Child:
     channel.setblocking(False)
     os.set_blocking(output, False)
     return Child(_let_go(popen), pidfd, channel, output, time.monotonic())
+
+
+def _program(spec: VassalSpec) -> list[str]:
+    own = is_own(spec.virtualenv, spec.python)
+    return [*(TRAMPOLINE_OF_A_VIRTUALENV if own else TRAMPOLINE), spec.python] if spec.python else [sys.executable]
+
+
+def _inquirer(identity: Identity) -> list[str]:
+    """Our own Python, or, where that is closed to the app's user, one that everybody can run."""
+    closed = sys.executable != EVERYBODYS and closed_to(sys.executable, identity)
+    return [EVERYBODYS if closed and os.access(EVERYBODYS, os.X_OK) else sys.executable]
 
 
 def run(command: Sequence[str], identity: Identity) -> Child:

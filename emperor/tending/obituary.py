@@ -39,7 +39,8 @@ def _in_words(crib: Crib, ended: Exit) -> Exit:
 def _out_of_reach(crib: Crib, ended: Exit) -> Exit:
     """Who was to look why has found nothing, or could not: what both need is ours, and may be closed to their user."""
     identity = crib.spec.identity
-    for needed in (os.path.dirname(crib.launcher), sys.executable):
+    own = () if crib.spec.python else (sys.executable,)
+    for needed in (os.path.dirname(crib.launcher), *own):
         flaw = closed_to(needed, identity)
         if flaw:
             return replace(ended, reason=f"{ended.reason}: {needed}, which every vassal needs: {flaw}")

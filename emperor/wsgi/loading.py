@@ -25,7 +25,7 @@ from emperor.model import Target, VassalSpec
 from emperor.wsgi.forwarded import believing
 from emperor.wsgi.gateway import WSGIApplication
 from emperor.wsgi.routing import compose
-from emperor.wsgi.scripts import flup_does_not_run
+from emperor.wsgi.scripts import flup_does_not_run, starts_flup
 
 __all__ = ["DEFAULT_CALLABLES", "load"]
 
@@ -113,8 +113,8 @@ def _applications(target: Target) -> list[tuple[str, WSGIApplication]]:
     name = target.callable or name
     try:
         with flup_does_not_run() as handed:
-            module = importlib.import_module(where) if target.kind == "module" else _import_file(where)
-        if handed and not name:
+            module = _imported(target.kind, where, handed if not name else ())
+        if module is None or (handed and not name):
             # What a script hands to flup is what it serves: its names may be of something else.
             return [(target.mount, _checked(handed[-1], where, "WSGIServer's application"))]
         several = None if name or target.mount else _several(module)
@@ -125,6 +125,16 @@ def _applications(target: Target) -> list[tuple[str, WSGIApplication]]:
         raise
     except (Exception, SystemExit) as error:
         _fail(error)
+
+
+def _imported(kind: str, where: str, handed: Sequence[Any]) -> Optional[ModuleType]:
+    """None: it has left the process, but ``handed`` its app to flup before, as flup's own documentation writes it."""
+    try:
+        return importlib.import_module(where) if kind == "module" else _import_file(where)
+    except SystemExit:
+        if not handed:
+            raise
+        return None
 
 
 def _several(module: ModuleType) -> Optional[dict[Any, Any]]:
@@ -176,7 +186,7 @@ def _callable(module: ModuleType, where: str, name: str) -> WSGIApplication:
             break
     if found is None:
         wanted = repr(plain) if plain else " nor ".join(map(repr, DEFAULT_CALLABLES))
-        raise LoadError(f"{where}: no {wanted} in it: {_offer(module)}")
+        raise LoadError(f"{where}: no {wanted} in it: {_offer(module)}{_of_flup(module)}")
     return _checked(found() if factory else found, where, name or candidate)
 
 
@@ -213,6 +223,11 @@ def _offer(module: ModuleType) -> str:
         if not name.startswith("_") and callable(value) and _is_its_own(module, value)
     )
     return f"callable there: {', '.join(names[:20])}" if names else "nothing there is callable"
+
+
+def _of_flup(module: ModuleType) -> str:
+    cure = "write application = THAT_APP outside of any function"
+    return f" -- what it hands to flup under __main__ is not seen here: {cure}" if starts_flup(module) else ""
 
 
 def _is_its_own(module: ModuleType, value: Any) -> bool:

@@ -14,7 +14,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, Optional
 
-__all__ = ["flup_does_not_run"]
+__all__ = ["flup_does_not_run", "starts_flup"]
 
 _PACKAGES = ("flup", "flup.server")
 _SERVERS = frozenset(f"flup.server.{kind}{way}" for kind in ("ajp", "fcgi", "scgi") for way in ("", "_fork", "_single"))
@@ -38,6 +38,13 @@ def flup_does_not_run() -> Iterator[list[Any]]:
             for module in finder.made:
                 _forget(module)
         sys.modules.update(loaded)
+
+
+def starts_flup(script: ModuleType) -> bool:
+    """Has it imported one of flup's servers, while they were stand-ins?"""
+    # Not asked of whatever lies there: a proxy such as flask.request raises outside of a request.
+    plain = (value for value in vars(script).values() if type(value) in (type, ModuleType))
+    return any("stands_in_for_flup" in vars(value) for value in plain)
 
 
 def _forget(module: ModuleType) -> None:
@@ -82,11 +89,14 @@ class _Servers(_StandIns):
     def exec_module(self, module: ModuleType) -> None:
         super().exec_module(module)
         module.WSGIServer = _server_class(self._handed)  # type: ignore[attr-defined]
+        module.stands_in_for_flup = True  # type: ignore[attr-defined]
 
 
 def _server_class(handed: list[Any]) -> type:
     class WSGIServer:
         """``bindAddress``, ``umask`` and the rest are the ini's to say: ``socket``, ``socket-umask``, ``threads``."""
+
+        stands_in_for_flup = True
 
         def __init__(self, application: Any, *_: Any, **__: Any) -> None:
             self.application = application

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 from functools import partial
 from pathlib import Path
@@ -54,6 +55,24 @@ def test_an_ini_is_served_until_term(run: Launch, home: Path, someone: Person) -
     assert process.wait(20) == 0
     assert not address.exists()
     assert not [pid for pid in below if procfs.alive(pid)]
+
+
+@pytest.mark.parametrize("app", ["wsgi.py", "missing.py"])
+def test_a_unit_of_type_notify_hears_when_the_app_serves(run: Launch, home: Path, app: str) -> None:
+    (home / "site.ini").write_text(ini(socket=home / "a.sock", wsgi_file=app, chdir=home))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(home / "notify"))
+        (home / "notify").chmod(0o666)
+        manager.settimeout(20)
+        process = run(home / "site.ini", NOTIFY_SOCKET=str(home / "notify"))
+        said: list[bytes] = []
+        while not {b"READY=1", b"STOPPING=1"} & set(said):
+            said += manager.recv(4096).split(b"\n")
+        assert (b"READY=1" in said) is (app == "wsgi.py")
+        if app == "wsgi.py":
+            assert request(str(home / "a.sock")).status == 200
+            process.terminate()
+        assert process.wait(20) == (0 if app == "wsgi.py" else 1)
 
 
 def test_term_lets_a_request_in_flight_finish(run: Launch, home: Path, someone: Person) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import grp
+import json
 import os
 import pwd
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -111,9 +114,9 @@ class Machine:
     def __init__(self, folder: Path, programs: Path, venv: Path) -> None:
         self.folder, self.programs, self.venv = folder, programs, venv
         self.enabled, self.default = folder / "apps-enabled", folder / "default.ini"
-        self.default.write_text(DEFAULT)
-        for name in ("apps-available", "apps-enabled", "shop", "demoapp"):
-            (folder / name).mkdir(mode=0o755)
+        self.default.write_text(DEFAULT.replace("/var/log", f"{folder}/log"))
+        for name in ("apps-available", "apps-enabled", "shop", "demoapp", "log/uwsgi/app"):
+            (folder / name).mkdir(mode=0o755, parents=True)
         (folder / "shop/run.py").write_text(SHOP)
         (folder / "demoapp/hello.py").write_text("app = lambda environ, start_response: []\n")
         os.chown(folder / "demoapp", pwd.getpwnam("www-data").pw_uid, -1)
@@ -151,7 +154,7 @@ def test_one_ini_is_told_what_it_comes_to(machine: Machine) -> None:
         "  socket   unix:/run/uwsgi/app/shop/socket  uwsgi  0664  www-data:www-data",
         f"  python   {machine.venv}/bin/python",
         "  workers  2 workers",
-        "  log      /var/log/uwsgi/app/shop.log, opened by the emperor",
+        f"  log      {machine.folder}/log/uwsgi/app/shop.log, opened by the emperor",
     ]
 
 
@@ -234,3 +237,75 @@ def _socket_line(daemon: Emperor, ini: Path) -> str:
     assert done.returncode == 0, done.stdout
     (line,) = (line for line in done.stdout.splitlines() if line.startswith("  socket "))
     return line.removeprefix("  socket ").strip()
+
+
+BROKEN: dict[str, tuple[dict[str, object], str]] = {
+    # vassal: (what its ini says otherwise, what check says of it); U is alice, R a folder of root's with the rest
+    "no_venv": ({"home": "R/none"}, "home: virtualenv R/none: there is no such folder -- make it: "),
+    "no_python": ({"home": "R/empty"}, "home: virtualenv R/empty: is none, it has no bin/python -- "),
+    "file_venv": ({"home": "R/file"}, "home: virtualenv R/file: R/file is no folder -- "),
+    "lost_link": ({"home": "R/link"}, "home: virtualenv R/link: R/link is a link to R/nowhere, and R/nowhere is not"),
+    "closed_venv": ({"home": "R/closed/v"}, "home: virtualenv R/closed/v: U cannot enter R/closed (root's, mode 0700)"),
+    "python9": ({"python": "/usr/bin/python9"}, "python: python /usr/bin/python9: there is no /usr/bin/python9"),
+    "no_chdir": ({"chdir": "R/none"}, "chdir: there is no R/none -- make it, or name the folder that is meant"),
+    "no_script": ({"wsgi_file": "R/gone.py"}, "wsgi-file: there is no R/gone.py -- name the file that is meant"),
+    "unreadable": ({"wsgi_file": "R/secret.py"}, "wsgi-file: U cannot read R/secret.py (root's, mode 0600) -- setfacl"),
+    "no_folder": ({"socket": "R/none/x.sock"}, "socket: there is no R/none, and folders are made below /run alone -- "),
+    "hers": (
+        {"socket": "R/own.sock"},
+        "socket: U, who binds it, cannot write R (root's, mode 0755) -- leave this line",
+    ),
+    "her_log": ({"logto": "R/own.log"}, "logto: U, who opens it, cannot write R (root's, mode 0755) -- name a file"),
+}
+HERS = ("hers", "her_log")
+
+
+def test_what_is_told_not_to_work_does_not_and_the_rest_does(emperor: StartEmperor, users: Users) -> None:
+    daemon = emperor()
+    alice, things = users.alice, str(_things(daemon.root / "things"))
+    private = alice.home / "private"
+    private.mkdir(mode=0o700)
+    chown(private, alice)
+    for name, (options, _) in BROKEN.items():
+        named = {key: str(value).replace("R/", f"{things}/") for key, value in options.items()}
+        hers: dict[str, Any] = {"uid": None, "gid": None} if name in HERS else {}
+        chown(daemon.add(name, alice, **named, **hers).ini, alice if name in HERS else current())
+    sound = daemon.add("sound", alice, socket=alice.home / "sound.sock")
+    closed = daemon.add("closed", alice, socket=private / "x.sock")
+    done = daemon.ctl("--json", "check", str(daemon.vassals))
+    assert (done.returncode, done.stderr) == (1, "")
+    said = {Path(one["path"]).stem: one for one in json.loads(done.stdout)}
+    for name, (_, message) in BROKEN.items():
+        expected = re.sub(r"\bR\b", things, re.sub(r"\bU\b", alice.name, message))
+        found = [f"{two['option']}: {two['message']}" for two in said[name]["problems"] if two["fatal"]]
+        assert len(found) == 1 and found[0].startswith(expected), (name, found)
+    assert said["sound"]["verdict"].startswith("OK")
+    assert said["closed"]["verdict"].startswith("runs, but the web server cannot connect, 1 warning")
+    (problem,) = said["closed"]["problems"]
+    assert problem["message"] == (
+        f"www-data cannot enter {private} ({alice.name}'s, mode 0700): nginx will say 13: Permission denied -- "
+        f"chmod o+x {private}, or setfacl -m u:www-data:x {private}, or leave `socket` out"
+    )
+    daemon.start()
+    sound.running()
+    closed.running()
+    for name in BROKEN:
+        daemon.wait_for_log(f"{name}: STARTING -> BACKOFF")
+    # She sees of her own what root's deputies have seen.
+    theirs = daemon.ctl("--json", "check", str(daemon.vassals / "hers.ini"), person=alice)
+    (own,) = json.loads(theirs.stdout)
+    both = [[two["message"].partition(" -- ")[0] for two in one["problems"]] for one in (own, said["hers"])]
+    assert both[0] == both[1] != []
+
+
+def _things(folder: Path) -> Path:
+    """Of root's: nothing there is of use to her."""
+    for name in ("empty", "closed/v/bin"):
+        (folder / name).mkdir(parents=True)
+    (folder / "closed/v/bin/python").symlink_to("/usr/bin/python3")
+    (folder / "closed").chmod(0o700)
+    (folder / "file").write_text("")
+    (folder / "secret.py").write_text("application = None\n")
+    (folder / "secret.py").chmod(0o600)
+    (folder / "link").symlink_to(folder / "nowhere")
+    return folder

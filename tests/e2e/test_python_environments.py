@@ -99,6 +99,36 @@ def test_an_app_runs_in_a_virtualenv_whoever_made_it(site: Vassal, maker: str, p
     assert "error" in site.get("/import?watchdog").json
 
 
+@pytest.mark.parametrize("python, name", [(SYSTEM_PYTHON, "python3"), (PYPY, "pypy3")])
+def test_the_python_of_a_virtualenv_may_have_one_of_its_other_names_alone(site: Vassal, python: str, name: str) -> None:
+    """And variables of the app's that a shell might use are the app's own."""
+    made = venv(site.folder / "made", python=python)
+    for other in (made / "bin").glob("py*"):
+        if other.name != name:
+            other.unlink()
+    (made / "bin" / name).unlink(missing_ok=True)
+    (made / "bin" / name).symlink_to(python)
+    package(packages(made), "thing")
+    site.write(virtualenv=made, env=["one=1", "IFS=x"]).running(deadline=40)
+    assert site.get("/import?thing").json == {"file": str(packages(made) / "thing.py")}
+    facts = site.get().json
+    assert facts["prefix"] == str(made)
+    assert (facts["os_environ"]["one"], facts["os_environ"]["IFS"]) == ("1", "x")
+    done = site.emperor.ctl("check", "--import", str(site.ini))
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_home_of_a_python_runs_that_python_with_its_own_packages(site: Vassal) -> None:
+    """As ``home = /usr`` does with uWSGI. Debian has no /usr/bin/python."""
+    site.write(virtualenv="/usr").running()
+    facts = site.get().json
+    assert facts["prefix"] == "/usr"
+    assert [path for path in facts["sys_path"] if path == "/usr/lib/python3/dist-packages"]
+    (site.folder / "app.py").write_text("import no_such_thing\n")
+    error = site.emperor.ctl("check", "--import", str(site.ini)).stdout
+    assert "/usr has none, and is no virtualenv: make one (/usr/bin/python3 -m venv FOLDER), install what" in error
+
+
 def test_python_alone_is_that_python_with_its_own_packages(site: Vassal) -> None:
     site.write(python=SYSTEM_PYTHON).running()
     facts = site.get().json
@@ -241,6 +271,7 @@ def _script(path: Path, text: str, mode: int = 0o755) -> Path:
 def _bare(folder: Path, python: str = "") -> Path:
     """The folders of a virtualenv, and perhaps a link."""
     (folder / "made/bin").mkdir(parents=True)
+    (folder / "made/pyvenv.cfg").write_text("home = /usr/bin\n")
     if python:
         (folder / "made/bin/python").symlink_to(python)
     return folder / "made"
@@ -253,6 +284,23 @@ def _missing(folder: Path, closed: Path) -> dict[str, object]:
 def _none(folder: Path, closed: Path) -> dict[str, object]:
     venv(folder / ".venv")
     return {"virtualenv": folder}
+
+
+def _inside(folder: Path, closed: Path) -> dict[str, object]:
+    return {"virtualenv": venv(folder / "made") / "bin"}
+
+
+def _without_a_python(folder: Path, closed: Path) -> dict[str, object]:
+    (folder / "bin").mkdir()
+    return {"virtualenv": folder}
+
+
+def _seedless(folder: Path, closed: Path) -> dict[str, object]:
+    return {"python": SYSTEM_PYTHON, "env": "PYTHONHASHSEED=abc"}
+
+
+def _homeless(folder: Path, closed: Path) -> dict[str, object]:
+    return {"python": SYSTEM_PYTHON, "env": ["A=b", "PYTHONHOME=/nonexist"]}
 
 
 def _file(folder: Path, closed: Path) -> dict[str, object]:
@@ -336,6 +384,21 @@ BROKEN = {
         _missing, "virtualenv {folder}/none/here: there is no {folder}/none -- make it: " + MAKE + " {folder}/none/here"
     ),
     "none": Broken(_none, "virtualenv {folder}: is none, it has no bin/python -- is {folder}/.venv meant?"),
+    "bin": Broken(_inside, "virtualenv {folder}/made/bin: is none, it has no bin/python -- is {folder}/made meant?"),
+    "no Python": Broken(
+        _without_a_python,
+        "virtualenv {folder}: is none, it has no bin/python -- name another folder, or remove the line",
+    ),
+    "its seed": Broken(
+        _seedless,
+        f"python {SYSTEM_PYTHON}: {os.path.realpath(SYSTEM_PYTHON)} does not start with what env sets (PYTHONHASHSEED):"
+        " Fatal Python error: config_init_hash_seed: PYTHONHASHSEED must be ",
+    ),
+    "its home": Broken(
+        _homeless,
+        f"python {SYSTEM_PYTHON}: {os.path.realpath(SYSTEM_PYTHON)} does not start with what env sets (PYTHONHOME):"
+        " Fatal Python error: init_fs_encoding: failed to get the Python codec of the filesystem encoding -- mend it,",
+    ),
     "a file": Broken(_file, "virtualenv {folder}/made: {folder}/made is no folder -- name the one that is meant"),
     "dangling": Broken(
         _dangling,
@@ -462,8 +525,30 @@ def test_an_emperor_that_others_cannot_enter_says_so(
             f"exec {here}/bin/python as {users.alice.name}: {shut}, or install the emperor where everybody can enter"
         )
         error = one.add("named", python=SYSTEM_PYTHON).until(lambda row: row.get("error"), "an error")["error"]
-        assert error.startswith("exited with code 2; nobody could look why: exec ")
-        assert shut in error
+        # Another Python has looked why: the emperor's own is not needed.
+        assert error.startswith(f"exited with code 2: {closed}/run/lib/")
+        assert error.endswith(f", which every vassal needs: {shut}")
+    finally:
+        one.dispose()
+
+
+def test_an_emperor_that_others_cannot_enter_tells_what_is_wrong_with_an_apps_own_python(
+    session_folder: Path, emperor_venv: Path, users: Users, closed: Path
+) -> None:
+    here = venv(closed / "emperor2")
+    (packages(here) / "emperor.pth").write_text(f"{packages(emperor_venv)}\n")
+    for name, module in (("emperor", "emperor.cli"), ("emperorctl", "emperor.ctl.cli")):
+        code = f"import sys; from {module} import main; sys.exit(main())"
+        _script(here / "bin" / name, f'#!/bin/sh\nexec {here}/bin/python -c "{code}" "$@"\n')
+    one = Emperor(here / "bin", session_folder / "shut2", people.current(), users.alice)
+    made = venv(closed / "made")
+    line = f"virtualenv {made}: {users.alice.name} cannot enter {closed} (root's, mode 0700) -- chmod o+x {closed}"
+    try:
+        vassal = one.start().add("site", virtualenv=made)
+        assert vassal.until(lambda row: row.get("error"), "an error")["error"] == line
+        shown = one.ctl("check", "--import", str(vassal.ini)).stdout
+        assert line in shown
+        assert str(here) not in shown
     finally:
         one.dispose()
 

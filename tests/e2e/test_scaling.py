@@ -140,12 +140,16 @@ def test_a_rolling_reload_replaces_one_after_another_and_loses_nobody(daemon: Em
             now = roller.until(lambda row: len(serving(row)) == 4, "four workers")
             assert now["generation"] == row["generation"]
     assert crowd.refused == crowd.lost == []
-    assert census.most == 5
+    # The fifth lives for so short a time that a look may miss it; that the census sees more, the next test shows.
+    assert census.most in (4, 5)
 
 
 def test_without_rolling_there_are_twice_as_many_for_a_moment(daemon: Emperor, roller: Vassal) -> None:
     """So the census of the test above can tell."""
+    old = roller.row()
     roller.write(reload_mode="whole")
+    # Before it has begun to reload, the old generation looks the same.
+    roller.replaced(old)
     roller.until(lambda row: row["state"] == "RUNNING" and len(serving(row)) == 4, "four workers")
     visitors, go = all_busy(roller)
     with Census(daemon) as census:

@@ -182,6 +182,13 @@ def test_the_apps_interpreter_may_be_pypy(web: Web) -> None:
     assert (facts["python"], facts["pid"]) == ("pypy", process.pid)
 
 
+def test_the_home_of_a_python_runs_that_python(web: Web) -> None:
+    """``home = /usr``: Debian has no /usr/bin/python."""
+    process = web.start("--wsgi-file", "app.py", "--home", "/usr")
+    assert web.facts()["pid"] == process.pid
+    assert os.readlink(f"/proc/{process.pid}/exe") == os.path.realpath(SYSTEM_PYTHON)
+
+
 def test_flup_is_lent(web: Web) -> None:
     web.start(web.ini(wsgi_file="app.py", fastcgi_engine="flup", python=SYSTEM_PYTHON))
     assert web.facts()["argv"] == ["site"]
@@ -244,7 +251,7 @@ def test_a_thread_that_a_broken_app_has_left_keeps_nobody(web: Web) -> None:
 @pytest.mark.parametrize(
     "words, code, said",
     [
-        (["--wsgi-file", "app.py", "--python", "/gone"], 1, "exec /gone as "),
+        (["--wsgi-file", "app.py", "--python", "/gone"], 1, "python /gone: there is no /gone -- name one that is"),
         (["--wsgi-file", "app.py", "--threads", "x"], 1, "threads"),
         (["gone.ini"], 1, "gone.ini: cannot be read: No such file or directory"),
         (["a.ini", "b.ini"], 1, "b.ini: cannot be read: No such file or directory"),

@@ -260,6 +260,25 @@ def test_a_script_that_starts_flups_server_names_its_app(tmp_path: Path, guard: 
     assert not (tmp_path / "fcgi.sock").exists() and "flup.server.fcgi" not in sys.modules
 
 
+@pytest.mark.parametrize("imports", [FLUP, "import flup.server.fcgi as fcgi\n", "from flup.server import fcgi\n"])
+def test_a_script_that_starts_flup_only_when_it_is_run_is_told_what_to_write(tmp_path: Path, imports: str) -> None:
+    script = tmp_path / "app.fcgi"
+    script.write_text(imports + "def main():\n    pass\nif __name__ == '__main__':\n    main()\n")
+    with pytest.raises(LoadError) as caught:
+        load(spec(file(script)))
+    assert str(caught.value).endswith(
+        "no 'application' nor 'app' in it: callable there: main -- what it hands to flup under __main__ is not seen "
+        "here: write application = THAT_APP outside of any function"
+    )
+
+
+def test_a_script_that_ends_after_flups_server_has_named_its_app(tmp_path: Path) -> None:
+    """As flup's own documentation writes it."""
+    script = written(tmp_path / "app.fcgi", "app", "b'served'")
+    script.write_text(FLUP + script.read_text() + "import sys\nsys.exit(WSGIServer(app).run() and 42 or 0)\n")
+    assert answer(load(spec(file(script)))) == b"served"
+
+
 def test_what_a_script_hands_to_flup_must_be_an_app(tmp_path: Path) -> None:
     script = tmp_path / "app.fcgi"
     script.write_text(FLUP + "WSGIServer(3).run()\n")

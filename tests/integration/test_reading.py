@@ -32,7 +32,7 @@ def test_whoever_names_an_address_does_not_get_the_default_one_as_well(tmp_path:
 
 def test_emperorctl_check_judges_with_the_same_defaults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "all.ini").write_text("[uwsgi]\nharakiri = 5m\n")
-    (tmp_path / "blog.ini").write_text("[uwsgi]\nmodule = blog\n")
+    (tmp_path / "blog.ini").write_text("[uwsgi]\nmodule = blog\npython = /usr/bin/python3\n")
     blog = str(tmp_path / "blog.ini")
     assert cli.main(["check", blog]) == 0
     assert cli.main(["check", blog, "--vassals-defaults", str(tmp_path / "all.ini")]) == 1

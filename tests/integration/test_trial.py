@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 import tracemalloc
@@ -14,7 +15,11 @@ from pathlib import Path
 import pytest
 
 from emperor import trial
+from emperor.errors import SpawnError
 from emperor.intake.reading import Settings
+from emperor.supervision.commission import INQUIRE, Commission
+from emperor.system import processes
+from emperor.system.processes import Child
 from tests.integration.kernel_world import fds_of
 from tests.requirements import SYSTEM_PYTHON, needs
 
@@ -35,7 +40,8 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Check]:
         (tmp_path / "app.py").write_text(code)
         ini = tmp_path / "blog.ini"
         ini.write_text("\n".join(["[uwsgi]", f"wsgi-file = {tmp_path}/app.py", *lines, ""]))
-        return trial.import_check(str(ini), Settings(runtime=str(tmp_path), allow_root=True))
+        with trial.launched() as launcher:
+            return trial.import_check(str(ini), Settings(runtime=str(tmp_path), allow_root=True), launcher)
 
     yield checked
     assert list(scratch.iterdir()) == []
@@ -84,11 +90,44 @@ def test_an_ini_with_problems_is_not_tried(check: Check, tmp_path: Path) -> None
     assert not (tmp_path / "imported").exists()
 
 
-def test_an_import_that_never_ends_is_ended(check: Check) -> None:
+def test_an_import_that_never_ends_is_ended_and_says_where_it_hangs(check: Check, tmp_path: Path) -> None:
     began = time.monotonic()
     ok, text = check("import signal\nsignal.pause()\n", "start-timeout = 1")
-    assert (ok, text) == (False, "start-timeout: not imported after 1 s")
+    where = f"hangs at {tmp_path}/app.py:2 in <module>"
+    assert not ok
+    assert text.splitlines()[0] == f"start-timeout is nearly over: {where}"
+    assert text.splitlines()[-1] == f"start-timeout: not imported after 1 s: {where}"
     assert 1 <= time.monotonic() - began < 5
+
+
+def test_an_import_that_ends_in_time_after_all_is_well(check: Check) -> None:
+    """It was looked at: a quarter before the end."""
+    ok, text = check("import time\ntime.sleep(3.2)\n" + APP, "start-timeout = 4")
+    assert ok
+    assert "is nearly over: hangs at" in text
+
+
+def test_a_python_that_does_not_start_by_what_env_says_is_named(check: Check) -> None:
+    ok, text = check(APP, "env = PYTHONHASHSEED=abc")
+    assert not ok
+    said = "Fatal Python error: config_init_hash_seed: PYTHONHASHSEED must be "
+    assert text.splitlines()[-1].startswith(f"python {sys.executable}: ")
+    assert f"does not start with what env sets (PYTHONHASHSEED): {said}" in text.splitlines()[-1]
+
+
+def test_what_it_printed_is_shown_even_if_nobody_can_look_why(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = processes.spawn
+
+    def nobody_looks(commission: Commission, launcher: str) -> Child:
+        if commission.role == INQUIRE:
+            raise SpawnError("exec: no")
+        return real(commission, launcher)
+
+    monkeypatch.setattr(processes, "spawn", nobody_looks)
+    assert check("print('before', flush=True)\nimport os\nos._exit(5)\n") == (
+        False,
+        "before\nnobody could look why: exec: no",
+    )
 
 
 def test_an_import_that_dies_says_of_what(check: Check) -> None:
@@ -143,7 +182,8 @@ def test_it_is_loaded_as_its_user() -> None:
         (folder / "app.py").write_text("import os\nprint(os.getresuid(), os.getcwd())\n" + APP)
         lines = ["[uwsgi]", f"wsgi-file = {folder}/app.py", "uid = www-data", f"python = {SYSTEM_PYTHON}", ""]
         (folder / "blog.ini").write_text("\n".join(lines))
-        ok, text = trial.import_check(str(folder / "blog.ini"), Settings(runtime=str(folder)))
+        with trial.launched() as launcher:
+            ok, text = trial.import_check(str(folder / "blog.ini"), Settings(runtime=str(folder)), launcher)
         assert (ok, text) == (True, f"(33, 33, 33) {folder}")
     finally:
         shutil.rmtree(folder)

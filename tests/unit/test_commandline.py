@@ -268,3 +268,12 @@ def test_a_value_that_stands_in_a_file_is_not_repeated() -> None:
     rows = [Row("processes", "secret", "/etc/a.ini", 3), Row("wsgi-file", "a.py", "/etc/a.ini", 4)]
     (problem,) = build(rows, CONTEXT).problems
     assert "processes: must be" in str(problem) and "secret" not in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("name", "order"), [("reload", "reload"), ("stop", "stop"), ("pause", "stop"), ("resume", "start")]
+)
+def test_an_order_by_a_pid_file_is_told_how_it_is_given_here(name: str, order: str) -> None:
+    rows, positional, (problem,) = cli_rows([f"--{name}", "/run/blog.pid"])
+    assert (rows, positional, problem.fatal) == ((), (), True)
+    assert f"type `emperorctl {order} NAME`" in problem.message

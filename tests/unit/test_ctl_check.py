@@ -6,16 +6,19 @@ import argparse
 import json
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
 from emperor import trial
 from emperor.config.differences import Note
+from emperor.config.inifile import Row
 from emperor.config.spec import Checked
 from emperor.config.unfolding import Unfolded
 from emperor.ctl import check, verdict
 from emperor.ctl.console import Console
+from emperor.ctl.prospects import Prospect, Remark
 from emperor.errors import EmperorError
 from emperor.intake.reading import Reading, Study
 from emperor.model import Identity, Problem, Target, VassalSpec
@@ -57,6 +60,8 @@ Run = Callable[..., tuple[int, str]]
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr(check, "Reader", FakeReader)
+    monkeypatch.setattr(check, "looked_at", lambda found, settings: [Prospect(()) for _ in found])
+    monkeypatch.setattr(trial, "launched", lambda: nullcontext("/launch.py"))
 
     def run(*words: str, as_json: bool = False) -> tuple[int, str]:
         out: list[str] = []
@@ -98,6 +103,30 @@ def test_more_words_tell_more_of_each(run: Run) -> None:
     assert (code, text.count(FACTS)) == (1, 1)
 
 
+def test_what_lies_ahead_is_told_with_what_is_written_and_nothing_that_cannot_start_is_imported(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = Row("wsgi-file", "/srv/a.py", f"{CWD}/fine.ini", 7)
+    gone = Prospect((problem("fine.ini", 7, "wsgi-file", "there is no /srv/\x1b"),), (Remark(row, "not used"),))
+    monkeypatch.setattr(check, "looked_at", lambda found, settings: [gone for _ in found])
+    monkeypatch.setattr(trial, "import_check", lambda path, settings, launcher: pytest.fail("imported"))
+    assert run("fine.ini", "--import") == (
+        1,
+        "fine.ini: does not work: 1 error\n"
+        "  error    fine.ini:7: wsgi-file: there is no /srv/\\x1b\n"
+        f"  differs  line 7: wsgi-file: not used\n{FACTS}",
+    )
+
+
+def test_what_runs_and_cannot_be_reached_is_not_ok_and_no_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = Prospect((problem("fine.ini", 3, "socket", "www-data cannot enter …", fatal=False),), cut_off=True)
+    monkeypatch.setattr(check, "looked_at", lambda found, settings: [closed, Prospect(())])
+    code, text = run("fine.ini", "fine.ini")
+    assert code == 0
+    assert text.startswith("fine.ini: runs, but the web server cannot connect, 1 warning\n")
+    assert text.endswith("2 files: 1 OK, 1 cut off from the web server\n")
+
+
 def test_a_missing_file_is_one_line(run: Run) -> None:
     assert run("gone.ini") == (1, "gone.ini: does not work: No such file or directory\n")
 
@@ -110,7 +139,7 @@ def test_what_is_no_ini_is_not_read(run: Run) -> None:
 
 def test_an_app_that_does_not_import_makes_a_sound_ini_fail(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     traceback = "Traceback (most recent call last):\nImportError: \x1bx\n"
-    monkeypatch.setattr(trial, "import_check", lambda path, settings: (path == "blog.ini", traceback))
+    monkeypatch.setattr(trial, "import_check", lambda path, settings, launcher: (path == "blog.ini", traceback))
     assert run("fine.ini", "bad.ini", "--import") == (
         1,
         "fine.ini: does not work: the app does not load\n"
@@ -128,7 +157,7 @@ def test_an_app_that_does_not_import_makes_a_sound_ini_fail(run: Run, monkeypatc
 def test_it_judges_with_the_emperors_options_that_are_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """An emperor's ``--vassals-defaults`` may be relative, too."""
     whole = f"{CWD}/all.ini"
-    monkeypatch.setattr(trial, "import_check", lambda path, settings: (settings.defaults == whole, ""))
+    monkeypatch.setattr(trial, "import_check", lambda path, settings, launcher: (settings.defaults == whole, ""))
     options = ("--vassals-defaults", "all.ini", "--vassal-set", "A=B")
     assert run("judged.ini", "--import", *options)[0] == 0
     assert run("judged.ini", *options)[0] == 0
@@ -154,6 +183,7 @@ def test_the_same_as_json(run: Run) -> None:
         {
             "path": "bad.ini",
             "ok": False,
+            "cut_off": False,
             "verdict": "does not work: 1 error",
             "problems": [
                 {"path": "bad.ini", "line": 4, "option": "uid", "message": "no such user", "fatal": True},

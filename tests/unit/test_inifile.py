@@ -113,3 +113,7 @@ def test_a_line_is_not_replaced_beyond_its_bound() -> None:
     comment, value = parse(f"[uwsgi]\n#{'%p' * 30000}\n", "a.ini", letters=letters), "a = " + "%p" * 2000
     assert comment == ((), ())
     assert [one.line for one in parse(f"[uwsgi]\n{value}\n", "a.ini", letters=letters)[1]] == [2]
+
+
+def test_a_line_that_magic_leaves_empty_is_blank() -> None:
+    assert parse("[uwsgi]\n%e\na = 1\n", "a.ini", letters={"e": ""}) == ((Row("a", "1", "a.ini", 3),), ())

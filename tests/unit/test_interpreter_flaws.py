@@ -23,6 +23,7 @@ from emperor.supervision.interpreter import (
     Step,
     Trial,
     complaint,
+    fatal,
     flaw,
 )
 
@@ -38,7 +39,8 @@ ANOTHER = "name another one: /usr/bin/python3 perhaps"
 
 
 def looks(to_venv: Sequence[Step] = TO_VENV, to_python: Sequence[Step] = SOUND, **more: Any) -> Looks:
-    return Looks(ALICE, "/srv/v", "/srv/v/bin/python", to_venv, to_python, **more)
+    seen: dict[str, Any] = {"holds": frozenset({"pyvenv.cfg"}), **more}
+    return Looks(ALICE, "/srv/v", "/srv/v/bin/python", to_venv, to_python, **seen)
 
 
 def named(*to_python: Step, **more: Any) -> Looks:
@@ -99,7 +101,7 @@ NO_PYTHON = Step("/srv/v/bin/python", MISSING)
 @pytest.mark.parametrize(
     "holds, words",
     [
-        ((), f"is none, it has no bin/python -- name the folder that has, or make one: {MAKE} /srv/v"),
+        ((), "is none, it has no bin/python -- name another folder, or remove the line"),
         ((".venv",), "is none, it has no bin/python -- is /srv/v/.venv meant?"),
         (("pyvenv.cfg",), f"there is no /srv/v/bin/python any more -- {AGAIN}"),
         (("pyvenv.cfg", "Scripts"), f"was made on Windows -- {AGAIN}"),
@@ -114,7 +116,62 @@ def test_a_link_on_the_way_to_the_virtualenv_is_not_taken_for_one_in_it() -> Non
     link = Step("/srv", LINK, target="/data")
     to_venv = (ROOT, link, ROOT, Step("/data", FOLDER, 0o755), Step("/data/v", FOLDER, 0o755))
     way = (*to_venv, Step("/data/v/bin", MISSING))
-    assert "is none, it has no bin/python" in flaw(looks(to_venv, way))
+    assert "is none, it has no bin/python" in flaw(looks(to_venv, way, holds=frozenset()))
+
+
+def test_of_a_folder_in_a_virtualenv_that_one_is_named() -> None:
+    inside = Looks(ALICE, "/srv/v/bin", "/srv/v/bin/bin/python", (*TO_VENV, BIN), (*TO_VENV, BIN, NO_PYTHON))
+    line = "virtualenv /srv/v/bin: is none, it has no bin/python -- is /srv/v meant?"
+    assert flaw(inside._replace(around="/srv/v")) == line
+    program = Looks(ALICE, "/srv/v/bin/python", "/srv/v/bin/python/bin/python", (*TO_VENV, BIN, PYTHON), ())
+    assert flaw(program._replace(around="/srv/v")).endswith(" is no folder -- is /srv/v meant?")
+
+
+BROKEN_USR = [
+    Step("/usr/bin/python", MISSING),
+    Step("/usr/bin/python", OTHER),
+    closed("/usr/bin"),
+    Step("/usr/bin/python", FILE, 0o644, 0, 0, False, "", "root"),
+    PYTHON,
+]
+
+
+@pytest.mark.parametrize("end", BROKEN_USR)
+@pytest.mark.parametrize("trial", [None, Trial(errno.ENOENT), Trial(code=1), Trial(version=(3, 8))])
+@pytest.mark.parametrize("link", [(), (Step("/usr/bin/python", LINK, target="/usr/bin/python3"),)])
+def test_nobody_is_told_to_make_a_virtualenv_of_a_folder_that_is_something_else(
+    end: Step, trial: Trial, link: Sequence[Step]
+) -> None:
+    usr = Step("/usr", FOLDER, 0o755)
+    seen = Looks(ALICE, "/usr", "/usr/bin/python", (ROOT, usr), (ROOT, usr, *link, end), trial=trial)
+    assert bool(flaw(seen)) == (end is not PYTHON or trial is not None)
+    assert "-m venv" not in flaw(seen)
+
+
+def test_roots_own_folder_stays_closed() -> None:
+    link = Step("/srv/v/bin/python", LINK, target="/root/.pyenv/python")
+    way = (*TO_VENV, BIN, link, ROOT, closed("/root"))
+    assert flaw(looks(to_python=way)) == (
+        "virtualenv /srv/v: its Python is /root/.pyenv/python, and alice cannot enter /root (root's, mode 0700)"
+        f" -- make it with a Python that everybody can run: {MAKE} --clear /srv/v"
+    )
+    for seen in (named(ROOT, closed("/root")), looks((ROOT, closed("/root")), ()), looks(to_python=way, holds=())):
+        assert "alice cannot enter /root (root's, mode 0700) -- leave it so, and put what alice runs" in flaw(seen)
+
+
+@pytest.mark.parametrize("name", ["python", "python3", "pypy3"])
+def test_a_virtualenvs_own_python_may_have_another_name(name: str) -> None:
+    seen = looks()._replace(python=f"/srv/v/bin/{name}", trial=Trial(code=1))
+    assert flaw(seen).startswith("virtualenv /srv/v: ")
+
+
+def test_what_env_tells_the_interpreter_is_the_reason_of_one_that_starts_without_it() -> None:
+    said = "Fatal Python error: config_init_hash_seed: PYTHONHASHSEED must be"
+    trial = Trial(code=1, complaint=said, version=(3, 11), spoiled_by=("PYTHONPATH", "PYTHONHASHSEED"))
+    assert flaw(named(ROOT, P, trial=trial)) == (
+        f"python /opt/p: /opt/p does not start with what env sets (PYTHONPATH, PYTHONHASHSEED): {said}"
+        " -- mend it, or remove it"
+    )
 
 
 def test_a_virtualenv_whose_python_was_removed_says_where_it_was() -> None:
@@ -212,6 +269,12 @@ def test_the_line_that_says_most(text: str, line: str) -> None:
     assert complaint(text) == line
 
 
+def test_the_line_in_which_a_python_says_why_it_cannot_start() -> None:
+    text = "Python path configuration:\n  PYTHONHOME = '/x'\nFatal Python error: init_fs_encoding: failed\n"
+    assert fatal(f"{text}ModuleNotFoundError: No module named 'encodings'\n") == text.splitlines()[-1]
+    assert fatal("sh: 1: oops\n") == "sh: 1: oops"
+
+
 def test_a_lost_home_is_the_reason_only_of_one_that_does_not_run() -> None:
     lost = "virtualenv /srv/v: its pyvenv.cfg says that its Python is in /opt/old/bin, which is not there"
     assert flaw(looks(lost_home="/opt/old/bin", trial=Trial(code=1))) == f"{lost} -- {AGAIN}"
@@ -231,6 +294,15 @@ HERE = Surroundings("/srv/v", "/srv/v/bin/python", "3.11", "/srv/v", ("python3.1
         ),
         (HERE._replace(libraries=("python3.11", "python3.9")), "/srv/v has none: "),
         (HERE._replace(libraries=()), "/srv/v has none: "),
+        (HERE._replace(program="/srv/v/bin/python3"), "/srv/v has none: /srv/v/bin/python3 -m pip install what"),
+        (
+            HERE._replace(virtualenv="/usr", made=False),
+            "/usr has none, and is no virtualenv: make one (/usr/bin/python3 -m venv FOLDER), install what ",
+        ),
+        (
+            HERE._replace(libraries=("python3.9",), made=False),
+            "virtualenv /srv/v has lib/python3.9, and the Python that runs is 3.11: name another folder",
+        ),
         (HERE._replace(exists=False, libraries=()), "there is no folder /srv/v, which virtualenv names"),
         (
             HERE._replace(virtualenv="", python="", prefix="/opt/emperor"),

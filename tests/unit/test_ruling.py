@@ -78,6 +78,14 @@ def test_what_vassals_get_is_in_uwsgis_order_whatever_order_it_is_written_in() -
         ("--thunder-lock --no-orphans --strict x", []),
         ("--emperor pg://db x", ["!emperor: names no folder: inis lie in folders here -- write DIR, or a quoted glob"]),
         ("--vassal-set a x", ["!vassal-set: must be KEY=VALUE"]),
+        ("--vassal-set 'set-ph=a=%(b)' --vassal-set 'set-ph=c=50%' x", []),
+        (
+            "--vassal-set socket=/run/%n.s x",
+            [
+                "vassal-set: %n is not replaced here -- write it into a file for --vassals-include-before, or for "
+                "--vassals-defaults"
+            ],
+        ),
         ("--emperor-tyrent x", ["!--emperor-tyrent: unknown option; did you mean emperor-tyrant?"]),
         ("--log-format '%(addr) %(uri)' x", ["log-format: must be text or json"]),
         ("--log-format xml x", ["!log-format: must be text or json"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -79,6 +80,14 @@ def test_warnings_begin_with_the_most_urgent() -> None:
         "/e/blog.ini:3: socet: unknown option; did you mean socket?",
     ]
     assert one["serves"] is False
+
+
+def test_what_is_merely_ignored_is_a_problem_and_no_warning() -> None:
+    ignored = Problem("/e/default.ini", 7, "pidfile", "has no effect here: …", fatal=False)
+    absent = Problem("/e/blog.ini", 8, "route", "uWSGI option, not supported: …", fatal=False)
+    one = shown(replace(RUNNING, problems=(ignored, absent)), lines=9)
+    assert one["warnings"] == ["/e/blog.ini:8: route: uWSGI option, not supported: …"]
+    assert [problem["option"] for problem in one["problems"]] == ["pidfile", "route"]
 
 
 def test_what_serves_and_what_does_not() -> None:

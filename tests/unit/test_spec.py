@@ -152,7 +152,7 @@ def test_two_apps_at_one_prefix_name_both_lines(second: str) -> None:
 
 
 def test_every_problem_is_found_at_once_in_the_order_of_the_lines() -> None:
-    found = faults("threads = 0", "uid = nobody-here", "socket = /", "chmod-socket = 9", "wsgi-file = ~/a.py")
+    found = faults("threads = x", "uid = nobody-here", "socket = /", "chmod-socket = 9", "wsgi-file = ~/a.py")
     assert [(line, option) for line, option, _ in found] == [
         (2, "threads"),
         (3, "uid"),
@@ -168,7 +168,7 @@ def test_a_problem_reads_path_line_option_message() -> None:
 
 
 def test_an_option_without_its_value_is_an_error_unless_it_may_stand_alone() -> None:
-    assert faults(APP, "processes") == [(3, "processes", "needs a value")]
+    assert faults(APP, "uid") == [(3, "uid", "needs a value")]
     assert spec(APP, "chmod-socket", "lazy-apps").lazy_apps
 
 

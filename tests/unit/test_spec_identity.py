@@ -182,3 +182,11 @@ def test_without_root_nobody_else_can_be_named(line: str, what: str) -> None:
 def test_without_root_another_users_ini_is_not_run_in_the_emperors_name() -> None:
     ((line, _, message),) = faults(APP, authority=owned_by(1002), **AS_ALICE)
     assert line == 0 and "alice" in message
+
+
+def test_a_user_and_a_group_that_are_both_missing_are_both_told() -> None:
+    found = faults(APP, "uid = http", "gid = http")
+    assert found == [(3, "uid", "there is no such user"), (4, "gid", "there is no such group")]
+    assert faults(APP, "uid = alice", "gid = http") == [(4, "gid", "there is no such group")]
+    assert faults(APP, "gid = http") == [(3, "gid", "there is no such group")]
+    assert faults(APP, "uid = http", "gid = alice") == [(3, "uid", "there is no such user")]

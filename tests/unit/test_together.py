@@ -28,6 +28,8 @@ ODD = [
     (("limit-as = 512", "reload-on-as = 512"), "reload-on-as", "not below limit-as"),
     (("limit-as = 512", "reload-on-rss = 600"), "reload-on-rss", "not below limit-as"),
     (("limit-nofile = 16",), "limit-nofile", "is little"),
+    (("processes = 4", "cheaper = 2", "cheaper-initial = 1"), "cheaper-initial", "to processes, 4: 2 is taken"),
+    (("processes = 4", "cheaper = 2", "cheaper-initial = 5"), "cheaper-initial", "from cheaper, 2, to processes, 4: 4"),
 ]
 
 
@@ -43,8 +45,6 @@ WRONG = [
     (("processes = 2", "cheaper = 2"), "cheaper", "less than processes, which is 2"),
     (("cheaper = 1",), "cheaper", "less than processes, which is 1"),
     (("processes = 4", "cheaper = 5", "cheaper-initial = 9"), "cheaper", "less than processes, which is 4"),
-    (("processes = 4", "cheaper = 2", "cheaper-initial = 1"), "cheaper-initial", "from cheaper, 2, to processes, 4"),
-    (("processes = 4", "cheaper = 2", "cheaper-initial = 5"), "cheaper-initial", "from cheaper, 2, to processes, 4"),
     (("logto = /var/log/a.log", "touch-reload = /var/log/a.log"), "touch-reload", "is the log"),
     (("logto = a.log", "touch-reload = a.log"), "touch-reload", "is the log"),
 ]

@@ -102,6 +102,26 @@ def test_the_message_has_the_reason_of_its_group() -> None:
             assert foreign is not None and unsupported(foreign).endswith(group.reason)
 
 
+RUN = "gevent async ugreen! greenlet! attach-daemon smart-attach-daemon spooler/Q mule? cron import shared-import"
+LOST = (*RUN.split(), "exec-pre-app", "hook-post-fork", "hook-as-root", "timer")
+
+
+@pytest.mark.parametrize("word", LOST)
+def test_what_ran_something_says_that_it_does_not(word: str) -> None:
+    name = word.rstrip("!?").partition("/")[0]
+    foreign = find_uwsgi(name)
+    assert foreign is not None and foreign.part
+    assert [one[2] for one in warnings(APP, f"{name} = 5")] == [
+        f"uWSGI option, not supported: {foreign.part} -- {foreign.reason}"
+    ]
+
+
+@pytest.mark.parametrize("name", ["ugreen-stacksize", "gevent-monkey-patch", "cron-harakiri", "mule-harakiri", "ftok"])
+def test_what_an_app_serves_as_well_without_has_no_such_mark(name: str) -> None:
+    foreign = find_uwsgi(name)
+    assert foreign is not None and not foreign.part
+
+
 def test_the_words_of_the_language_are_the_tables() -> None:
     words = {name for one in TABLE for name in (one.name, *one.aliases) if name.startswith(("if", "for", "end"))}
     assert {one for one in words if not is_block(one)} == ENDS - {"end"}

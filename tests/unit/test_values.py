@@ -48,6 +48,10 @@ GOOD: list[tuple[v.Kind, str, Any]] = [
     (v.MOUNT, "/app/ = run.wsgi", Target("/app", "file", "run.wsgi")),
     (v.MOUNT, "/a=run.py:site", Target("/a", "file", "run.py", "site")),
     (v.MOUNT, "/a/b=shop", Target("/a/b", "module", "shop")),
+    (v.MOUNT, "/=mysite.wsgi:application", Target("", "module", "mysite.wsgi", "application")),
+    (v.MOUNT, "/=mysite.wsgi", Target("", "file", "mysite.wsgi")),
+    (v.MOUNT, "/=deploy/mysite.wsgi:application", Target("", "file", "deploy/mysite.wsgi", "application")),
+    (v.MOUNT, "/=my-site.wsgi:application", Target("", "file", "my-site.wsgi", "application")),
     (v.SCRIPT_NAME, "auto", "auto"),
     (v.SCRIPT_NAME, "/", "/"),
     (v.SCRIPT_NAME, "/shop/", "/shop"),
@@ -125,6 +129,11 @@ BAD: list[tuple[v.Kind, str, str]] = [
     (v.MODULE, "shop:app(1)", "factory"),
     (v.CALLABLE, "my-app", "Python name"),
     (v.MOUNT, "app=run.py", "/PREFIX"),
+    *(
+        (v.MOUNT, text, "among host names the web server chooses -- write one ini per host")
+        for text in ("www.example.org=shop:app", "www.example.org|/x=shop:app", "/x|y=shop:app")
+    ),
+    (v.MOUNT, "=shop:app", "must be /PREFIX="),
     (v.MOUNT, "/app=", "/PREFIX"),
     (v.MOUNT, "/app", "/PREFIX"),
     (v.MOUNT, "/a//b=x", "plain URL path"),
@@ -138,6 +147,9 @@ BAD: list[tuple[v.Kind, str, str]] = [
     (v.ENGINE, "c", "native or flup"),
     (v.ADDRESS, "3031", "a port alone"),
     (v.ADDRESS, "127.0.0.1:0", "1 to 65535"),
+    (v.ADDRESS, ":0", "1 to 65535"),
+    (v.ADDRESS, "=0", "shared-socket, which is not here -- write the address itself"),
+    *((v.ADDRESS, f"127.0.0.1:8001,{text}", "a line for each") for text in ("127.0.0.1:8002", "/run/a.sock")),
     (v.ADDRESS, "127.0.0.1:65536", "1 to 65535"),
     (v.ADDRESS, "127.0.0.1:http", "1 to 65535"),
     (v.ADDRESS, "256.0.0.1:80", "IP address"),

@@ -11,11 +11,15 @@ from typing import NamedTuple
 
 
 class Group(NamedTuple):
-    """``reason``: what to write or where to look instead, as the rest of a sentence."""
+    """``reason``: what to write or where to look instead, as the rest of a sentence.
+
+    ``part``: what an app loses that relies on it; "": it serves just as well without.
+    """
 
     title: str
     reason: str
     names: str
+    part: str = ""
 
 
 # fmt: off
@@ -50,10 +54,13 @@ vassals-include-before vassals-start-hook vassals-stop-hook vassal-sos vassal-so
 heartbeat hook-emperor-start hook-emperor-stop hook-emperor-reload hook-emperor-lost hook-as-vassal hook-as-emperor
 exec-as-vassal exec-as-emperor mount-as-vassal mount-as-emperor umount-as-vassal umount-as-emperor call-as-vassal
 call-as-vassal1 call-as-vassal3 call-as-emperor call-as-emperor1 call-as-emperor2 call-as-emperor4"""),
+    Group("Shared sockets",
+          "write its address itself where a socket refers to it, as in `http = 0.0.0.0:8001`; the emperor binds it", """
+shared-socket undeferred-shared-socket"""),
     Group("Zerg and fork servers",
           "a reload starts the new workers beside the old ones on the same socket, and `emperorctl scale NAME "
           "N` adds some", """
-shared-socket undeferred-shared-socket map-socket no-fd-passing! safe-fd fd-safe zerg zerg-fallback! zerg-server
+map-socket no-fd-passing! safe-fd fd-safe zerg zerg-fallback! zerg-server
 zergpool zerg-pool"""),
     Group("HTTP router",
           "there is no router process: `http` and `http-socket` open a socket that the app itself answers; TLS, "
@@ -139,18 +146,21 @@ load-file-in-cache load-file-in-cache-gzip cache2 queue queue-blocksize queue-st
 py-sharedarea"""),
     Group("Spooler, mules, timers and signals",
           "work beside requests is a service of its own: a systemd unit or timer, Celery, RQ or APScheduler", """
-mule-harakiri mule-reload-mercy spooler/Q spooler-external spooler-ordered! spooler-chdir spooler-processes
-spooler-quiet! spooler-max-tasks spooler-harakiri spooler-frequency spooler-freq mule? mules farm mule-msg-size?
-signal signal-bufsize signals-bufsize signal-timer timer signal-rbtimer rbtimer hook-as-mule touch-mules-reload
-touch-spoolers-reload touch-signal fs-signal spooler-import spooler-pyimport spooler-py-import
-spooler-python-import"""),
+spooler/Q spooler-external mule? mules farm signal-timer timer signal-rbtimer rbtimer hook-as-mule touch-signal
+fs-signal spooler-import spooler-pyimport spooler-py-import spooler-python-import""",
+          "no spooler, mule or timer works beside the requests"),
+    Group("Settings of spoolers, mules and signals", "there are no spoolers, mules and signals", """
+mule-harakiri mule-reload-mercy spooler-ordered! spooler-chdir spooler-processes spooler-quiet! spooler-max-tasks
+spooler-harakiri spooler-frequency spooler-freq mule-msg-size? signal signal-bufsize signals-bufsize
+touch-mules-reload touch-spoolers-reload"""),
     Group("Cron and attached daemons",
           "what runs at its times, or for ever, is a unit of systemd: `OnCalendar=` of a timer, or a service", """
-touch-exec file-write cron cron2 unique-cron cron-harakiri legion-cron cron-legion unique-legion-cron
-unique-cron-legion worker-exec worker-exec2 attach-daemon attach-control-daemon smart-attach-daemon
-smart-attach-daemon2 legion-attach-daemon legion-smart-attach-daemon legion-smart-attach-daemon2
-daemons-honour-stdin! attach-daemon2 curl-cron cron-curl legion-curl-cron legion-cron-curl curl-cron-legion
-cron-curl-legion"""),
+touch-exec file-write cron cron2 unique-cron legion-cron cron-legion unique-legion-cron unique-cron-legion
+worker-exec worker-exec2 attach-daemon attach-control-daemon smart-attach-daemon smart-attach-daemon2
+legion-attach-daemon legion-smart-attach-daemon legion-smart-attach-daemon2 attach-daemon2 curl-cron cron-curl
+legion-curl-cron legion-cron-curl curl-cron-legion cron-curl-legion""", "no program is started beside the app"),
+    Group("Settings of cron and daemons", "programs are run by systemd, whose units have settings of their own", """
+cron-harakiri daemons-honour-stdin!"""),
     Group("Legion", "there is no cluster of instances: keepalived or the load balancer decides who serves", """
 legion legion-mcast legion-node legion-freq legion-tolerance legion-death-on-lord-error legion-skew-tolerance
 legion-lord legion-unlord legion-setup legion-death legion-join legion-node-joined legion-node-left legion-quorum
@@ -174,9 +184,10 @@ loggers-list! threaded-logger! log-encoder log-req-encoder log-drain log-filter 
 log-master-bufsize log-master-stream! log-master-req-stream! log-prefix? log-sendfile log-ioerror log-micros!
 log-zeromq rsyslog-packet-size rsyslog-split-messages!"""),
     Group("Coroutines", "requests are answered by `processes` and `threads`: write threads = N", """
-async loop loop-list! loops-list! asyncio coroae fiber! goroutines gevent gevent-monkey-patch!
-gevent-early-monkey-patch! gevent-wait-for-hub! greenlet! rbthreads! rb-threads! rbthread! rb-thread! stackless!
-tornado ugreen! ugreen-stacksize"""),
+async loop asyncio coroae fiber! goroutines gevent greenlet! rbthreads! rb-threads! rbthread! rb-thread! stackless!
+tornado ugreen!""", "no coroutines answer requests, and one that waits keeps its thread"),
+    Group("Settings of coroutines", "there are no coroutines; what the app patches itself stays patched", """
+loop-list! loops-list! gevent-monkey-patch! gevent-early-monkey-patch! gevent-wait-for-hub! ugreen-stacksize"""),
     Group("Other languages", "only Python apps are served", """
 cgi-mode/c! cgi cgi-map-helper cgi-helper cgi-from-docroot! cgi-buffer-size cgi-timeout cgi-index cgi-allowed-ext
 cgi-unset cgi-loadlib cgi-optimize! cgi-optimized! cgi-path-info! cgi-do-not-kill-on-error! cgi-async-max-attempts!
@@ -195,11 +206,12 @@ v8-load v8-preemptive v8-gc-freq v8-module-path v8-jsgi"""),
           "PyPy is an interpreter like another: write python = /usr/bin/pypy3, or virtualenv with one of PyPy", """
 pypy-lib pypy-setup pypy-home pypy-wsgi pypy-wsgi-file pypy-ini-paste pypy-paste pypy-eval pypy-eval-post-fork
 pypy-exec pypy-exec-post-fork pypy-pp pypy-python-path pypy-pythonpath"""),
+    Group("Imports", "write `import MODULE` into the app's own module, which is imported before the first request", """
+import pyimport py-import python-import shared-import shared-pyimport shared-py-import shared-python-import""",
+          "this module is not imported"),
     Group("Python plugin",
-          "the app's own module is the place for it: what is imported, set or read there is so before the first "
-          "request", """
-pymodule-alias post-pymodule-alias import pyimport py-import python-import shared-import shared-pyimport
-shared-py-import shared-python-import wsgi-lite start_response-nodelay! wsgi-accept-buffer! wsgi-accept-buffers!
+          "the app's own module is the place for it: what is set or read there is so before the first request", """
+pymodule-alias post-pymodule-alias wsgi-lite start_response-nodelay! wsgi-accept-buffer! wsgi-accept-buffers!
 wsgi-disable-file-wrapper! python-raw python-worker-override"""),
     Group("Other ways to name the app", "write a file that defines `application`, and name it with wsgi-file", """
 worker-mount eval pecan paste paste-logger! web3 pump ini-paste ini-paste-logged"""),
@@ -215,16 +227,19 @@ reload-on-exception-repr exception-handler py-tracebacker"""),
     Group("Hooks",
           "nothing runs at stages of the start: ExecStartPre= of a unit runs programs, and the app's module "
           "runs Python", """
-flock flock-wait flock2 flock-wait2 hook-asap hook-pre-jail hook-post-jail hook-in-jail hook-as-root hook-as-user
+hook-asap hook-pre-jail hook-post-jail hook-in-jail hook-as-root hook-as-user
 hook-as-user-atexit hook-pre-app hook-post-app hook-post-fork hook-accepting hook-accepting1 hook-accepting-once
 hook-accepting1-once hook-master-start hook-touch hook-as-gateway after-request-hook after-request-call exec-asap
 exec-pre-jail exec-post-jail exec-in-jail exec-as-root exec-as-user exec-as-user-atexit exec-pre-app exec-post-app
 mount-asap mount-pre-jail mount-post-jail mount-in-jail mount-as-root umount-asap umount-pre-jail umount-post-jail
-umount-in-jail umount-as-root wait-for-interface wait-for-interface-timeout wait-interface wait-interface-timeout
-wait-for-iface wait-for-iface-timeout wait-iface wait-iface-timeout wait-for-fs wait-for-file wait-for-dir
-wait-for-mountpoint wait-for-fs-timeout wait-for-socket wait-for-socket-timeout call-asap call-pre-jail
-call-post-jail call-in-jail call-as-root call-as-user call-as-user-atexit call-pre-app call-post-app
-check-mountpoint mountpoint-check check-mount mount-check force-cwd binsh dlopen"""),
+umount-in-jail umount-as-root call-asap call-pre-jail call-post-jail call-in-jail call-as-root call-as-user
+call-as-user-atexit call-pre-app call-post-app""", "what it names is not run"),
+    Group("Waiting at the start",
+          "nothing is waited for: After=, RequiresMountsFor= and ExecStartPre= of a unit do that", """
+flock flock-wait flock2 flock-wait2 wait-for-interface wait-for-interface-timeout wait-interface
+wait-interface-timeout wait-for-iface wait-for-iface-timeout wait-iface wait-iface-timeout wait-for-fs wait-for-file
+wait-for-dir wait-for-mountpoint wait-for-fs-timeout wait-for-socket wait-for-socket-timeout check-mountpoint
+mountpoint-check check-mount mount-check force-cwd binsh dlopen"""),
     Group("Confinement and placement",
           "limits of what a process may see and where it runs are the unit's: `systemctl edit emperor` "
           "(CPUAffinity=, MemoryMax=, …), or an emperor of its own, contrib/systemd/emperor@.service", """
