@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from emperor import __version__, single
 from emperor.config import daemon_options, ruling
 from emperor.config.commandline import PATH as COMMAND_LINE
-from emperor.config.inifile import Row
+from emperor.config.language.inifile import Row
 from emperor.config.ruling import Rule
 from emperor.errors import EmperorError
 from emperor.intake.reading import Reader, Settings

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from emperor.config.context import Accounts
-from emperor.config.inifile import Row
+from emperor.config.language.inifile import Row
 from emperor.config.options import find
 from emperor.config.spec import Checked
 from emperor.errors import EmperorError

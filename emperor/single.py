@@ -16,7 +16,7 @@ from emperor import inherited
 from emperor.config import options
 from emperor.config.commandline import PATH as COMMAND_LINE
 from emperor.config.commandline import cli_rows, env_rows
-from emperor.config.inifile import Row
+from emperor.config.language.inifile import Row
 from emperor.config.table.app import APP
 from emperor.config.table.ini import INI as INI_OPTIONS
 from emperor.config.table.lives import LIVES

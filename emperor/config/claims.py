@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from emperor.config.context import Checked
-from emperor.config.inifile import Row
+from emperor.config.language.inifile import Row
 from emperor.model import ADMIN, TCP, UNIX, Address, Problem, VassalSpec
 
 EVERY_INTERFACE = ("", "0.0.0.0", "::")

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from emperor.config import options
 from emperor.config.foreign import ORDERS, app_hint, spelling
-from emperor.config.inifile import OPTION_NAME, Row
+from emperor.config.language.inifile import OPTION_NAME, Row
 from emperor.config.table.option import Option
 from emperor.model import Problem
 

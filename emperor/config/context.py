@@ -7,7 +7,7 @@ import posixpath
 from dataclasses import dataclass
 from typing import Protocol
 
-from emperor.config.inifile import Row
+from emperor.config.language.inifile import Row
 from emperor.model import ADMIN, Authority, Identity, Problem, VassalSpec
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from emperor.config import values as v
-from emperor.config.inifile import Row
+from emperor.config.language.inifile import Row
 from emperor.config.lenience import NUMBERS, take
 from emperor.config.table.option import Option
 from emperor.model import UNIX, VassalSpec

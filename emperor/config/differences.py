@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from emperor.config import departures, inifile
-from emperor.config.inifile import Row
-from emperor.config.logic import ENDS
+from emperor.config import departures
+from emperor.config.language import inifile
+from emperor.config.language.inifile import Row
+from emperor.config.language.logic import ENDS
 from emperor.config.options import find
 from emperor.config.table.option import DONE, Option
 from emperor.model import VassalSpec

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
-from emperor.config import commandline, daemon_options, magic, options
+from emperor.config import commandline, daemon_options, options
 from emperor.config.commandline import Line, Spelling, Vocabulary
-from emperor.config.inifile import Row
+from emperor.config.language import magic
+from emperor.config.language.inifile import Row
 from emperor.config.table.option import ALWAYS, DONE, INSTEAD, Option
 from emperor.model import Problem
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from emperor.config import lenience
 from emperor.config.commandline import PATH as COMMAND_LINE
-from emperor.config.inifile import Row
+from emperor.config.language.inifile import Row
 from emperor.config.options import find, find_uwsgi, suggestion, unsupported
 from emperor.config.table.option import ALWAYS, DONE, INSTEAD, REFUSED, Option
 from emperor.model import Problem

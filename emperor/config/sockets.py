@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from emperor.config.addresses import check_unix_path
 from emperor.config.context import Context
-from emperor.config.inifile import Row
+from emperor.config.language.inifile import Row
 from emperor.config.settings import Findings, Setting, Settings, resolve
 from emperor.model import ADMIN, FASTCGI, HTTP, TCP, UNIX, UWSGI, Address, Identity, SocketSpec
 

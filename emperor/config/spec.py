@@ -11,7 +11,7 @@ from typing import Any
 
 from emperor.config import apps, identity, sockets, together
 from emperor.config.context import Accounts, Checked, Context
-from emperor.config.inifile import Row
+from emperor.config.language.inifile import Row
 from emperor.config.settings import Findings, Settings, read, resolve
 from emperor.model import VassalSpec
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from emperor.config import addresses
-from emperor.config.inifile import OPTION_NAME
+from emperor.config.language.inifile import OPTION_NAME
 from emperor.model import FASTCGI, HTTP, ROLLING, UWSGI, WHOLE, Address, Target
 
 YEAR = 365 * 24 * 3600

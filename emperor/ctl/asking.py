@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from emperor.config.inifile import Row
+from emperor.config.language.inifile import Row
 from emperor.config.placement import VASSAL
 from emperor.model import Identity, VassalSpec
 from emperor.supervision.interpreter import Step

@@ -16,7 +16,7 @@ from typing import Any
 from emperor.config import daemon_options
 from emperor.config.claims import judge_all
 from emperor.config.differences import Note, Subject, differences
-from emperor.config.inifile import Row
+from emperor.config.language.inifile import Row
 from emperor.config.ruling import Rule
 from emperor.config.spec import Checked
 from emperor.control.messages import FAILED, OK

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from emperor.config.inifile import Row
+from emperor.config.language.inifile import Row
 from emperor.config.placement import EMPEROR, VASSAL, binder, opener
 from emperor.ctl.asking import (
     BOUND,

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from emperor.config.inifile import Row
+from emperor.config.language.inifile import Row
 from emperor.config.options import find
 from emperor.config.placement import EMPEROR, VASSAL
 from emperor.ctl.asking import (

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from emperor.config.differences import Note
-from emperor.config.inifile import STRAY_PERCENT
+from emperor.config.language.inifile import STRAY_PERCENT
 from emperor.config.options import find, find_uwsgi
 from emperor.config.table.option import ALWAYS, INSTEAD
 from emperor.ctl.wording import plural
@@ -42,6 +42,12 @@ class Verdict:
         return sum(1 for one, _ in self.findings if one == label)
 
     @property
+    def lost(self) -> int:
+        """Options of uWSGI's that give an app something which nothing gives it here, as far as they are named."""
+        named = {one.option for label, one in self.findings if label == IGNORED}
+        return sum(1 for name in named if (foreign := find_uwsgi(name)) is not None and foreign.part)
+
+    @property
     def whole(self) -> str:
         """What is wrong with the file as a whole, if nothing else is found: it could not be read; else ""."""
         if len(self.findings) != 1:
@@ -58,9 +64,10 @@ class Verdict:
             return f"does not work: {plural(errors, 'error')}"
         if not self.ok:
             return "does not work: the app does not load"
-        found = ((warnings, "warning"), (differences, "difference"))
+        found = ((warnings, "warning"), (differences, "difference"), (self.lost, "part"))
         good = (CUT_OFF if self.cut_off else "OK", *(("the app loads",) if self.loads else ()))
-        return ", ".join((*good, *(plural(number, noun) for number, noun in found if number)))
+        words = ", ".join((*good, *(plural(number, noun) for number, noun in found if number)))
+        return f"{words} missing" if self.lost else words
 
 
 def judge(path: str, problems: Sequence[Problem], notes: Sequence[Note]) -> Verdict:

@@ -12,8 +12,8 @@ import stat
 from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
-from emperor.config import inifile
-from emperor.config.logic import Refused
+from emperor.config.language import inifile
+from emperor.config.language.logic import Refused
 from emperor.errors import EmperorError
 from emperor.intake.marks import as_read
 from emperor.model import ADMIN

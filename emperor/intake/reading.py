@@ -14,12 +14,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
-from emperor.config import inifile, options, sockets, spec
-from emperor.config.inifile import Row
-from emperor.config.logic import Refused
+from emperor.config import options, sockets, spec
+from emperor.config.language import inifile
+from emperor.config.language.inifile import Row
+from emperor.config.language.logic import Refused
+from emperor.config.language.unfolding import Source, Unfolded, unfold
 from emperor.config.ruling import Rule
 from emperor.config.spec import Checked, Context
-from emperor.config.unfolding import Source, Unfolded, unfold
 from emperor.errors import EmperorError
 from emperor.intake.looking import AdministratorsFiles
 from emperor.intake.worlds import world_of

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from emperor import __version__
-from emperor.config.logic import Reach, World
+from emperor.config.language.logic import Reach, World
 from emperor.intake.looking import AdministratorsFiles, NoFiles
 from emperor.model import ADMIN, Authority
 

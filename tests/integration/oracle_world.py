@@ -20,9 +20,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple, Union
 
-from emperor.config.inifile import Row, decode
-from emperor.config.logic import ENDS, Reach, Refused, World, is_block
-from emperor.config.unfolding import PLACEHOLDERS, Source, unfold
+from emperor.config.language.inifile import Row, decode
+from emperor.config.language.logic import ENDS, Reach, Refused, World, is_block
+from emperor.config.language.unfolding import PLACEHOLDERS, Source, unfold
 from emperor.model import Problem
 
 BEGINS, ENDS_WITH = b"[uwsgi]\n", b";end of configuration"

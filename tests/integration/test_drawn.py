@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from emperor.config.logic import Refused
+from emperor.config.language.logic import Refused
 from emperor.intake.drawn import Drawn
 from emperor.intake.looking import AdministratorsFiles
 from emperor.intake.reading import Reader, Settings

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-from emperor.config.logic import Reach, Refused, World
+from emperor.config.language.logic import Reach, Refused, World
+from emperor.config.language.unfolding import Source, unfold
 from emperor.config.spec import Checked, Context, build
-from emperor.config.unfolding import Source, unfold
 from emperor.model import ADMIN, NOBODY, OWNER, Authority, Identity, VassalSpec
 
 ROOT = Identity(0, 0, (0,), "root", "/root")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from emperor.config.inifile import Row
+from emperor.config.language.inifile import Row
 from emperor.config.placement import EMPEROR, VASSAL
 from emperor.ctl import prospects
 from emperor.ctl.asking import (

@@ -10,10 +10,10 @@ import pytest
 
 from emperor.config.commandline import cli_rows, env_rows
 from emperor.config.foreign import WORDS, app_hint, spelling
-from emperor.config.inifile import Row
+from emperor.config.language.inifile import Row
+from emperor.config.language.unfolding import unfold
 from emperor.config.options import find, find_uwsgi, find_uwsgi_letter
 from emperor.config.spec import build
-from emperor.config.unfolding import unfold
 from emperor.model import Target
 from emperor.single import ask
 from tests.unit.config_world import CONTEXT, world

@@ -13,9 +13,9 @@ import pytest
 
 from emperor import trial
 from emperor.config.differences import Note
-from emperor.config.inifile import Row
+from emperor.config.language.inifile import Row
+from emperor.config.language.unfolding import Unfolded
 from emperor.config.spec import Checked
-from emperor.config.unfolding import Unfolded
 from emperor.ctl import check, verdict
 from emperor.ctl.console import Console
 from emperor.ctl.prospects import Prospect, Remark
@@ -210,7 +210,7 @@ def test_what_is_found_is_sorted_into_what_to_do_with_it() -> None:
         ],
         [Note("a.ini", 5, "mount", "uWSGI …"), Note("a.ini", 4, "threads", "is written again …", same=True)],
     )
-    assert words == "OK, 3 warnings, 2 differences"
+    assert words == "OK, 3 warnings, 2 differences, 1 part missing"
     assert lines == [
         "warning  line 3: plugin: has no effect: only Python apps are served …",
         "warning  line 4: threads: is written again …",
@@ -252,7 +252,7 @@ def test_what_stands_in_a_default_is_told_with_the_first_ini_alone_unless_it_is_
 
 
 def test_a_stray_percent_sign_is_told_once() -> None:
-    from emperor.config.inifile import STRAY_PERCENT
+    from emperor.config.language.inifile import STRAY_PERCENT
 
     warning = Problem("a.ini", 3, "x", STRAY_PERCENT, fatal=False)
     note = Note("a.ini", 3, "x", "uWSGI removes a % that begins no placeholder")

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from emperor.config.differences import Note, Subject, differences
+from emperor.config.language.unfolding import Source, unfold
 from emperor.config.spec import build
-from emperor.config.unfolding import Source, unfold
 from tests.unit.config_world import ALICE, APP, BY_ALICE, CONTEXT, Disk, world
 
 SAFE = f"{APP}\nuid = alice\ngid = alice\nchmod-socket = 660\nsocket = /run/a.sock\n"

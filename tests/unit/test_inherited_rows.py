@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emperor.config.inifile import Row
+from emperor.config.language.inifile import Row
 from emperor.errors import EmperorError
 from emperor.inherited import HANDED_OVER, environment, files_of, keep
 from emperor.lone import Paper, web_servers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emperor.config.inifile import LIMIT, LINE, LINES, Row, decode, parse
+from emperor.config.language.inifile import LIMIT, LINE, LINES, Row, decode, parse
 from emperor.model import Problem
 
 

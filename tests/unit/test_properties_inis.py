@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from emperor.config.inifile import LENGTH, Row
-from emperor.config.logic import Files, Reach, Refused, World
-from emperor.config.unfolding import FILES, ROWS, Source, Unfolded, unfold
+from emperor.config.language.inifile import LENGTH, Row
+from emperor.config.language.logic import Files, Reach, Refused, World
+from emperor.config.language.unfolding import FILES, ROWS, Source, Unfolded, unfold
 
 SECRET = "Zq7"
 """In what no message may quote: values, files, the environment. No drawn key holds it."""

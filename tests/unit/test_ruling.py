@@ -7,7 +7,7 @@ import shlex
 import pytest
 
 from emperor.config import daemon_options, options
-from emperor.config.inifile import Row
+from emperor.config.language.inifile import Row
 from emperor.config.ruling import BEFORE, OF_ONE_APP, Rule, line, rule
 from emperor.config.table.option import DONE, REFUSED
 

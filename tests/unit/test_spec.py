@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emperor.config.inifile import Row
+from emperor.config.language.inifile import Row
 from emperor.config.spec import build
 from emperor.model import Target
 from tests.unit.config_world import ALICE, APP, CONTEXT, WEB, check, faults, spec, warnings

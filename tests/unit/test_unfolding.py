@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from emperor.config import unfolding
-from emperor.config.inifile import LENGTH, Row
-from emperor.config.logic import Reach
-from emperor.config.unfolding import Source, Unfolded, unfold
+from emperor.config.language import unfolding
+from emperor.config.language.inifile import LENGTH, Row
+from emperor.config.language.logic import Reach
+from emperor.config.language.unfolding import Source, Unfolded, unfold
 from tests.unit.config_world import Disk, world
 
 HERE = "/etc/emperor/vassals.d/blog.v2.ini"

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from emperor.config.logic import Refused
-from emperor.config.references import substituted
-from emperor.config.unfolding import Source, Unfolded, unfold
+from emperor.config.language.logic import Refused
+from emperor.config.language.references import substituted
+from emperor.config.language.unfolding import Source, Unfolded, unfold
 from tests.unit.config_world import Disk, world
 
 FOLDER = "/etc/emperor/vassals.d"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from emperor.config.inifile import Row
-from emperor.config.logic import Reach, Refused
-from emperor.config.unfolding import Source, Unfolded, unfold
+from emperor.config.language.inifile import Row
+from emperor.config.language.logic import Reach, Refused
+from emperor.config.language.unfolding import Source, Unfolded, unfold
 from tests.unit.config_world import Disk, world
 
 HERE = "/srv/vassals/shop.ini"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from contrib.uwsgi_names import fingerprint, ours
-from emperor.config.logic import ENDS, is_block
+from emperor.config.language.logic import ENDS, is_block
 from emperor.config.options import TABLE, find, find_letter, find_uwsgi, find_uwsgi_letter, unsupported
 from emperor.config.table.option import ALWAYS, INSTEAD
 from emperor.config.table.uwsgi_names import GROUPS

@@ -103,17 +103,19 @@ subscriptions-use-credentials! subscription-algo subscription-dotsplit! subscrib
 subscribe-freq subscription-tolerance unsubscribe-on-graceful-reload! start-unsubscribed! subscribe-with-modifier1"""),
     Group("Request routing",
           "rewriting and refusing requests is the web server's: `rewrite`, `return`, `allow`, `deny` in nginx", """
-pcre-jit! ignore-script-name! route route-host route-uri route-qs route-remote-addr route-user-agent
-route-remote-user route-referer route-label route-if route-if-not route-run final-route final-route-status
-final-route-host final-route-uri final-route-qs final-route-remote-addr final-route-user-agent
-final-route-remote-user final-route-referer final-route-label final-route-if final-route-if-not final-route-run
-error-route error-route-status error-route-host error-route-uri error-route-qs error-route-remote-addr
-error-route-user-agent error-route-remote-user error-route-referer error-route-label error-route-if
-error-route-if-not error-route-run response-route response-route-status response-route-host response-route-uri
-response-route-qs response-route-remote-addr response-route-user-agent response-route-remote-user
-response-route-referer response-route-label response-route-if response-route-if-not response-route-run router-list!
-routers-list! error-page-403 error-page-404 error-page-500 geoip-country geoip-city geoip-use-disk! notfound-log!
-pam pam-user"""),
+route route-host route-uri route-qs route-remote-addr route-user-agent route-remote-user route-referer route-label
+route-if route-if-not route-run final-route final-route-status final-route-host final-route-uri final-route-qs
+final-route-remote-addr final-route-user-agent final-route-remote-user final-route-referer final-route-label
+final-route-if final-route-if-not final-route-run error-route error-route-status error-route-host error-route-uri
+error-route-qs error-route-remote-addr error-route-user-agent error-route-remote-user error-route-referer
+error-route-label error-route-if error-route-if-not error-route-run response-route response-route-status
+response-route-host response-route-uri response-route-qs response-route-remote-addr response-route-user-agent
+response-route-remote-user response-route-referer response-route-label response-route-if response-route-if-not
+response-route-run pam pam-user""",
+          "its rules, which may guard the app, are not applied"),
+    Group("Settings of request routing", "rewriting and refusing requests is the web server's", """
+pcre-jit! ignore-script-name! router-list! routers-list! error-page-403 error-page-404 error-page-500 geoip-country
+geoip-city geoip-use-disk! notfound-log!"""),
     Group("Headers", "headers are the app's to set, or the web server's: `add_header` in nginx", """
 add-header rem-header del-header collect-header response-header-collect pull-header response-headers-limit"""),
     Group("Static files",

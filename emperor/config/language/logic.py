@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
-from emperor.config.inifile import Row
+from emperor.config.language.inifile import Row
 
 ENDS = frozenset(("end", "endif", "end-if", "endfor", "end-for"))
 OF_KEYS = frozenset(("if-opt", "if-not-opt"))

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from emperor.config import inifile, logic, magic
-from emperor.config.effort import STEP, Exhausted
-from emperor.config.inifile import LENGTH, OPTION_NAME, Row
-from emperor.config.logic import Asked, Refused, World
-from emperor.config.references import References
+from emperor.config.language import inifile, logic, magic
+from emperor.config.language.effort import STEP, Exhausted
+from emperor.config.language.inifile import LENGTH, OPTION_NAME, Row
+from emperor.config.language.logic import Asked, Refused, World
+from emperor.config.language.references import References
 from emperor.model import Problem
 
 FILES = 64

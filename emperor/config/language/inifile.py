@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from emperor.config import magic
+from emperor.config.language import magic
 from emperor.model import Problem
 
 SECTIONS = ("uwsgi", "emperor")

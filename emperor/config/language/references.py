@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from emperor.config import arithmetic, logic
-from emperor.config.effort import STEP, Effort
-from emperor.config.inifile import LENGTH, Row
-from emperor.config.logic import Reach, Refused, World
+from emperor.config.language import arithmetic, logic
+from emperor.config.language.effort import STEP, Effort
+from emperor.config.language.inifile import LENGTH, Row
+from emperor.config.language.logic import Reach, Refused, World
 
 DEPTH = 32
 

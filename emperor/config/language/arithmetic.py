@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable
 from types import MappingProxyType
 
-from emperor.config.inifile import LENGTH
-from emperor.config.logic import Refused
+from emperor.config.language.inifile import LENGTH
+from emperor.config.language.logic import Refused
 
 _LEADING = re.compile(r"\s{0,32}([+-]?[0-9]{1,30})", re.ASCII)
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1

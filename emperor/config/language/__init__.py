@@ -1,0 +1,1 @@
+"""The language of inis: text, and what it draws in, to the rows that count. Pure."""
