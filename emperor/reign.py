@@ -13,7 +13,7 @@ from emperor.control.messages import Policy, parse_verbs
 from emperor.daemon import Emperor
 from emperor.errors import EmperorError
 from emperor.frontkeeper import FrontKeeper
-from emperor.intake.inis import listing
+from emperor.intake.listing import listing
 from emperor.intake.reading import Reader, Settings
 from emperor.journal import Journal
 from emperor.model import Identity, Problem

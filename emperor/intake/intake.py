@@ -12,7 +12,8 @@ from dataclasses import replace
 from emperor.config.claims import Claims, precedence
 from emperor.config.context import Checked
 from emperor.holding.estate import Estate
-from emperor.intake.inis import Inis, occupy
+from emperor.intake.inis import Inis
+from emperor.intake.listing import occupy
 from emperor.intake.marks import signature
 from emperor.intake.reading import Reader, Reading
 from emperor.journal import Journal

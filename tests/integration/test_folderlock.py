@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from emperor.errors import EmperorError
-from emperor.intake.inis import folder_of, occupy
+from emperor.intake.listing import folder_of, occupy
 from emperor.system.folderlock import FREE, FolderLocks, Verdict
 from tests.integration.kernel_world import fds_of
 from tests.requirements import SYSTEM_PYTHON, needs

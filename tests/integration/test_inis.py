@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from emperor.intake import inis
-from emperor.intake.inis import Inis, listing
+from emperor.intake.inis import Inis
+from emperor.intake.listing import Listing, listing
 from emperor.supervision import quiet
 from emperor.supervision.quiet import Rest
 from emperor.system.eventloop import Loop
@@ -120,7 +121,7 @@ def test_a_folder_is_listed_by_its_inis(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [".blog.ini.swp", ".hidden.ini", "blog.ini~", "blog.ini.swp", "blog.ini.bak"])
 def test_what_editors_leave_behind_is_passed_over(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
-    assert listing(str(tmp_path)) == inis.Listing({})
+    assert listing(str(tmp_path)) == Listing({})
 
 
 @pytest.mark.parametrize(
@@ -128,7 +129,7 @@ def test_what_editors_leave_behind_is_passed_over(tmp_path: Path, name: str) -> 
 )
 def test_what_package_managers_leave_behind_is_passed_over(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
-    assert listing(str(tmp_path)) == inis.Listing({})
+    assert listing(str(tmp_path)) == Listing({})
 
 
 @pytest.mark.parametrize(
@@ -138,7 +139,7 @@ def test_what_is_no_vassals_name_is_odd(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
     found = listing(str(tmp_path))
     silent = name.startswith(".")
-    assert found == inis.Listing({}, odd=() if silent else (str(tmp_path / name),))
+    assert found == Listing({}, odd=() if silent else (str(tmp_path / name),))
 
 
 def test_sockets_and_folders_are_passed_over_unless_they_are_called_like_an_ini(tmp_path: Path) -> None:
