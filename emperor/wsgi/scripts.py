@@ -88,8 +88,8 @@ class _Servers(_StandIns):
 
     def exec_module(self, module: ModuleType) -> None:
         super().exec_module(module)
-        module.WSGIServer = _server_class(self._handed)  # type: ignore[attr-defined]
-        module.stands_in_for_flup = True  # type: ignore[attr-defined]
+        module.WSGIServer = _server_class(self._handed)  # type: ignore[attr-defined]  # a module is given what it lacks
+        module.stands_in_for_flup = True  # type: ignore[attr-defined]  # a module is given what it lacks
 
 
 def _server_class(handed: list[Any]) -> type:

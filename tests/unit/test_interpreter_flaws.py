@@ -149,10 +149,10 @@ def test_nobody_is_told_to_make_a_virtualenv_of_a_folder_that_is_something_else(
 
 
 def test_roots_own_folder_stays_closed() -> None:
-    link = Step("/srv/v/bin/python", LINK, target="/root/.pyenv/python")
+    link = Step("/srv/v/bin/python", LINK, target="/root/own/python")
     way = (*TO_VENV, BIN, link, ROOT, closed("/root"))
     assert flaw(looks(to_python=way)) == (
-        "virtualenv /srv/v: its Python is /root/.pyenv/python, and alice cannot enter /root (root's, mode 0700)"
+        "virtualenv /srv/v: its Python is /root/own/python, and alice cannot enter /root (root's, mode 0700)"
         f" -- make it with a Python that everybody can run: {MAKE} --clear /srv/v"
     )
     for seen in (named(ROOT, closed("/root")), looks((ROOT, closed("/root")), ()), looks(to_python=way, holds=())):
