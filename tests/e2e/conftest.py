@@ -83,6 +83,31 @@ def folder(session_folder: Path, numbers: Iterator[int]) -> Path:
 
 
 @pytest.fixture
+def open_folder(folder: Path) -> Path:
+    """Where apps of every user can make files."""
+    folder.chmod(0o777)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shared_folder(session_folder: Path, numbers: Iterator[int]) -> Path:
+    """One for all tests of a file."""
+    fresh = session_folder / str(next(numbers))
+    fresh.mkdir(mode=0o755)
+    return fresh
+
+
+@pytest.fixture(scope="module")
+def shared_emperor(shared_folder: Path, emperor_venv: Path, users: Users) -> Iterator[Emperor]:
+    """Root's, started; its vassals are alice's."""
+    one = Emperor(emperor_venv / "bin", shared_folder / "e", people.current(), users.alice)
+    try:
+        yield one.start()
+    finally:
+        one.dispose()
+
+
+@pytest.fixture
 def someone(request: pytest.FixtureRequest) -> Person:
     """An ordinary user: alice as root, else whoever runs the tests."""
     if os.geteuid() != 0:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from benchmarks.front import free_port
-from tests.e2e.harness import people, procfs, visits
+from tests.e2e.harness import procfs, visits
 from tests.e2e.harness.daemon import Emperor, Vassal, ini
 from tests.e2e.harness.deployed import Site
 from tests.e2e.harness.fronts import Apache, ask
-from tests.e2e.harness.people import Users
 from tests.e2e.harness.visits import VISITS
 from tests.e2e.harness.waiting import wait_for
 from tests.requirements import needs
@@ -160,23 +158,12 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(session_folder: Path, numbers: Iterator[int], emperor_venv: Path, users: Users) -> Iterator[World]:
-    folder = session_folder / str(next(numbers))
-    folder.mkdir(mode=0o755)
-    with ExitStack() as ends:
-        daemon = Emperor(emperor_venv / "bin", folder / "e", people.current(), users.alice)
-        ends.callback(daemon.dispose)
-        daemon.start()
-        one = World(emperor_venv / "bin/emperor", daemon, folder)
-        ends.callback(one.front.__exit__)
+def world(shared_folder: Path, shared_emperor: Emperor, emperor_venv: Path) -> Iterator[World]:
+    one = World(emperor_venv / "bin/emperor", shared_emperor, shared_folder)
+    try:
         yield one.start()
-
-
-@pytest.fixture
-def open_folder(folder: Path) -> Path:
-    """Where apps of every user can make files."""
-    folder.chmod(0o777)
-    return folder
+    finally:
+        one.front.__exit__()
 
 
 @pytest.mark.parametrize("prefix", ["", "/shop"])

@@ -144,13 +144,9 @@ class World(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def world(session_folder: Path, numbers: Iterator[int], emperor_venv: Path, users: Users) -> Iterator[World]:
-    folder = session_folder / str(next(numbers))
-    folder.mkdir(mode=0o755)
+def world(shared_folder: Path, shared_emperor: Emperor, emperor_venv: Path) -> Iterator[World]:
+    folder, daemon = shared_folder, shared_emperor
     with ExitStack() as ends:
-        daemon = Emperor(emperor_venv / "bin", folder / "e", people.current(), users.alice)
-        ends.callback(daemon.dispose)
-        daemon.start()
         vassal = _vassal(daemon, emperor_venv)
         program = emperor_venv / "bin/emperor"
         _write(folder)
