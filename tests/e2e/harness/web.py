@@ -44,6 +44,12 @@ SERVER = """
 """
 
 
+def server(port: int, name: str, locations: Mapping[str, str]) -> str:
+    """``locations``: a path and the directives of its block."""
+    blocks = "\n".join(f"        location {path} {{ {body} }}" for path, body in locations.items())
+    return SERVER.format(port=port, name=name, locations=blocks)
+
+
 def get(url: str, data: bytes | None = None, headers: Mapping[str, str] | None = None, timeout: float = 20) -> Response:
     """One HTTP request; an error status is an answer like any other."""
     request = urllib.request.Request(url, data=data, headers=dict(headers or {}))
@@ -89,7 +95,7 @@ class Nginx:
         raise AssertionError((self.folder / "output").read_text() + self.error_log)
 
     def _launch(self) -> None:
-        servers = "".join(self._server(name, locations) for name, locations in self._sites.items())
+        servers = "".join(server(self.port, name, locations) for name, locations in self._sites.items())
         user = "user www-data;" if os.geteuid() == 0 else ""
         scratch = SCRATCH.format(folder=self.folder)
         where = {"folder": self.folder, "port": self.port, "scratch": scratch}
@@ -105,10 +111,6 @@ class Nginx:
                 stderr=output,
                 start_new_session=True,
             )
-
-    def _server(self, name: str, locations: Mapping[str, str]) -> str:
-        blocks = "\n".join(f"        location {path} {{ {body} }}" for path, body in locations.items())
-        return SERVER.format(name=name, port=self.port, locations=blocks)
 
     def get(self, path: str, data: bytes | None = None, headers: Mapping[str, str] | None = None) -> Response:
         return get(f"http://127.0.0.1:{self.port}{path}", data, headers)

@@ -59,15 +59,12 @@ def front(machine: Machine) -> Iterator[StartFront]:
     def start(locations: Mapping[str, str]) -> int:
         port, folder = free_port(), machine.path("/run/front")
         folder.mkdir(mode=0o755, exist_ok=True)
-        blocks = "\n".join(f"        location {path} {{ {body} }}" for path, body in locations.items())
-        scratch = SCRATCH.format(folder="/run/front")
         text = web.CONFIG.format(
             user="user www-data;",
             folder="/run/front",
-            port=port,
-            locations=blocks,
+            servers=web.server(port, "_", locations),
             upstreams="",
-            scratch=scratch,
+            scratch=SCRATCH.format(folder="/run/front"),
         )
         (folder / "nginx.conf").write_text(text)
         machine.systemctl("start", "front.service")
