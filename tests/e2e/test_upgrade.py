@@ -125,7 +125,7 @@ def test_logs_are_kept_and_a_follower_stays(daemon: Emperor, site: Vassal) -> No
 def test_a_program_that_cannot_read_what_we_can_does_not_take_over(daemon: Emperor, site: Vassal) -> None:
     row = site.row()
     package = next((daemon.programs.parent / "lib").glob("python*/site-packages/emperor"))
-    module = package / "config" / "inifile.py"
+    module = package / "config" / "language" / "inifile.py"
     saved = module.read_text()
     try:
         module.write_text("raise RuntimeError('half an installation')\n")
