@@ -85,7 +85,7 @@ def test_modes_are_read_as_the_kernel_reads_them(place: Path, mode: int, uid: in
 
 @needs("root")
 def test_what_is_ours_and_closed_is_named_with_its_mend(place: Path) -> None:
-    place.parent.chmod(0o755)
+    (place / "a").chmod(0o700)
     path = f"{place}/a/b/python"
     first = next(step.path for step in walk(path, by_its_mode(NOBODY)) if not step.usable)
     assert closed_to(path, NOBODY).startswith(f"nobody cannot enter {first} (root's, mode 0700) -- chmod ")
