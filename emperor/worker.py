@@ -105,6 +105,7 @@ def _load(spec: VassalSpec, report: int) -> Any:
 
 def load(spec: VassalSpec) -> WSGIApplication:
     """The app, with the packages of its virtualenv. Raises ``LoadError``, with a hint if a module is missing."""
+    # As supervision.interpreter has it (is_own), which a start that goes well need not import.
     if spec.virtualenv and spec.python != f"{spec.virtualenv}/bin/python":
         from emperor.system.interpreter import enter_virtualenv
 

@@ -35,8 +35,7 @@ PLACEHOLDERS = frozenset(("set-placeholder", "set-ph"))
 
 
 class Source(NamedTuple):
-    """A file that has been read. ``given``: its path as it was written. ``first``: the vassal's own ini, or what has
-    the vassal's name in its placeholders all the same. ``admin``: see ``Row``."""
+    """A file that has been read. ``given``: its path as it was written. ``admin``: see ``Row``."""
 
     path: str
     text: str
@@ -45,7 +44,7 @@ class Source(NamedTuple):
     inode: int | None = None
     admin: bool = False
     magic_path: str = ""
-    """What its placeholders name; "": itself."""
+    """What its magic names; "": itself. Of defaults it is the vassal's own ini."""
 
 
 class Unfolded(NamedTuple):
@@ -107,6 +106,7 @@ class _Stream:
     size: int = 0
     reads: int = 0
     at: Row = NOWHERE
+    """The row that is being worked on, for whoever must stop."""
     _first: dict[str, str] = field(default_factory=dict)
 
     def name_first(self, source: Source) -> None:
@@ -133,7 +133,7 @@ class _Stream:
         self.at = row
         if self.block is not None and self.block.row.admin is not row.admin:
             # Neither side decides which of the other's lines count.
-            self._end_of_all()
+            self._end_block()
         if self.inside:
             self._add(row, depth)
         elif row.key in logic.ENDS:
@@ -236,10 +236,10 @@ class _Stream:
             self.size += len(self.done[-1].value)
             if self.size > SIZE:
                 raise _TooMuch(row, f"makes more of this ini than {SIZE // 1024} KiB")
-        self._end_of_all()
+        self._end_block()
         self.done = [replace(row, referenced=row.key in self.references.used) for row in self.done]
 
-    def _end_of_all(self) -> None:
+    def _end_block(self) -> None:
         if self.block is not None:
             self._wrong(self.block.row, "has no end: everything below belongs to it", fatal=False)
         self.block = None
