@@ -192,6 +192,27 @@ class VassalSpec:
     py_autoreload: float = 0.0
     """How long a changed module may go unnoticed; 0: for ever."""
     reload_mode: str = WHOLE
+    stats: Optional[Address] = None
+    """Where the app's own process tells its numbers to who connects; None: nowhere."""
+    stats_http: bool = False
+    log_maxsize: int = 0
+    """Bytes after which ``logto`` begins anew; 0: never."""
+    log_keep: int = 5
+    """How many older ones stay, as ``logto``.1 and so on."""
+    log_format: str = ""
+    """One line per request, in uWSGI's words for it, or "combined"; "": none, but for those below."""
+    disable_logging: bool = False
+    """Of the requests only those below are logged."""
+    log_4xx: bool = False
+    log_5xx: bool = False
+    log_zero: bool = False
+    """Those whose answer has no body."""
+    log_slow: int = 0
+    """Those that took so many milliseconds; 0: none."""
+    log_big: int = 0
+    """Those whose answer has so many bytes; 0: none."""
+    log_x_forwarded_for: bool = False
+    """The visitor is whom X-Forwarded-For names first."""
     static_map: tuple[tuple[str, str], ...] = ()
     """URL prefix and the folder that the web server shall serve below it. No process of ours opens it."""
     authority: Authority = Authority(NOBODY)
@@ -208,6 +229,7 @@ class VassalSpec:
         raw["sockets"] = tuple(SocketSpec(**{**one, "address": Address(**one["address"])}) for one in raw["sockets"])
         raw["targets"] = tuple(Target(**one) for one in raw["targets"])
         raw["authority"] = Authority(**raw["authority"])
+        raw["stats"] = Address(**raw["stats"]) if raw.get("stats") else None
         raw["pythonpath"] = tuple(raw["pythonpath"])
         raw["touch_reload"] = tuple(raw.get("touch_reload", ()))
         raw["static_map"] = tuple((prefix, folder) for prefix, folder in raw.get("static_map", ()))

@@ -17,9 +17,10 @@ from emperor.config.table.lives import LIVES
 from emperor.config.table.option import DONE, INSTEAD, Option
 from emperor.config.table.reached import REACHED
 from emperor.config.table.requests import REQUESTS
+from emperor.config.table.told import TOLD
 from emperor.config.table.uwsgi_names import GROUPS, Group
 
-TABLE: tuple[Option, ...] = REACHED + APP + LIVES + REQUESTS + INI + KNOWN
+TABLE: tuple[Option, ...] = REACHED + APP + LIVES + REQUESTS + TOLD + INI + KNOWN
 
 
 class Foreign(NamedTuple):

@@ -7,13 +7,15 @@ out. No message repeats a value that was written.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from emperor.config import apps, identity, sockets, together
+from emperor.config.addresses import check_unix_path
 from emperor.config.context import Accounts, Checked, Context
 from emperor.config.language.inifile import Row
 from emperor.config.settings import Findings, Settings, read, resolve
-from emperor.model import VassalSpec
+from emperor.model import UNIX, Address, VassalSpec
 
 __all__ = ["Accounts", "Checked", "Context", "build"]
 
@@ -55,6 +57,17 @@ PLAIN = (
     "cheaper-overload",
     "py-autoreload",
     "reload-mode",
+    "stats-http",
+    "log-maxsize",
+    "log-keep",
+    "log-format",
+    "disable-logging",
+    "log-4xx",
+    "log-5xx",
+    "log-zero",
+    "log-slow",
+    "log-big",
+    "log-x-forwarded-for",
 )
 """Options whose value is a field of ``VassalSpec`` as it stands."""
 
@@ -83,6 +96,7 @@ def build(rows: Sequence[Row], context: Context) -> Checked:
         chdir=chdir,
         chdir2=_path(settings, "chdir2", base),
         logto=logto,
+        stats=_stats(settings, base, findings),
         pythonpath=tuple(resolve(base, path) for path in _values(settings, "pythonpath")),
         static_map=tuple((prefix, resolve(base, folder)) for prefix, folder in _values(settings, "static-map")),
         touch_reload=tuple(resolve(base, path) for path in _values(settings, "touch-reload")),
@@ -109,6 +123,20 @@ def _logto(settings: Settings, context: Context, findings: Findings) -> str:
     if path and context.reserves(path):
         findings.wrong(settings.last("logto"), "lies in the emperor's own folder -- write a path in the app's")
     return path
+
+
+def _stats(settings: Settings, base: str, findings: Findings) -> Address | None:
+    last = settings.last("stats")
+    if last is None:
+        return None
+    address: Address = last.value
+    if address.family != UNIX:
+        return address
+    try:
+        return replace(address, path=check_unix_path(resolve(base, address.path)))
+    except ValueError as error:
+        findings.wrong(last, str(error))
+        return None
 
 
 def _interpreter(settings: Settings, base: str) -> str:

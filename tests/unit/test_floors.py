@@ -16,7 +16,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("emperor", "emperor.errors", "emperor.model", "emperor.text"),
     ("emperor.config", "emperor.faces", "emperor.supervision", "emperor.protocol", "emperor.wsgi"),
     ("emperor.system",),
-    ("emperor.serving", "emperor.control", "emperor.frontdoor"),
+    ("emperor.serving", "emperor.control", "emperor.frontdoor", "emperor.probe", "emperor.webservers"),
     ("emperor.programs",),
 )
 """Ground first. The modules that lie in no room are the programs: one room on the top floor."""
@@ -25,6 +25,7 @@ GROUND = FLOORS[0]
 PROGRAM_FOLDERS = (
     "emperor.crew",
     "emperor.ctl",
+    "emperor.doctor",
     "emperor.holding",
     "emperor.intake",
     "emperor.succession",
@@ -45,6 +46,8 @@ DOORS = {
     "flup": "emperor.serving.flup_engine",
     "werkzeug": "emperor.front",
     "h11": "emperor.protocol.http",
+    "crossplane": "emperor.webservers.nginx",
+    "prometheus_client": "emperor.ctl.metrics",
 }
 """The one module that may import each third-party package."""
 MORE_DOORS = {("werkzeug", "emperor.ctl.request")}
@@ -56,6 +59,8 @@ EMPEROR_ONLY = (
     "emperor.control",
     "emperor.faces",
     "emperor.frontdoor",
+    "emperor.probe",
+    "emperor.webservers",
     "emperor.system.watch",
     "emperor.system.trust",
 )

@@ -44,8 +44,5 @@ APP: tuple[Option, ...] = (
          "An environment variable for the app. Of the emperor's it inherits language and time zone alone."),
     done("umask", v.UMASK, "the emperor's",
          "Umask of the app's process: which permissions new files do not get."),
-    done("logto", v.LOG, "kept by the emperor",
-         "The file that the app's output is appended to. Relative paths begin in the ini's "
-         "folder.", "daemonize daemonize2 logto2", "d"),
 )
 # fmt: on

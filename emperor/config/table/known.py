@@ -9,7 +9,6 @@ from emperor.config.table.option import ALWAYS, INSTEAD, REFUSED, Option, others
 _SERVICE = "that is a unit's: an emperor of its own for this app, contrib/systemd/emperor@.service"
 _BUSY = "workers are added once all were busy for `cheaper-overload` seconds, and end when they are not needed"
 _KEPT = "a log keeps the owner and mode that `chown` and `chmod` give its file; one that is made has mode 0640"
-_LOGGED = "requests are in the web server's access log; in nginx, `log_format` and `access_log` say how"
 
 # fmt: off
 KNOWN: tuple[Option, ...] = (
@@ -34,7 +33,6 @@ KNOWN: tuple[Option, ...] = (
         ("auto-procname", v.FLAG, "processes carry the vassal's name"),
         ("log-date logdate", v.FLAG, "lines are stamped"),
         ("log-master log-reopen", v.FLAG, "lines go through the vassal, and USR1 reopens its log"),
-        ("disable-logging/L", v.FLAG, "requests are not logged; the web server's access log has them"),
         ("ignore-sigpipe ignore-write-errors disable-write-exception write-errors-exception-only", v.FLAG,
          "a lost visitor is no error"),
         ("write-errors-tolerance", v.ANY, "a lost visitor is no error"),
@@ -45,6 +43,7 @@ KNOWN: tuple[Option, ...] = (
         ("harakiri-no-arh no-harakiri-arh no-harakiri-after-req-hook", v.FLAG, "there are no hooks after a request"),
         ("die-on-idle", v.FLAG, "with `idle` the whole vassal ends, and comes back with the next connection"),
         ("post-buffering", v.ANY, "bodies are streamed to the app"),
+        ("stats-minified stats-min stats-no-cores stats-no-metrics", v.FLAG, "the numbers of `stats` are short"),
         ("max-vars/v", v.ANY, "`buffer-size` alone bounds what a request may bring"),
         ("max-apps", v.ANY, "there are as many apps as there are mounts"),
     ),
@@ -55,16 +54,11 @@ KNOWN: tuple[Option, ...] = (
         ("check-static-docroot", v.FLAG,
          "the web server serves files; in nginx, `location / { try_files $uri @app; }`"),
         ("static-map2", v.ANY, "write static-map = /PREFIX=FOLDER/PREFIX"),
-        ("stats stats-server", v.ANY, "`emperorctl --json status NAME` prints it"),
-        ("stats-http stats-minified stats-min stats-no-cores stats-no-metrics", v.FLAG,
-         "`emperorctl --json status NAME` prints it"),
         ("master-fifo", v.ANY, "`emperorctl reload NAME` and `emperorctl stop NAME` give its orders"),
         ("pidfile safe-pidfile pidfile2 safe-pidfile2", v.ANY,
          "`emperorctl status NAME` shows the pid, and `emperorctl reload NAME` takes the place of signals"),
-        ("log-format logformat log-slow log-big", v.ANY, _LOGGED),
-        ("log-4xx log-5xx log-zero log-x-forwarded-for", v.FLAG, _LOGGED),
-        ("log-maxsize log-backupname", v.ANY, "logrotate bounds a log, with contrib/systemd/logrotate.d/emperor"),
-        ("log-truncate", v.FLAG, "a log is appended to; logrotate bounds it, contrib/systemd/logrotate.d/emperor"),
+        ("log-backupname", v.ANY, "with `log-maxsize` older logs are FILE.1, FILE.2 and so on, `log-keep` of them"),
+        ("log-truncate", v.FLAG, "a log is appended to; `log-maxsize` bounds it"),
         ("touch-logreopen touch-logrotate", v.ANY,
          "`systemctl kill --kill-whom=main -s USR1 emperor` reopens every log"),
         ("logfile-chown", v.FLAG, _KEPT),

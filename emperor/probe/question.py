@@ -1,0 +1,58 @@
+"""What is asked of a socket, what comes back, and in which way it can fail. Pure values."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from emperor.model import Address
+
+CONNECT, SEND, ANSWER = "connect", "send", "answer"
+"""How far it came: nobody took the connection; it was taken and the request was not; no answer came, or none that the
+protocol knows."""
+
+MOST_BODY = 16 * 1024 * 1024
+"""Bytes of an answer's body that are kept."""
+
+
+class Question(NamedTuple):
+    """``protocol``: uwsgi, fastcgi or http. ``target``: path and query, as in a browser's address bar.
+
+    ``script_name``: the prefix that the web server cuts off the path. ``patience``: seconds for the whole.
+    """
+
+    protocol: str
+    address: Address
+    target: str = "/"
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    script_name: str = ""
+    host: str = "localhost"
+    patience: float = 10.0
+
+
+class Answer(NamedTuple):
+    """What the web server would get. ``stderr``: FastCGI's. Times in seconds from the beginning: when the connection
+    stood, when the first byte came, when the last one had. ``cut``: the body is longer than what is kept, or its end
+    was missing (``flaw`` says it)."""
+
+    status: int
+    reason: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    stderr: bytes = b""
+    connected: float = 0.0
+    first: float = 0.0
+    total: float = 0.0
+    cut: bool = False
+    flaw: str = ""
+
+
+class Failure(NamedTuple):
+    """There is no answer. ``stage``: CONNECT, SEND or ANSWER. ``errno``: the kernel's, 0: none of its. ``reason``: in
+    words, for one line."""
+
+    stage: str
+    reason: str
+    errno: int = 0
+    seconds: float = 0.0
