@@ -45,8 +45,9 @@ format: $(VENV)/.ready-dev  ## rewrite the sources as the formatter wants them
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-readme: $(VENV)/.ready-test  ## write README.md's generated table anew
+readme: $(VENV)/.ready-test  ## write README.md's generated tables and the manual pages anew
 	$(BIN)/python contrib/readme.py
+	$(BIN)/python -m contrib.manual
 
 # The driver runs outside of .venv-bench: a file that it shares with our server makes that look smaller.
 bench: $(VENV_BENCH)/.ready $(VENV_PYPY)  ## compare with uWSGI, gunicorn and flup, in a quarter of an hour (BENCH=--help)

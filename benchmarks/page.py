@@ -39,9 +39,10 @@ _METHOD = """\
   differs, or a server's process ends during a round.
 - Our FastCGI connections are kept open by nginx (`fastcgi_keep_conn on`). uWSGI ignores that wish and closes, so its
   nginx is not told to try. The same goes for flup as it is commonly set up.
-- Garbage-collector thresholds are CPython's own. Access logs are off everywhere. Our server runs on its defaults, as
-  `emperor` with an ini in a folder; uWSGI with the options that are recommended for production, in one row without
-  and in another ("with limits") with those that cost it something at every request. The same bounds hold for both.
+- Garbage-collector thresholds are CPython's own. Access logs are off but in the rows that name them.
+- Our server runs on its defaults, as `emperor` with an ini in a folder; uWSGI with the options that are recommended
+  for production, in one row without and in another ("with limits") with those that cost it something at every request.
+  The same bounds hold for both.
 - Where the time goes, and what was tried: [performance.md](performance.md).
 - A worker's growth is its peak resident size in the round (VmHWM, reset before) over its size at the round's begin,
   when it has already served a few small bodies.

@@ -1,6 +1,7 @@
 """How each server is started: a table, so that the report can show what was run.
 
-Each is given the settings that its own documentation recommends for production, with the access log off.
+Each is given the settings that its own documentation recommends for production, with the access log off, but for those
+that are "logged": they write Apache's combined format into a file.
 """
 
 from __future__ import annotations
@@ -25,6 +26,13 @@ _MERCY = 15.0
 # for max-requests, which would restart the worker many times a second here, and for scaling.
 _GUARDS = ("--log-4xx", "--log-5xx", "--max-worker-lifetime", "3600", "--reload-on-rss", "2048",
            "--worker-reload-mercy", "60")  # fmt: skip
+
+
+_ANYBODYS = "logs/"
+"""Among a plan's files: a folder that every user may write to."""
+
+_COMBINED = '%(addr) - %(user) [%(ltime)] "%(method) %(uri) %(proto)" %(status) %(rsize) "%(referer)" "%(uagent)"'
+"""In uWSGI's words, which has no name for it."""
 
 
 class Failure(Exception):
@@ -99,6 +107,11 @@ def _pypy_ini(plan: Plan) -> Mapping[str, str]:
     return _ini(plan, f"virtualenv = {plan.places.pypy}")
 
 
+def _logged_ini(plan: Plan) -> Mapping[str, str]:
+    # In a folder of root's the emperor would write it, which hears no more than a thousand lines a second.
+    return {_ANYBODYS: "", **_ini(plan, "log-format = combined", f"logto = {plan.folder}/{_ANYBODYS}access.log")}
+
+
 def _uwsgi_command(plan: Plan) -> tuple[str, ...]:
     c = plan.contender
     threads = ("--threads", str(c.threads)) if c.threads > 1 else ()
@@ -113,6 +126,11 @@ def _uwsgi_command(plan: Plan) -> tuple[str, ...]:
 
 def _guarded_command(plan: Plan) -> tuple[str, ...]:
     return *_uwsgi_command(plan), *_GUARDS
+
+
+def _logged_command(plan: Plan) -> tuple[str, ...]:
+    quiet = [word for word in _uwsgi_command(plan) if word != "--disable-logging"]
+    return *quiet, "--log-format", _COMBINED, "--logto", f"{plan.folder}/access.log"
 
 
 def _gunicorn_command(plan: Plan) -> tuple[str, ...]:
@@ -154,10 +172,14 @@ def _another_python(places: Places) -> str:
 
 SERVERS: Mapping[str, Recipe] = {
     "ours": Recipe("mini-emperor", _emperor_command, _ini, _from_extra("emperor"), True),
+    "ours-logged": Recipe("mini-emperor with access log", _emperor_command, _logged_ini, _from_extra("emperor"), True),
     "ours-pypy": Recipe("mini-emperor (PyPy)", _emperor_command, _pypy_ini, _emperor_and_pypy, True),
     "uwsgi": Recipe("uWSGI", _uwsgi_command, _no_files, _from_extra("uwsgi"), doubt=_another_python),
     "uwsgi-guarded": Recipe(
         "uWSGI with limits", _guarded_command, _no_files, _from_extra("uwsgi"), doubt=_another_python
+    ),
+    "uwsgi-logged": Recipe(
+        "uWSGI with access log", _logged_command, _no_files, _from_extra("uwsgi"), doubt=_another_python
     ),
     "gunicorn": Recipe("gunicorn", _gunicorn_command, _no_files, _from_extra("gunicorn")),
     "flup": Recipe("flup", _flup_command, _no_files, _flup_needs),
@@ -197,6 +219,10 @@ class Server:
         recipe = SERVERS[self.plan.contender.server]
         for name, text in recipe.files(self.plan).items():
             path = self.plan.folder / name
+            if name == _ANYBODYS:
+                path.mkdir()
+                path.chmod(0o1777)
+                continue
             path.parent.mkdir(exist_ok=True)
             path.write_text(text)
         with self._log.open("wb") as log:

@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from emperor import herald, snapshot
-from emperor.answers import Answers
+from emperor import __version__, herald, snapshot
+from emperor.answers.answers import Answers
+from emperor.chronicle import Chronicle
+from emperor.config.effective import Sight
 from emperor.control.connection import Reply
 from emperor.control.messages import Policy
 from emperor.control.server import ControlServer
@@ -28,7 +30,7 @@ from emperor.rounds import Rounds
 from emperor.succession import takeover
 from emperor.succession.handover import State
 from emperor.succession.upgrade import Upgrade, tell_askers
-from emperor.supervision import wording
+from emperor.supervision import happenings, wording
 from emperor.supervision.events import Order, VassalEvent
 from emperor.supervision.quiet import Signature
 from emperor.supervision.record import Vassal, first_fatal, state
@@ -76,6 +78,7 @@ class Emperor:
         runtime, before = self.reader.settings.runtime_folder, self.before
         self.register = Register(self.loop, self.journal, self._performer, self._report, self._settled)
         self.vassals, self.performers = self.register.vassals, self.register.performers
+        self.chronicle = Chronicle(self)
         # First of all: whoever else is there is told by it, before anything of theirs is touched.
         self.answers = Answers(self, self.policy, self.loop)
         self.control = ControlServer(
@@ -137,17 +140,19 @@ class Emperor:
             return
         if self.before is not None:
             # All that could go wrong in becoming this program has not.
+            self.chronicle.of_emperor(happenings.UPGRADED, f"version {self.before.version} became {__version__}")
             self.journal.info("emperor", tell_askers(self.before, self.control.reply_to, self.loop.now()))
             self.before = None
             self.intake.inis.look()
         else:
+            self.chronicle.of_emperor(happenings.STARTED, f"version {__version__}")
             with self.estate.book.gathering():
                 self.intake.first_look()
         self.rounds.settle_estate()
         self.herald.begin(lambda: self.journal.info("emperor", f"ready, {wording.summary(self.vassals.values())}"))
 
     def _performer(self, name: str) -> Performer:
-        return Performer(
+        performer = Performer(
             name,
             self.loop,
             self.journal,
@@ -160,6 +165,10 @@ class Emperor:
             lambda event: self.register.tell(name, event),
             lambda: self._forget(name),
         )
+        performer.when_a_worker_dies(
+            lambda number, worker: self.chronicle.worker_died(name, state(self.vassals[name]), number, worker)
+        )
+        return performer
 
     def _children(self) -> set[int]:
         """Whom we have started, and somebody looks after until he is reaped."""
@@ -177,6 +186,7 @@ class Emperor:
 
     def _report(self, before: Vassal, after: Vassal, event: VassalEvent) -> None:
         line = wording.change(before, after, event)
+        self.chronicle.changed(before, after, event)
         if line:
             self.journal.info(after.name, line)
         elif after.error and after.error != before.error and after.error != first_fatal(after.problems):
@@ -188,6 +198,8 @@ class Emperor:
 
     def _forget(self, name: str) -> None:
         self.journal.info(name, "is gone")
+        self.answers.tell_followers()
+        self.chronicle.gone(name, state(self.vassals[name]), self.vassals[name].error)
         self.register.strike(name)
         self.intake.forget(name)
         self.rounds.settle_estate()
@@ -195,12 +207,18 @@ class Emperor:
 
     # Orders (answers.Realm) -----------------------------------------------------------------------------------
 
-    def show(self, name: str, lines: int) -> dict[str, Any]:
+    def show(self, name: str, lines: int, numbers: bool = False) -> dict[str, Any]:
         config = self.intake.paths.get(name, "")
-        return snapshot.snapshot(self.vassals[name], self.performers[name], config, self.loop.now(), lines)
+        return snapshot.snapshot(self.vassals[name], self.performers[name], config, self.loop.now(), lines, numbers)
 
     def owner(self, name: str) -> int | None:
         return self.intake.owner(name)
+
+    def effective(self, name: str, secrets: bool, placeholders: bool) -> dict[str, Any]:
+        return self.intake.effective(name, Sight(secrets, placeholders))
+
+    def process(self, name: str, generation: int) -> int:
+        return self.performers[name].last_pid(generation)
 
     def order(self, name: str, verb: str, workers: int = 0) -> str:
         return self.intake.scale(name, workers) if verb == "scale" else self.intake.order(name, verb)
@@ -250,6 +268,7 @@ class Emperor:
                 self.front.kill()
             return
         self.stopping = True
+        self.chronicle.of_emperor(happenings.STOPPING, "requests in flight finish")
         self.intake.close()
         self.upgrading.abandon()
         self.herald.stopping()

@@ -1,17 +1,27 @@
 """The emperor's own log: one line per change of state, one per warning, and the vassals' lines that have no file.
 
 It promises: writing never raises and never waits; every line is stamped, bounded and escaped.
+
+Where our standard error is systemd's journal, a vassal's lines go there under its own identifier, ``emperor/NAME``:
+with ``journalctl -t`` they are read alone, ``journalctl -u`` of our unit has them as well, and no vassal can be named
+so that its lines pass for another program's. Who wants JSON reads all lines in one place, on standard error.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import time
 import traceback
 from collections.abc import Callable
 
+from emperor.system.journald import INFO, Journald, is_journal
 from emperor.system.logs import STANDARD_ERROR, LogFile, append, stamp
 from emperor.text import printable
+
+_WORKER = re.compile(r"\[(\d{1,4})\] ")
+"""How the line of a worker begins (``crew.hand``)."""
 
 
 class Journal:
@@ -21,6 +31,8 @@ class Journal:
         self._render = _as_json if log_format == "json" else _as_text
         self._file = LogFile(opener or (lambda: STANDARD_ERROR), self._lost)
         self._own, self._well = opener is not None, True
+        in_journal = is_journal(os.environ.get("JOURNAL_STREAM", ""), STANDARD_ERROR)
+        self._journald = Journald() if in_journal and not self._own and log_format != "json" else None
 
     @property
     def error(self) -> str:
@@ -44,6 +56,8 @@ class Journal:
 
     def line(self, vassal: str, line: str) -> None:
         """A line of a vassal's."""
+        if self._journald is not None and self._journald.send(_fields(vassal, printable(line))):
+            return
         self._write("app", vassal, line)
 
     def reopen(self) -> None:
@@ -62,6 +76,12 @@ class Journal:
 
     def _lost(self, count: int) -> str:
         return self._render("warning", "emperor", f"[{count} lines lost]")
+
+
+def _fields(vassal: str, line: str) -> dict[str, str]:
+    fields = {"MESSAGE": line, "PRIORITY": INFO, "SYSLOG_IDENTIFIER": f"emperor/{vassal}", "VASSAL": vassal}
+    worker = _WORKER.match(line)
+    return {**fields, "WORKER": worker.group(1)} if worker else fields
 
 
 def _as_text(level: str, subject: str, message: str) -> str:

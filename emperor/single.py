@@ -17,12 +17,7 @@ from emperor.config import options
 from emperor.config.commandline import PATH as COMMAND_LINE
 from emperor.config.commandline import cli_rows, env_rows
 from emperor.config.language.inifile import Row
-from emperor.config.table.app import APP
-from emperor.config.table.ini import INI as INI_OPTIONS
-from emperor.config.table.lives import LIVES
 from emperor.config.table.option import DONE, Option
-from emperor.config.table.reached import REACHED
-from emperor.config.table.requests import REQUESTS
 from emperor.control.messages import Policy
 from emperor.daemon import Emperor
 from emperor.intake.reading import Reader, Reading, Settings
@@ -60,14 +55,6 @@ examples:
   emperor run -s /run/app.sock --mount /=wsgi:application --manage-script-name --uid www-data
   spawn-fcgi -s /run/app.sock -u www-data -- /usr/local/bin/emperor run /etc/emperor/app.ini
 """
-
-GROUPS = (
-    ("how the app is reached", REACHED),
-    ("the app and its surroundings", APP),
-    ("workers and their lives", LIVES),
-    ("requests", REQUESTS),
-    ("the ini", INI_OPTIONS),
-)
 
 
 class Asked(NamedTuple):
@@ -217,7 +204,7 @@ def _refuse(problems: Sequence[Problem]) -> int:
 
 
 def _option_list() -> str:
-    return "".join(f"\n{title}:\n{''.join(map(_option_help, rows))}" for title, rows in GROUPS)
+    return "".join(f"\n{title}:\n{''.join(map(_option_help, rows))}" for title, rows in options.PARTS)
 
 
 def _option_help(option: Option) -> str:

@@ -7,14 +7,20 @@ from dataclasses import asdict
 from typing import Any
 
 from emperor.config import options
-from emperor.supervision.channel import WorkerReport
 from emperor.supervision.record import Vassal, state
+from emperor.supervision.reports import WorkerReport
+from emperor.supervision.totals import BOUNDS
 from emperor.supervision.trouble import Trouble, since, trouble, wait
 from emperor.tending.performer import Performer
 
 
-def snapshot(vassal: Vassal, performer: Performer, config: str, now: float, lines: int = 0) -> dict[str, Any]:
-    """``lines`` > 0: with the last log lines, the traceback and every problem. ``now``: monotonic seconds."""
+def snapshot(
+    vassal: Vassal, performer: Performer, config: str, now: float, lines: int = 0, numbers: bool = False
+) -> dict[str, Any]:
+    """``lines`` > 0: with the last log lines, the traceback and every problem. ``now``: monotonic seconds.
+
+    ``numbers``: with all that was counted since the emperor has it, over its generations.
+    """
     shown = vassal.serving or vassal.incoming
     spec = vassal.proven if vassal.serving is not None else vassal.spec
     workers = performer.workers(shown.number) if shown is not None else ()
@@ -30,6 +36,7 @@ def snapshot(vassal: Vassal, performer: Performer, config: str, now: float, line
         "pid": (performer.pid(shown.number) or None) if shown is not None else None,
         "generation": shown.number if shown is not None else vassal.last_number,
         "restarts": vassal.restarts,
+        "reloads": vassal.reloads,
         "scaled": vassal.scaled,
         "rolling": vassal.roll is not None,
         "uptime": round(now - born, 3) if born is not None else None,
@@ -52,13 +59,17 @@ def snapshot(vassal: Vassal, performer: Performer, config: str, now: float, line
         facts["lines"] = performer.ring.last(lines)
         facts["traceback"] = vassal.traceback or None
         facts["problems"] = [asdict(one) for one in vassal.problems]
+    if numbers:
+        total = asdict(performer.totals())
+        facts["totals"] = {**total, "latency": {"bounds": BOUNDS, "counts": total["latency"]}}
     return facts
 
 
 def _worker(report: WorkerReport, now: float) -> dict[str, Any]:
     """Moments become spans: nobody outside knows our clock."""
     raw = asdict(report)
-    del raw["died_at"], raw["retry_at"], raw["earlier"], raw["since"]
+    del raw["died_at"], raw["retry_at"], raw["earlier"], raw["since"], raw["born"]
+    raw["uptime"] = round(max(0.0, now - report.born), 3) if report.born is not None else None
     raw["doing"] = report.doing or None
     raw["doing_for"] = round(max(0.0, now - report.since), 3) if report.since is not None else None
     ago, left = since(report, now), wait(report, now)

@@ -38,11 +38,16 @@ def import_check(path: str, settings: Settings, launcher: str) -> tuple[bool, st
     checked = Reader(settings).read(name, os.path.abspath(path)).checked
     if checked.spec is None:
         return False, "\n".join(map(str, checked.problems))
+    return import_spec(checked.spec, launcher)
+
+
+def import_spec(spec: VassalSpec, launcher: str) -> tuple[bool, str]:
+    """The same of what an ini came to."""
     try:
-        ready, text, spoke = _run(CHECK, checked.spec, launcher)
+        ready, text, spoke = _run(CHECK, spec, launcher)
     except EmperorError as error:
         return False, str(error)
-    return ready, text if ready or spoke else f"{text}\n{_why(checked.spec, launcher)}".rstrip("\n")
+    return ready, text if ready or spoke else f"{text}\n{_why(spec, launcher)}".rstrip("\n")
 
 
 def _why(spec: VassalSpec, launcher: str) -> str:

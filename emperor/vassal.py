@@ -16,13 +16,14 @@ from functools import partial
 from typing import Any, NoReturn, Optional
 
 from emperor.duty import BOOT_FAILED, Duty
-from emperor.errors import EmperorError, ListenError, LoadError
+from emperor.errors import EmperorError, LoadError
 from emperor.supervision.channel import Failed, Serving
 from emperor.supervision.commission import BIND, CHECK, INQUIRE, Commission
 from emperor.system import prctl, rlimits
 from emperor.system.hanging import before_the_end_of, looked_at
-from emperor.system.logs import LogFile, append, open_for_append, stamp
+from emperor.system.logs import LogFile, append, open_for_append, stamp, word_on
 from emperor.system.openings import Openings
+from emperor.system.rotation import Rotation
 from emperor.system.uplink import Uplink
 from emperor.worker import load, settle_in
 
@@ -96,7 +97,7 @@ def _serve(commission: Commission, uplink: Uplink) -> None:
     openings = Openings(commission, uplink)
     # What double-forks does not get away.
     prctl.subreaper()
-    log = _open_log(commission)
+    log = _open_log(commission, uplink)
     lookout = _lookout(commission)
     application: Optional[Any] = None
     try:
@@ -127,13 +128,17 @@ def _hangs(uplink: Uplink, where: str, stack: str) -> None:
     uplink.mention(Failed(where, stack))
 
 
-def _open_log(commission: Commission) -> Optional[LogFile]:
-    path = commission.spec.logto
+def _open_log(commission: Commission, uplink: Uplink) -> Optional[LogFile]:
+    spec = commission.spec
+    path = spec.logto
     if not path or not commission.keeps_log:
         return None
-    log = LogFile(lambda: open_for_append(path))
-    if log.error:
-        raise ListenError(f"logto {path}: cannot be opened as {commission.spec.identity.user}: {log.error}")
+    # An older generation appends to it as long as it drains.
+    rotation = Rotation(path, spec.log_maxsize, spec.log_keep, shared=True) if spec.log_maxsize else None
+    log = LogFile(lambda: open_for_append(path), rotation=rotation)
+    if log.trouble:
+        # A disk that is full keeps no app from serving.
+        uplink.lines([word_on(path, log.trouble)])
     return log
 
 

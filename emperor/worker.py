@@ -42,8 +42,9 @@ def work(
     tally: Tally,
     report: int,
     parent: int,
+    number: int = 1,
 ) -> int:
-    """Serve until drained; the exit code. ``application`` None: import it here (lazy-apps)."""
+    """Serve until drained; the exit code. ``application`` None: import it here (lazy-apps). ``number``: its own."""
     for signum in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(signum, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -56,7 +57,8 @@ def work(
     try:
         rlimits.hold(spec)
         rlimits.require_threads(spec)
-        server = server_of(spec, listeners, _load(spec, report) if application is None else application, tally)
+        app = _load(spec, report) if application is None else application
+        server = server_of(spec, listeners, app, tally, number)
     except EmperorError as error:
         text = error.traceback if isinstance(error, LoadError) else ""
         os.write(report, json.dumps([str(error)[:1024], text[-4096:]]).encode("ascii"))
@@ -155,7 +157,9 @@ def settle_in(spec: VassalSpec) -> None:
             raise EmperorError(f"chdir {folder}: {error.strerror}") from None
 
 
-def server_of(spec: VassalSpec, listeners: Sequence[tuple[socket.socket, str]], application: Any, tally: Tally) -> Any:
+def server_of(
+    spec: VassalSpec, listeners: Sequence[tuple[socket.socket, str]], application: Any, tally: Tally, number: int = 1
+) -> Any:
     settings = Settings(
         threads=spec.threads,
         multiprocess=spec.processes > 1,
@@ -166,6 +170,7 @@ def server_of(spec: VassalSpec, listeners: Sequence[tuple[socket.socket, str]], 
         patience=spec.socket_timeout,
         connections=spec.max_connections,
         stderr=spec.fastcgi_stderr,
+        recorder=_recorder(spec, tally, number),
     )
     if spec.fastcgi_engine == "flup" or any(protocol == HTTP for _, protocol in listeners):
         # Last on the path: what the virtualenv has itself wins over what the emperor lends.
@@ -175,6 +180,17 @@ def server_of(spec: VassalSpec, listeners: Sequence[tuple[socket.socket, str]], 
 
         return flup_engine.Server(listeners, application, settings, tally)
     return Server(listeners, application, settings, tally)
+
+
+def _recorder(spec: VassalSpec, tally: Tally, number: int) -> Optional[Any]:
+    """What knows of each request what became of it; None: nobody asks."""
+    logged = spec.log_format, spec.log_4xx, spec.log_5xx, spec.log_zero, spec.log_slow, spec.log_big
+    if not (any(logged) or spec.stats):
+        return None
+    # Whoever does without it does not load it.
+    from emperor.serving.recorded import recorder
+
+    return recorder(spec, tally.sent, number)
 
 
 def ending(status: int) -> str:

@@ -95,6 +95,11 @@ REQUIREMENTS = {
     "systemd-analyze": Requirement(_program("systemd-analyze"), "needs systemd-analyze: apt install systemd"),
     "systemd": Requirement(_boots_systemd, "needs root, namespaces and systemd: apt install systemd"),
     "uwsgi": Requirement(_uwsgi, "needs uWSGI: apt install uwsgi-core"),
+    "logrotate": Requirement(_program("logrotate"), "needs logrotate: apt install logrotate"),
+    "zsh": Requirement(_program("zsh"), "needs zsh: apt install zsh"),
+    "fish": Requirement(_program("fish"), "needs fish: apt install fish"),
+    "man": Requirement(_program("man"), "needs man: apt install man-db"),
+    "mandoc": Requirement(_program("mandoc"), "needs mandoc: apt install mandoc"),
     "wrk": Requirement(_program("wrk"), "needs wrk: apt install wrk"),
 }
 

@@ -6,6 +6,7 @@ and the table has not is known by name, with what does the same here.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from difflib import SequenceMatcher, get_close_matches
 from types import MappingProxyType
 from typing import NamedTuple
@@ -20,7 +21,26 @@ from emperor.config.table.requests import REQUESTS
 from emperor.config.table.told import TOLD
 from emperor.config.table.uwsgi_names import GROUPS, Group
 
-TABLE: tuple[Option, ...] = REACHED + APP + LIVES + REQUESTS + TOLD + INI + KNOWN
+PARTS: tuple[tuple[str, tuple[Option, ...]], ...] = (
+    ("How the app is reached", REACHED),
+    ("What the app is", APP),
+    ("How many serve, and how long they live", LIVES),
+    ("Requests", REQUESTS),
+    ("Logs and numbers", TOLD),
+    ("The ini itself", INI),
+)
+"""What an ini can say, as people read it."""
+
+TABLE: tuple[Option, ...] = (*(option for _, rows in PARTS for option in rows), *KNOWN)
+
+# fmt: off
+OWN = frozenset((
+    "allow-root", "chown", "fastcgi-engine", "fastcgi-stderr", "header-timeout", "limit-nofile", "log-keep",
+    "max-connections", "max-restarts", "nice", "on-demand", "proxy-fix", "reload-mode", "script-name", "socket-umask",
+    "start-timeout",
+))
+# fmt: on
+"""Names that uWSGI does not have."""
 
 
 class Foreign(NamedTuple):
@@ -102,10 +122,20 @@ def _useless(wanted: str) -> list[str]:
     return [name for name in useless if name[:1] == wanted[:1]]
 
 
+def uwsgi_names(option: Option) -> tuple[str, ...]:
+    """What uWSGI calls it."""
+    return tuple(name for name in (option.name, *option.aliases) if name not in OWN)
+
+
 def markdown() -> str:
-    """The table for README: what an ini can say."""
-    lines = ["| option | value | default | meaning |", "|---|---|---|---|"]
-    return "\n".join([*lines, *(_markdown_row(option) for option in TABLE if option.standing == DONE)]) + "\n"
+    """The tables for README: what an ini can say."""
+    return "\n".join(line for title, rows in PARTS for line in _markdown_part(title, rows))
+
+
+def _markdown_part(title: str, rows: tuple[Option, ...]) -> Iterator[str]:
+    yield from (f"**{title}**", "", "| option | value | default | meaning |", "|---|---|---|---|")
+    yield from (_markdown_row(option) for option in rows if option.standing == DONE)
+    yield ""
 
 
 def _markdown_row(option: Option) -> str:

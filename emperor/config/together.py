@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from emperor import logformat
 from emperor.config.context import Context
 from emperor.config.settings import Findings, Settings, resolve
 from emperor.model import ROLLING, Identity, VassalSpec
@@ -43,6 +44,7 @@ def judge(settings: Settings, context: Context, base: str, who: Identity | None,
     _rolling(settings, findings)
     _touched(settings, context, base, findings)
     _static(settings, findings)
+    _logged(settings, findings)
     for name, message in (*_lives(settings), *_space(settings)):
         findings.warn(settings.last(name), message)
     if settings.value("nice", 0) < 0 and who is not None and who.uid != 0:
@@ -90,6 +92,17 @@ def _touched(settings: Settings, context: Context, base: str, findings: Findings
 def _static(settings: Settings, findings: Findings) -> None:
     for one in settings.all("static-map"):
         findings.warn(one, "is the web server's to serve -- `emperorctl nginx NAME` prints the location for it")
+
+
+def _logged(settings: Settings, findings: Findings) -> None:
+    last = settings.last("log-format")
+    for number in logformat.unknown(last.value) if last else ():
+        findings.warn(last, f"the {_ordinal(number)} of its words in parentheses is none, and always says -")
+
+
+def _ordinal(number: int) -> str:
+    endings = {1: "st", 2: "nd", 3: "rd"}
+    return f"{number}{'th' if number % 100 in (11, 12, 13) else endings.get(number % 10, 'th')}"
 
 
 def _lives(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from emperor import logformat
 from emperor.config import addresses
 from emperor.config.language.inifile import OPTION_NAME
 from emperor.model import FASTCGI, HTTP, ROLLING, UWSGI, WHOLE, Address, Target
@@ -173,6 +174,11 @@ def parse_log(text: str) -> str:
     return parse_path(text)
 
 
+def parse_format(text: str) -> str:
+    logformat.pieces(text)
+    return text
+
+
 def parse_assignment(text: str) -> tuple[str, str]:
     """``KEY=VALUE``, split at the first ``=``; the value may be empty."""
     key, equals, value = parse_text(text).partition("=")
@@ -287,6 +293,7 @@ OWNER = Kind("USER[:GROUP]", parse_owner)
 PATH = Kind("path", parse_path)
 INTERPRETER = Kind("path", parse_interpreter)
 LOG = Kind("path", parse_log)
+FORMAT = Kind("format", parse_format)
 ASSIGNMENT = Kind("KEY=VALUE", parse_assignment)
 PLACEHOLDER = Kind("KEY=VALUE", parse_placeholder)
 ADDRESS = Kind("address", parse_where)

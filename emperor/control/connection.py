@@ -28,6 +28,8 @@ ANSWER_LIMIT = 4 * 1024 * 1024
 
 _TOO_LARGE = f"answer: larger than {ANSWER_LIMIT} bytes -- name fewer vassals, or ask for fewer lines"
 
+_TOO_SLOW = f"answer: {ANSWER_LIMIT} bytes of it were not read -- nothing more is sent"
+
 
 @dataclass(frozen=True)
 class Caller:
@@ -90,7 +92,7 @@ class Connection:
         if len(line) > ANSWER_LIMIT:
             self.finish(messages.refusal(_TOO_LARGE, messages.FAILED))
         elif len(self._outbox) + len(line) > ANSWER_LIMIT:
-            self.close()
+            self.finish(messages.refusal(_TOO_SLOW, messages.FAILED))
         else:
             self._outbox += line
             self._flush()
@@ -206,6 +208,10 @@ class Reply:
     def gone(self) -> bool:
         """The client left, or has its last word already: nobody listens any more."""
         return self._connection.closed
+
+    @property
+    def peer(self) -> Peer:
+        return self._connection.peer
 
     @property
     def fd(self) -> int:

@@ -58,6 +58,9 @@ MOST_LINES = 10_000
 """Of one vassal's log in one answer."""
 
 _LINES = Bounds(0, MOST_LINES)
+MOST_EVENTS = 1000
+"""That the emperor keeps."""
+_EVENTS = Bounds(0, MOST_EVENTS)
 MOST_WORKERS = 1024
 """As ``processes`` in an ini."""
 
@@ -66,12 +69,14 @@ _ORDER = Verb(OWN, (1, MOST_NAMES), mutates=True, options=MappingProxyType({"wai
 
 VERBS: Mapping[str, Verb] = MappingProxyType(
     {
-        "status": Verb(OWN, (0, MOST_NAMES), False, MappingProxyType({"lines": _LINES})),
+        "status": Verb(OWN, (0, MOST_NAMES), False, MappingProxyType({"lines": _LINES, "numbers": None})),
         "start": _ORDER,
         "stop": _ORDER,
         "restart": _ORDER,
         "reload": _ORDER,
         "logs": Verb(OWN, (1, MOST_NAMES), False, MappingProxyType({"lines": _LINES, "follow": None})),
+        "events": Verb(OWN, (0, MOST_NAMES), False, MappingProxyType({"last": _EVENTS, "follow": None})),
+        "config": Verb(OWN, (1, 1), False),
         "scale": Verb(OWN, (1, 1), True, MappingProxyType({"workers": _WORKERS, "wait": None}), needs=("workers",)),
         "spec": Verb(OWN, (1, 1), False),
         "upgrade": Verb(ADMIN, (0, 0), mutates=True),

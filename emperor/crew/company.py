@@ -25,12 +25,13 @@ from emperor.supervision.doings import died_in
 from emperor.supervision.generation import Event, Generation, Patience, Phase
 from emperor.supervision.seat import Past, forked
 from emperor.supervision.seating import Role, Seat, Signals
+from emperor.supervision.totals import EMPTY, Totals, together
 from emperor.system.eventloop import Loop
 from emperor.system.scoreboard import Count, Scoreboard
 from emperor.worker import ending, finish
 
-Serve = Callable[[int, int], int]
-"""What a worker does: (its cell of the scoreboard, the descriptor to report on) → exit code."""
+Serve = Callable[[int, int, int], int]
+"""What a worker does: (its cell of the scoreboard, its number, the descriptor to report on) → exit code."""
 
 LOOK_AGAIN = 0.5
 """Seconds between two looks at one that is spared."""
@@ -75,8 +76,8 @@ class Company:
         """By their generations' numbers."""
         self._cells: list[int] = []
         self._spawned = 0
-        self.gone_requests = 0
-        """All that those who are gone had answered."""
+        self.gone: dict[int, Totals] = {}
+        """What those who are gone have done, by their seats."""
 
     def open(self, index: int) -> Seat:
         if index == len(self.seats):
@@ -125,7 +126,7 @@ class Company:
             os.dup2(output, 1)
             os.dup2(output, 2)
             os.close(output)
-            code = self._serve(hand.cell, report)
+            code = self._serve(hand.cell, hand.seat + 1, report)
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else 1
         except BaseException:
@@ -138,6 +139,7 @@ class Company:
         for hand in self.hands.values():
             if hand.pid == pid:
                 hand.how = how
+                hand.judged = bool(how)
                 if kill:
                     self.tell(hand, Event.KILL)
                 else:
@@ -187,7 +189,7 @@ class Company:
         count = self._board.read(hand.cell)
         asked = [one.request for one in self._board.in_flight(hand.cell)] if count.busy else []
         how = hand.how or (UNKNOWN if status is None else died_in(ending(status), asked))
-        self.gone_requests += count.requests
+        self.gone[hand.seat] = self.gone.get(hand.seat, EMPTY).plus(_done(count, harakiris=int(hand.judged)))
         heapq.heappush(self._cells, hand.cell)
         return Parting(worker, role, count, how)
 
@@ -198,9 +200,18 @@ class Company:
                 yield Living(seat.index, hand.cell, hand.pid, worker)
 
     @property
+    def gone_requests(self) -> int:
+        return sum(one.requests for one in self.gone.values())
+
+    @property
     def answered(self) -> int:
         """Requests, by all who are and were here."""
         return self.gone_requests + sum(self._board.read(hand.cell).requests for hand in self.hands.values())
+
+    @property
+    def totals(self) -> Totals:
+        """By all who are and were here."""
+        return together([*self.gone.values(), *(_done(self._board.read(hand.cell)) for hand in self.hands.values())])
 
     @property
     def busy(self) -> set[int]:
@@ -216,3 +227,7 @@ class Company:
         """How many serve, how many are on their way out."""
         phases = [worker.phase for seat in self.seats for worker in seat.everybody]
         return phases.count(Phase.READY), sum(phase in gen.LEAVING for phase in phases)
+
+
+def _done(count: Count, harakiris: int = 0) -> Totals:
+    return Totals(count.requests, count.exceptions, harakiris, count.seconds, count.sent, count.latency)

@@ -23,10 +23,11 @@ from emperor.crew.retries import Retries
 from emperor.crew.rows import rows
 from emperor.model import VassalSpec
 from emperor.supervision import seating
-from emperor.supervision.channel import MAX_WORKERS, WorkerReport
 from emperor.supervision.generation import Event
+from emperor.supervision.reports import MAX_WORKERS, WorkerReport
 from emperor.supervision.seat import Death, Fellows, died, misfortune, refused
 from emperor.supervision.seating import Role
+from emperor.supervision.totals import EMPTY, Totals
 from emperor.system import forks
 from emperor.system.eventloop import Loop
 from emperor.system.scoreboard import Scoreboard
@@ -115,6 +116,15 @@ class Crew:
     def answered(self) -> int:
         """Requests, by all who are and were here."""
         return self._company.answered
+
+    @property
+    def totals(self) -> Totals:
+        """All that those who are and were here have done."""
+        return self._company.totals
+
+    def gone(self, seat: int) -> Totals:
+        """What those who were in this seat before have done."""
+        return self._company.gone.get(seat, EMPTY)
 
     @property
     def most(self) -> int:

@@ -46,7 +46,7 @@ class Hand:
     """``number``: that of its generation, of no other in its crew. ``cell``: its own on the scoreboard.
 
     ``luck``: drawn once, in [0, 1). ``how``: what its death is to be called, where a signal says too little.
-    ``spared``: it was overdue, and had a request.
+    ``judged``: its request took too long. ``spared``: it was overdue, and had a request.
     ``fresh``: bytes of address space, and of them resident, when it began to serve.
     """
 
@@ -54,7 +54,7 @@ class Hand:
         self._loop, self._hearers = loop, hearers
         self.number, self.seat, self.cell, self.luck = number, seat, cell, luck
         self.pid, self.how, self.fresh = 0, "", (0, 0)
-        self.spared = False
+        self.spared = self.judged = False
         self._output = self._report = -1
         self._cutter = LineCutter()
         self._last_words: Optional[LastWords] = None
@@ -133,7 +133,8 @@ class Hand:
         if self._last_words is not None:
             lines = self._last_words.feed(lines)
         if lines:
-            self._hearers.lines(self.seat, lines)
+            # What it printed, and not what is said of it.
+            self._hearers.lines(self.seat, [f"[{self.seat + 1}] {line}" for line in lines])
 
     def _word(self) -> None:
         try:

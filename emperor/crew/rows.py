@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import Optional
 
 from emperor.crew.hand import Hand
-from emperor.supervision.channel import WorkerReport
 from emperor.supervision.doings import longest
 from emperor.supervision.generation import Generation
+from emperor.supervision.reports import WorkerReport
 from emperor.supervision.seat import word
 from emperor.supervision.seating import Seat
 from emperor.system import forks
@@ -38,7 +38,21 @@ def rows(
         count = NOTHING if hand is None else board.read(hand.cell)
         pid = 0 if hand is None else hand.pid
         state = word(worker, count.busy)
-        told = WorkerReport(seat.index + 1, pid, state, count.requests, count.exceptions, forks.rss(pid))
+        used = forks.usage(pid)
+        told = WorkerReport(
+            seat.index + 1,
+            pid,
+            state,
+            count.requests,
+            count.exceptions,
+            used.rss,
+            vsz=used.vsz,
+            cpu=used.cpu,
+            busy=count.busy,
+            born=None if worker is None else worker.born,
+            seconds=round(count.seconds, 6),
+            sent=count.sent,
+        )
         if worker is None or hand is None or not count.busy:
             return told
         at = ((one.since, one.request) for one in board.in_flight(hand.cell))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from emperor.ctl.overview import colour, describe_state
 from emperor.ctl.wording import (
-    duration,
     endpoint,
     exit_reason,
     group_name,
@@ -16,6 +15,8 @@ from emperor.ctl.wording import (
     octal,
     plural,
     problem_text,
+    soon,
+    span,
     user_name,
 )
 from emperor.text import printable
@@ -50,9 +51,10 @@ def _facts(snapshot: Snapshot) -> Iterator[tuple[str, list[str]]]:
     yield "Scaled", _scaled(snapshot.get("scaled"))
     yield "Generation", _given(snapshot.get("generation"))
     yield "Sockets", [_socket(one) for one in snapshot.get("sockets") or ()]
-    yield "Workers", [_worker(one) for one in snapshot.get("workers") or ()]
+    yield "Workers", _aligned([_worker(one) for one in snapshot.get("workers") or ()])
     yield "Requests", _given(snapshot.get("requests"))
     yield "Restarts", _given(snapshot.get("restarts"))
+    yield "Reloads", _given(snapshot.get("reloads"))
     yield "Warnings", _warnings(snapshot)
     yield "Last exit", _last_exit(snapshot.get("last_exit") or {})
 
@@ -95,28 +97,36 @@ def _warnings(snapshot: Snapshot) -> list[str]:
     return [text for text in (printable(str(one)) for one in snapshot.get("warnings") or ()) if text not in known]
 
 
-def _worker(one: Mapping[str, Any]) -> str:
+def _worker(one: Mapping[str, Any]) -> list[str]:
     process = "no process" if one.get("pid") == 0 else f"pid {one.get('pid', '?')}"
     parts = [f"{one.get('id', '?')}: {process}", _state(one)]
     for key, noun in (("requests", "request"), ("exceptions", "exception")):
-        if isinstance(one.get(key), int):
-            parts.append(plural(one[key], noun))
-    if isinstance(one.get("rss"), (int, float)):
-        parts.append(mebibytes(one["rss"]))
-    if type(one.get("renewals")) is int and one["renewals"]:
-        parts.append(plural(one["renewals"], "renewal"))
-    parts.append(_deaths(one))
-    return ", ".join(part for part in parts if part)
+        parts.append(plural(one[key], noun) if isinstance(one.get(key), int) else "")
+    parts.append(mebibytes(one["rss"]) if isinstance(one.get("rss"), (int, float)) else "")
+    parts.append(f"cpu {one['cpu']:.1f} s" if isinstance(one.get("cpu"), (int, float)) else "")
+    parts.append(f"up {span(one['uptime'])}" if isinstance(one.get("uptime"), (int, float)) else "")
+    parts.append(plural(one["renewals"], "renewal") if type(one.get("renewals")) is int and one["renewals"] else "")
+    return [*parts, _deaths(one)]
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """In columns, with commas between; a column that nobody fills is none."""
+    columns = [column for column in zip(*rows) if any(column)]
+    padded = []
+    for column in columns:
+        width = max(len(text) for text in column)
+        padded.append([f"{text}, ".ljust(width + 2) if text else " " * (width + 2) for text in column])
+    return ["".join(row).rstrip(" ,") for row in zip(*padded)]
 
 
 def _state(worker: Mapping[str, Any]) -> str:
-    """``busy for 0:00:40 in GET /slow``; one that leaves has left for less long than it is busy."""
+    """``busy for 40 s in GET /slow``; one that leaves has left for less long than it is busy."""
     state, doing, spent = (worker.get(key) for key in ("state", "doing", "doing_for"))
     word = printable(str(state or ""))
     if not doing or not isinstance(spent, (int, float)):
         return word
     also = "" if word == "busy" else f"{word}, "
-    return f"{also}busy for {duration(spent)} in {printable(str(doing))}"
+    return f"{also}busy for {span(spent)} in {printable(str(doing))}"
 
 
 def _deaths(worker: Mapping[str, Any]) -> str:
@@ -126,13 +136,15 @@ def _deaths(worker: Mapping[str, Any]) -> str:
         return ""
     count = f"{plural(exits, 'exit')}: " if isinstance(exits, int) and exits else ""
     ago, left = worker.get("last_exit_ago"), worker.get("retry_in")
-    when = f" {duration(ago)} ago" if isinstance(ago, (int, float)) else ""
-    # Rounded up: "in 0 s" reads as if it did not happen.
-    again = f", starts again in {max(1, -int(-left // 1))} s" if isinstance(left, (int, float)) else ""
+    when = f" {span(ago)} ago" if isinstance(ago, (int, float)) else ""
+    again = f", starts again in {soon(left)}" if isinstance(left, (int, float)) else ""
     return f"{count}{last}{when}{again}"
 
 
 def _last_exit(last_exit: Mapping[str, Any]) -> list[str]:
+    if last_exit.get("code") == 0 and not last_exit.get("reason"):
+        # It was told to go, and went.
+        return []
     reason = exit_reason(last_exit)
     at = last_exit.get("at")
     if isinstance(at, (int, float)):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import glob
 import importlib
 import os
 import signal
@@ -19,7 +20,7 @@ from typing import Any, Optional
 
 from emperor import __version__
 from emperor.control import client
-from emperor.control.messages import DENIED, FAILED, NO_DAEMON, UNKNOWN
+from emperor.control.messages import DENIED, FAILED, NO_DAEMON, UNKNOWN, USAGE
 from emperor.ctl.console import Console
 from emperor.errors import EmperorError
 from emperor.system.places import CONTROL_NAME, SYSTEM_RUNTIME, control_socket
@@ -35,41 +36,59 @@ class Entry:
     no_daemon: int = NO_DAEMON
 
 
-VERBS: dict[str, Entry] = {
-    "status": Entry("status", "how the vassals are; with names: everything about them", no_daemon=UNKNOWN),
-    "start": Entry("orders", "start, and wait until ready"),
-    "stop": Entry("orders", "stop, and keep stopped until start"),
-    "restart": Entry("orders", "read the ini again, stop, start"),
-    "reload": Entry("orders", "read the ini again; the old one serves until the new one is ready"),
-    "scale": Entry("scale", "another number of workers, while they serve"),
-    "logs": Entry("logs", "last lines of vassals; -f follows"),
-    "upgrade": Entry("upgrade", "the emperor becomes the installed program, in place; nothing is lost"),
-    "check": Entry("check", "what inis would do, what is wrong, what uWSGI would do otherwise; without emperor"),
-    "nginx": Entry("faces", "a configuration for nginx"),
-    "apache": Entry("faces", "a configuration for Apache"),
-    "lighttpd": Entry("faces", "a configuration for lighttpd"),
-    "options": Entry("options", "every option that an ini may have"),
-    "version": Entry("version", "of this program and of the running emperor"),
-}
+GROUPS: tuple[tuple[str, dict[str, Entry]], ...] = (
+    (
+        "look",
+        {
+            "status": Entry("status", "how the vassals are; with names: everything about them", no_daemon=UNKNOWN),
+            "logs": Entry("logs", "last lines of vassals; -f follows"),
+            "events": Entry("events", "what has happened to vassals, one JSON object a line; -f follows"),
+            "config": Entry("config", "what a vassal's ini comes to, and which line of which file says it"),
+            "version": Entry("version", "of this program and of the running emperor"),
+        },
+    ),
+    (
+        "order",
+        {
+            "start": Entry("orders", "start, and wait until ready"),
+            "stop": Entry("orders", "stop, and keep stopped until start"),
+            "restart": Entry("orders", "read the ini again, stop, start"),
+            "reload": Entry("orders", "read the ini again; the old one serves until the new one is ready"),
+            "scale": Entry("scale", "another number of workers, while they serve"),
+            "upgrade": Entry("upgrade", "the emperor becomes the installed program, in place; nothing is lost"),
+        },
+    ),
+    (
+        "mend",
+        {
+            "doctor": Entry("doctor", "why a request would fail: each finding with the command that mends it"),
+            "request": Entry("request", "one request through a socket in its own protocol, as the web server would"),
+            "check": Entry(
+                "check", "what inis would do, what is wrong, what uWSGI would do otherwise; without emperor"
+            ),
+            "options": Entry("options", "every option that an ini may have; with names: those in full"),
+        },
+    ),
+    (
+        "write for others",
+        {
+            "nginx": Entry("faces", "a configuration for nginx"),
+            "apache": Entry("faces", "a configuration for Apache"),
+            "lighttpd": Entry("faces", "a configuration for lighttpd"),
+            "metrics": Entry("metrics", "the vassals' numbers for Prometheus"),
+            "completion": Entry("completion", "words to complete with TAB, for bash, zsh and fish"),
+        },
+    ),
+)
+"""The verbs by what a person wants."""
 
-_EXAMPLES = """\
-examples:
-  emperorctl status                    a line per vassal
-  emperorctl status blog               why blog does not work: problems, traceback, last lines
-  emperorctl check blog.ini --import   would this ini work? (needs no emperor)
-  emperorctl reload blog               new code, no request lost
-  emperorctl scale blog 4              four workers from now on, without a restart
-  emperorctl restart all               everything that you may restart
-  emperorctl logs -f blog shop         both logs, as they grow
-  emperorctl status --json             for programs
-  emperorctl nginx blog                what nginx must be told, to be saved as it is
+VERBS: dict[str, Entry] = {name: entry for _, entries in GROUPS for name, entry in entries.items()}
 
-exit: 0 well; 1 failed; 2 usage; 3 status: something is down; 4 not permitted (status: or unknown, or no
-emperor); 6 no such vassal, or its ini is invalid; 7 no emperor
+_VALUED = ("--control-socket", "--timeout")
+"""Options of every verb whose value may be the next word."""
 
-Without --control-socket and $EMPEROR_CONTROL the socket is /run/emperor/control.sock for root, and
-$XDG_RUNTIME_DIR/emperor/control.sock or ~/.local/state/emperor/control.sock for others.
-"""
+_OTHERS = f"{SYSTEM_RUNTIME}-*/{CONTROL_NAME}"
+_MOST_OTHERS = 3
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -89,7 +108,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
-    args = parser(argv).parse_args(argv)
+    args = _understood(argv)
     path = args.control_socket or control_socket(os.geteuid(), os.environ)
     verb = VERBS[args.verb]
     try:
@@ -106,24 +125,58 @@ def _run(argv: Sequence[str]) -> int:
         return FAILED
 
 
+def _understood(argv: Sequence[str]) -> argparse.Namespace:
+    top = parser(argv)
+    place = _verb_at(argv)
+    if not argv:
+        _write_error(top.format_help())
+        raise SystemExit(USAGE)
+    if argv[place:] and argv[place] not in VERBS and not {"-h", "--help", "--version"} & set(argv[:place]):
+        top.error(_teaching().unknown(argv[place], VERBS))
+    return top.parse_args(argv)
+
+
 def parser(argv: Sequence[str]) -> argparse.ArgumentParser:
-    """The whole command line, with the arguments of those verbs only whose name occurs in ``argv``."""
+    """The command line that ``argv`` asks for: with the arguments of its verb, or with the words that teach."""
+    place = _verb_at(argv)
+    name = argv[place] if argv[place:] else ""
+    wordy = name not in VERBS or "--help" in argv[:place] or "-h" in argv[:place]
     top = argparse.ArgumentParser(
         prog="emperorctl",
-        description="Ask the emperor how its vassals are, and tell it what they shall do.",
-        epilog=_EXAMPLES,
+        description=_teaching().description(GROUPS) if wordy else None,
+        epilog=_teaching().EPILOG if wordy else None,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     top.add_argument("--version", action="version", version=f"emperorctl {__version__}")
     _add_globals(top, os.environ.get("EMPEROR_CONTROL", ""))
-    verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for name, entry in VERBS.items():
-        one = verbs.add_parser(name, help=entry.summary, description=f"{name}: {entry.summary}.", allow_abbrev=False)
+    verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True, help=argparse.SUPPRESS)
+    if name in VERBS:
+        one = verbs.add_parser(name, description=f"{name}: {VERBS[name].summary}.", allow_abbrev=False)
         _add_globals(one)
-        if name in argv:
-            _module(entry).add_arguments(one)
+        _module(VERBS[name]).add_arguments(one)
     return top
+
+
+def verb_parser(name: str) -> argparse.ArgumentParser:
+    """Of one verb by itself, for what is made of it: words to complete, manual pages."""
+    one = argparse.ArgumentParser(prog=f"emperorctl {name}", allow_abbrev=False)
+    _add_globals(one)
+    _module(VERBS[name]).add_arguments(one)
+    return one
+
+
+def _verb_at(argv: Sequence[str]) -> int:
+    """The place of the first word that is no option and no option's value; behind the end if there is none."""
+    place = 0
+    while place < len(argv) and argv[place].startswith("-"):
+        place += 2 if argv[place] in _VALUED else 1
+    return place
+
+
+def _teaching() -> Any:
+    # Words that are seen once in a while are not read by a shell loop.
+    return importlib.import_module("emperor.ctl.teaching")
 
 
 def _add_globals(target: argparse.ArgumentParser, control: Any = argparse.SUPPRESS) -> None:
@@ -136,8 +189,10 @@ def _add_globals(target: argparse.ArgumentParser, control: Any = argparse.SUPPRE
         default=control,
         help="where the emperor listens ($EMPEROR_CONTROL)",
     )
-    target.add_argument("--json", action="store_true", default=flag, help="for programs")
-    target.add_argument("--no-color", action="store_true", default=flag, help="as does $NO_COLOR")
+    target.add_argument("--json", action="store_true", default=flag, help="for programs: the same as JSON")
+    target.add_argument(
+        "--no-color", action="store_true", default=flag, help="no colour on a terminal, as with $NO_COLOR"
+    )
     target.add_argument("--timeout", type=_seconds, metavar="S", default=default, help="seconds to wait")
 
 
@@ -185,10 +240,13 @@ def _complain(text: str) -> None:
 
 
 def _other_emperor(path: str) -> str:
+    """Where else one may listen: root's, and those of emperor@.service or of a user with a folder in /run."""
     system = os.path.join(SYSTEM_RUNTIME, CONTROL_NAME)
-    if path == system or not os.path.exists(system):
+    found = [one for one in (system, *sorted(glob.glob(_OTHERS))) if one != path and os.path.exists(one)]
+    if not found:
         return ""
-    return f" (root's listens elsewhere: --control-socket {system})"
+    named = " or ".join(f"--control-socket {one}" for one in found[:_MOST_OTHERS])
+    return f" (there is another: {named})"
 
 
 if __name__ == "__main__":

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from dataclasses import replace
-from typing import Any
 
-from emperor.control.messages import FAILED, NO_VASSAL, OK, USAGE, Request
-from emperor.ctl.console import Console, impossible_names
+from emperor.control.messages import FAILED, NO_VASSAL, OK, USAGE
+from emperor.ctl.console import Console
+from emperor.ctl.specs import spec_of
 from emperor.errors import EmperorError
 from emperor.faces import apache, lighttpd, nginx
 from emperor.faces.facts import Facts, gather
@@ -17,10 +16,6 @@ from emperor.faces.wish import Wish, check_wish, unheeded
 from emperor.intake.reading import Settings, check_file
 from emperor.model import VassalSpec
 from emperor.system.accounts import SystemAccounts
-from emperor.text import printable
-
-_PATIENCE = 10.0
-"""Seconds for the emperor to answer."""
 
 _RENDER = {"nginx": nginx.render, "apache": apache.render, "lighttpd": lighttpd.render}
 _ASKS_DISK_FIRST = ("nginx",)
@@ -61,7 +56,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.error(wrong)
         return USAGE
     is_file = "/" in args.name or args.name.endswith(".ini")
-    spec = _from_file(args.name, args.vassals_defaults, console) if is_file else _from_emperor(args.name, console)
+    spec = _from_file(args.name, args.vassals_defaults, console) if is_file else spec_of(args.name, console)
     if isinstance(spec, int):
         return spec
     try:
@@ -92,22 +87,3 @@ def _from_file(path: str, defaults: str, console: Console) -> VassalSpec | int:
         if problem.fatal:
             console.error(str(problem))
     return NO_VASSAL
-
-
-def _from_emperor(name: str, console: Console) -> VassalSpec | int:
-    if impossible_names([name]):
-        console.error(f"{printable(name)}: no such vassal")
-        return NO_VASSAL
-    reply = list(console.answers(Request("spec", (name,)), _PATIENCE))[-1]
-    if not reply.get("ok"):
-        console.error(str(reply.get("error")))
-        code = reply.get("exit")
-        return code if isinstance(code, int) and code else FAILED
-    return _spec(reply.get("data"))
-
-
-def _spec(data: Any) -> VassalSpec:
-    try:
-        return VassalSpec.from_json(json.dumps(data))
-    except (ValueError, TypeError, KeyError, AttributeError):
-        raise EmperorError("the emperor is another version of this program -- emperorctl upgrade") from None

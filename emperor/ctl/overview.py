@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from emperor.control.messages import DOWN, OK
-from emperor.ctl.wording import duration, endpoint, exit_reason, plural
+from emperor.ctl.wording import duration, endpoint, exit_reason, mebibytes, plural, soon
 from emperor.text import printable
 
 Snapshot = Mapping[str, Any]
@@ -52,20 +52,31 @@ def name_width(snapshots: Sequence[Snapshot]) -> int:
     return max([NAME_WIDTH, *(len(printable(str(one.get("name", "")))) for one in snapshots)]) + 3
 
 
-def describe(snapshot: Snapshot) -> str:
-    """What stands right of the state in the list."""
-    return ", ".join(text for text in (describe_state(snapshot), _warning(snapshot)) if text)
+def widths(snapshots: Sequence[Snapshot]) -> tuple[int, ...]:
+    """Of the columns that those have in common who are up; 0: nobody has anything there."""
+    up = [one for one in snapshots if PARTS.get(str(one.get("state", "")), ())[: len(COLUMNS)] == COLUMNS]
+    return tuple(max((len(part(one)) for one in up), default=0) for part in COLUMNS)
 
 
-def describe_state(snapshot: Snapshot) -> str:
+def describe(snapshot: Snapshot, columns: Sequence[int] = ()) -> str:
+    """What stands right of the state in the list. ``columns``: how wide the first parts are, as ``widths`` has it."""
+    return ", ".join(text for text in (describe_state(snapshot, columns), _warning(snapshot)) if text)
+
+
+def describe_state(snapshot: Snapshot, columns: Sequence[int] = ()) -> str:
     """The same without warnings: nothing is cut, for the end of an error is where its reason is."""
     state = str(snapshot.get("state", ""))
     parts = PARTS.get(state, (_reason,))
-    shown = [text for text in (part(snapshot) for part in parts) if text]
+    shown = [part(snapshot) for part in parts]
     error = snapshot.get("error")
     if error and _reason not in parts:
         shown.append(f"error: {printable(str(error))}")
-    return ", ".join(shown)
+    if parts[: len(columns)] != COLUMNS:
+        return ", ".join(text for text in shown if text)
+    rest = ", ".join(text for text in shown[len(columns) :] if text)
+    # The comma belongs to the word, so it is padded with it.
+    heads = (f"{text},".ljust(width + 2) if text else " " * (width + 2) for text, width in zip(shown, columns) if width)
+    return ("".join(heads) + rest).rstrip(" ,")
 
 
 def colour(snapshot: Snapshot) -> str:
@@ -116,6 +127,18 @@ def _workers(snapshot: Snapshot) -> str:
     return plural(len(staying), "worker") if staying else ""
 
 
+def _requests(snapshot: Snapshot) -> str:
+    requests = snapshot.get("requests")
+    return plural(requests, "request") if isinstance(requests, int) and snapshot.get("workers") else ""
+
+
+def _memory(snapshot: Snapshot) -> str:
+    """Of its workers; what they share is counted for each."""
+    sizes = [one.get("rss") for one in snapshot.get("workers") or () if isinstance(one, Mapping)]
+    known = sum(size for size in sizes if isinstance(size, (int, float)))
+    return mebibytes(known) if known else ""
+
+
 def _sockets(snapshot: Snapshot) -> str:
     return ", ".join(endpoint(one.get("address", "")) for one in snapshot.get("sockets") or ())
 
@@ -126,8 +149,7 @@ def _reason(snapshot: Snapshot) -> str:
 
 def _retry(snapshot: Snapshot) -> str:
     left = snapshot.get("next_retry_in")
-    # Rounded up: "in 0 s" reads as if it did not happen.
-    return "" if left is None else f"retry in {max(1, -int(-left // 1))} s"
+    return "" if left is None else f"retry in {soon(left)}"
 
 
 def _asleep(snapshot: Snapshot) -> str:
@@ -149,12 +171,14 @@ def _stopped(snapshot: Snapshot) -> str:
     return "" if snapshot.get("error") else "not started"
 
 
+COLUMNS: tuple[Part, ...] = (_pid, _uptime, _workers, _requests, _memory)
+
 PARTS: Mapping[str, tuple[Part, ...]] = MappingProxyType(
     {
         "STOPPED": (_stopped,),
         "STARTING": (_pid,),
-        "RUNNING": (_pid, _uptime, _workers, _sockets),
-        "RELOADING": (_pid, _uptime, _workers, _sockets, _next_generation),
+        "RUNNING": (*COLUMNS, _sockets),
+        "RELOADING": (*COLUMNS, _sockets, _next_generation),
         "STOPPING": (_pid,),
         "BACKOFF": (_reason, _retry),
         "FATAL": (_reason, _given_up),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
 from emperor.control.client import NoDaemon
@@ -67,13 +68,14 @@ def _show(names: list[str], console: Console) -> int:
 def _list(snapshots: list[dict[str, Any]], console: Console, failure: str) -> None:
     if not snapshots and not failure:
         console.error("no vassals that you may see")
-    width = overview.name_width(snapshots)
+    width, columns = overview.name_width(snapshots), overview.widths(snapshots)
     # At once: what is written is flushed, which would be a system call for each of a thousand.
-    console.write("".join(f"{_line(one, width, console)}\n" for one in snapshots))
+    console.write("".join(f"{_line(one, width, columns, console)}\n" for one in snapshots))
 
 
-def _line(snapshot: dict[str, Any], width: int, console: Console) -> str:
+def _line(snapshot: dict[str, Any], width: int, columns: Sequence[int], console: Console) -> str:
     state = printable(str(snapshot.get("state", "")))
     # Padded before it is painted: escape sequences have no width on screen, but they have in a format.
     coloured = console.paint(f"{state:<{overview.STATE_WIDTH}}", overview.colour(snapshot))
-    return f"{printable(str(snapshot.get('name', ''))):<{width}}{coloured}{overview.describe(snapshot)}".rstrip()
+    name = f"{printable(str(snapshot.get('name', ''))):<{width}}"
+    return f"{name}{coloured}{overview.describe(snapshot, columns)}".rstrip()

@@ -17,6 +17,16 @@ def duration(seconds: float) -> str:
     return str(timedelta(seconds=max(0, int(seconds))))
 
 
+def span(seconds: float) -> str:
+    """How long, or how long ago: ``40 s``; from a minute on as ``duration``."""
+    return f"{max(0, int(seconds))} s" if seconds < 60 else duration(seconds)
+
+
+def soon(seconds: float) -> str:
+    """In how long. Rounded up: "in 0 s" reads as if it did not happen."""
+    return span(max(1, -int(-seconds // 1)))
+
+
 def plural(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 

@@ -114,7 +114,10 @@ def still_shared(held: Held, spec: VassalSpec) -> str:
 
 
 def shown(held: Held) -> dict[str, Any]:
-    """A row of ``sockets``; of a file in a user's folder only what its vassal said of it."""
+    """A row of ``sockets``; of a file in a user's folder only what its vassal said of it.
+
+    ``inode``: of the socket itself, as sock_diag(7) has it; ``file``: device and inode of what was bound.
+    """
     mode = owner = group = None
     if held.word is not None:
         mode, owner, group = f"{held.word.mode:04o}", held.word.uid, held.word.gid
@@ -128,4 +131,7 @@ def shown(held: Held) -> dict[str, Any]:
         "mode": mode,
         "owner": owner,
         "group": group,
+        "binder": held.binder,
+        "inode": os.fstat(held.sock.fileno()).st_ino,
+        "file": [held.place.device, held.place.inode] if held.place is not None else None,
     }

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from emperor.config.claims import Claims, precedence
 from emperor.config.context import Checked
+from emperor.config.effective import Sight
 from emperor.holding.estate import Estate
+from emperor.intake import telling
 from emperor.intake.inis import Inis
 from emperor.intake.listing import occupy
 from emperor.intake.marks import signature
@@ -221,6 +224,14 @@ class Intake:
             self._journal.info(name, f"scaled to {workers} worker{'' if workers == 1 else 's'} by an order")
             self._register.tell(name, Order("scale", workers))
         return refusal
+
+    def effective(self, name: str, sight: Sight) -> dict[str, Any]:
+        """What its ini says at this moment; nothing becomes of it."""
+        record, path = self._register.vassals[name], self.paths.get(name)
+        if path is None:
+            return telling.nothing(record, "", REMOVED)
+        sockets = self._register.performers[name].holdings.shown()
+        return telling.told(self._reader.study(name, path), self._reader.settings, record, sockets, path, sight)
 
     def _refusal(self, name: str, verb: str) -> str:
         if self.closed:

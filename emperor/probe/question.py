@@ -17,7 +17,8 @@ MOST_BODY = 16 * 1024 * 1024
 class Question(NamedTuple):
     """``protocol``: uwsgi, fastcgi or http. ``target``: path and query, as in a browser's address bar.
 
-    ``script_name``: the prefix that the web server cuts off the path. ``patience``: seconds for the whole.
+    ``script_name``: the prefix that the web server cuts off the path. ``patience``: seconds for the whole. ``extra``:
+    variables that are sent as they are, beside those that tell the request or in place of them.
     """
 
     protocol: str
@@ -29,6 +30,7 @@ class Question(NamedTuple):
     script_name: str = ""
     host: str = "localhost"
     patience: float = 10.0
+    extra: tuple[tuple[str, str], ...] = ()
 
 
 class Answer(NamedTuple):
@@ -50,9 +52,12 @@ class Answer(NamedTuple):
 
 class Failure(NamedTuple):
     """There is no answer. ``stage``: CONNECT, SEND or ANSWER. ``errno``: the kernel's, 0: none of its. ``reason``: in
-    words, for one line."""
+    words, for one line. ``speaks``: the protocol that the other end was found to speak, where that is another one.
+    ``stderr``: as an answer has it."""
 
     stage: str
     reason: str
     errno: int = 0
     seconds: float = 0.0
+    speaks: str = ""
+    stderr: bytes = b""

@@ -169,6 +169,8 @@ def _connections(application: WSGIApplication, settings: Settings, turns: _Turns
     """
     flup: Any = _import_flup()
     gateway = Gateway(application, LINE, sys.stderr, settings.threads > 1, settings.multiprocess)
+    if settings.recorder is not None:
+        gateway = settings.recorder(gateway, LINE)
     # Any address but None, which would mean descriptor 0.
     engine = flup.BaseFCGIServer(application, bindAddress="inherited")
     engine.request_class = request_class(flup, gateway, settings, turns)

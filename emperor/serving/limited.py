@@ -6,12 +6,12 @@ client's: such a page is exchanged for the constant 413. Whatever else an app an
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Callable
 
 from emperor.wsgi.body import Body
 from emperor.wsgi.response import Send, error_page
 
-__all__ = ["limited"]
+__all__ = ["beneath", "limited"]
 
 
 class _Limited:
@@ -24,6 +24,9 @@ class _Limited:
         self._send = send
         self._line = line
         self._begun = self._exchanged = False
+
+    def wrap(self, around: Callable[[Send], Send]) -> None:
+        self._send = around(self._send)
 
     def __call__(self, data: bytes, last: bool) -> None:
         if not self._begun:
@@ -39,3 +42,11 @@ def limited(environ: dict[str, Any], send: Send, line: str) -> Send:
     """``send`` itself, where no such body is."""
     body = environ["wsgi.input"]
     return _Limited(body, send, line) if body.may_be_too_long else send
+
+
+def beneath(send: Send, around: Callable[[Send], Send]) -> Send:
+    """``send`` with what ``around`` makes of its innermost: that sees what really leaves."""
+    if type(send) is not _Limited:
+        return around(send)
+    send.wrap(around)
+    return send

@@ -37,6 +37,8 @@ class Server:
         for listener, protocol in listeners:
             kind, line = kind_of(protocol)
             gateway = Gateway(application, line, sys.stderr, settings.threads > 1, settings.multiprocess)
+            if settings.recorder is not None:
+                gateway = settings.recorder(gateway, line)
             services.append((listener, kind, Service(gateway, settings, tally)))
         self._reactor = Reactor(Backlog(services), settings)
         self._pool = ThreadPool(self._reactor, settings.threads) if settings.threads > 1 else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Callable, Optional, Protocol
 
 __all__ = ["Settings", "Tally", "report"]
 
@@ -17,7 +17,8 @@ class Settings:
     ``kept_seconds``: how long of it an idle kept connection stays open for one more request; never until the
     very end. ``header_seconds``: how long a request may take to arrive. ``patience``: how long a peer may be silent
     within a body or a response. ``connections``: how many are held at once, idle ones counted. ``stderr``: does
-    ``wsgi.errors`` also go to a FastCGI web server?
+    ``wsgi.errors`` also go to a FastCGI web server? ``recorder``: what is put around each gateway, with what stands in
+    front of its status; None: nothing.
     """
 
     threads: int = 1
@@ -30,6 +31,7 @@ class Settings:
     patience: float = 60.0
     connections: int = 1000
     stderr: bool = False
+    recorder: Optional[Callable[[Any, str], Any]] = None
 
     @property
     def patience_with_kept(self) -> float:

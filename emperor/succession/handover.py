@@ -14,7 +14,8 @@ from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 
 from emperor import plain
-from emperor.answers import AnswersState
+from emperor.answers.answers import AnswersState
+from emperor.chronicle import ChronicleState
 from emperor.control.server import ControlState
 from emperor.errors import EmperorError
 from emperor.frontkeeper import FrontState
@@ -66,6 +67,7 @@ class State:
     heirlooms: tuple[tuple[int, str], ...]
     front: FrontState | None
     before_us: tuple[int, ...] | None = None
+    chronicle: ChronicleState | None = None
 
     @property
     def descriptors(self) -> frozenset[int]:

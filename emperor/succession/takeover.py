@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Protocol
 
 from emperor import __version__
-from emperor.answers import Answers
+from emperor.answers.answers import Answers
+from emperor.chronicle import Chronicle
 from emperor.control.server import ControlServer
 from emperor.frontkeeper import FrontKeeper
 from emperor.holding.estate import Estate
@@ -35,6 +36,7 @@ class Realm(Protocol):
     estate: Estate
     control: ControlServer
     answers: Answers
+    chronicle: Chronicle
     folders: FolderLocks
     front: FrontKeeper | None
     strays: Strays
@@ -64,6 +66,7 @@ def export(realm: Realm) -> State:
         heirlooms=realm.estate.heirlooms.export(),
         front=realm.front.export() if realm.front is not None else None,
         before_us=realm.strays.before_us,
+        chronicle=realm.chronicle.export(),
     )
 
 
@@ -79,6 +82,8 @@ def take_over(realm: Realm, state: State) -> None:
                 # What is wrong with one vassal's sockets or ini is no reason to lose the others.
                 realm.journal.bug(error)
     realm.strays.adopt(state.before_us)
+    if state.chronicle is not None:
+        realm.chronicle.adopt(state.chronicle)
     realm.answers.adopt(state.answers, realm.control.reply_to)
     realm.answers.look_again()
 

@@ -9,22 +9,20 @@ This module runs in vassals too: standard library, Python 3.9.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Callable, Optional, Union
+from dataclasses import asdict, dataclass
+from typing import Any, Callable, Union
 
 from emperor.errors import ChannelError
+from emperor.supervision import reports
+from emperor.supervision.hearsay import list_of, number_of, text_of, word_of
+from emperor.supervision.reports import Workers, as_json
 from emperor.text import clip, printable
 
 MAX_DATAGRAM = 32768
 MAX_TEXT = 16384
 MAX_LINE = 4096
 MAX_LINES = 256
-MAX_WORKERS = 1024
-MAX_EXIT = 256
-MAX_DOING = 128
 MAX_REASON = 1024
-MAX_NUMBER = 2**63
 
 
 @dataclass(frozen=True)
@@ -90,41 +88,6 @@ class Lines:
     dropped: int = 0
 
 
-@dataclass(frozen=True)
-class WorkerReport:
-    """``rss`` in bytes; ``state``: starting, idle, busy, retiring, draining or backoff.
-
-    ``exits``: how many have died in this seat, in this generation, without being told to. ``last_exit``: how the last
-    of them ended, ``died_at``: when. ``retry_at``: when the next one starts, if it waits. Both in monotonic seconds,
-    which are the same for every process: a report that only the clock had changed would be sent each time.
-    ``renewals``: how many in this seat were replaced because they were worn. ``earlier``: the requests of all workers
-    who are gone; the first row has it for the whole crew. ``doing``: method and path of its oldest request, if that
-    takes long; ``since``: when it began, in monotonic seconds.
-    """
-
-    id: int
-    pid: int
-    state: str
-    requests: int
-    exceptions: int
-    rss: int
-    exits: int = 0
-    last_exit: str = ""
-    died_at: Optional[float] = None
-    retry_at: Optional[float] = None
-    renewals: int = 0
-    earlier: int = 0
-    doing: str = ""
-    since: Optional[float] = None
-
-
-@dataclass(frozen=True)
-class Workers:
-    """As many as a datagram holds: ``encode`` leaves out those who have least to tell."""
-
-    workers: tuple[WorkerReport, ...]
-
-
 Message = Union[Listening, Lost, Serving, Idle, Stale, Crewed, Failed, Lines, Workers]
 
 _KINDS: dict[str, type] = {
@@ -152,8 +115,8 @@ def encode(message: Message) -> bytes:
         message = Stale(clip(message.reason, MAX_REASON))
     elif isinstance(message, Lines):
         message = Lines(tuple(clip(line, MAX_LINE) for line in message.lines), message.dropped)
-    raw = {"workers": _fitting(message.workers)} if isinstance(message, Workers) else asdict(message)
-    data = _json([_NAMES[type(message)], raw])
+    raw = reports.lower(message, MAX_DATAGRAM) if isinstance(message, Workers) else asdict(message)
+    data = as_json([_NAMES[type(message)], raw])
     if len(data) > MAX_DATAGRAM:
         if isinstance(message, Failed):
             return encode(Failed(clip(message.reason, 512), clip(message.traceback, MAX_TEXT // 4)))
@@ -161,42 +124,10 @@ def encode(message: Message) -> bytes:
     return data
 
 
-def _json(raw: Any) -> bytes:
-    # ASCII would spend twelve bytes on each character beyond U+FFFF.
-    return json.dumps(raw, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
-
-
-_OPTIONAL = {
-    **{"exits": 0, "last_exit": "", "died_at": None, "retry_at": None},
-    **{"renewals": 0, "earlier": 0, "doing": "", "since": None},
-}
-"""What is not said of a worker is so."""
-
-
-def _fitting(workers: Sequence[WorkerReport]) -> list[dict[str, Any]]:
-    """In their order; those who died come before those who did not, when not all of them fit."""
-    rows = {index: _row(one) for index, one in enumerate(workers)}
-    if sum(len(_json(row)) + 1 for row in rows.values()) > MAX_DATAGRAM - 64:
-        # All that hang at once, and at what, is too much: who there is comes first.
-        rows = {index: _row(replace(one, doing="", since=None)) for index, one in enumerate(workers)}
-    room, kept = MAX_DATAGRAM - 64, []
-    for index in sorted(rows, key=lambda index: (not workers[index].exits, index))[:MAX_WORKERS]:
-        room -= len(_json(rows[index])) + 1
-        if room < 0:
-            break
-        kept.append(index)
-    return [rows[index] for index in sorted(kept)]
-
-
-def _row(worker: WorkerReport) -> dict[str, Any]:
-    raw = {**asdict(worker), "last_exit": clip(worker.last_exit, MAX_EXIT), "doing": clip(worker.doing, MAX_DOING)}
-    return {key: value for key, value in raw.items() if key not in _OPTIONAL or value != _OPTIONAL[key]}
-
-
 def decode(data: bytes) -> Message:
     """The inverse, for bytes from somebody who may lie."""
     try:
-        name, raw = _list(json.loads(data))
+        name, raw = list_of(json.loads(data))
         return _BUILD[name](raw)
     except ChannelError:
         raise
@@ -204,90 +135,33 @@ def decode(data: bytes) -> Message:
         raise ChannelError(f"channel: not a message of ours: {type(error).__name__}") from None
 
 
-def _list(raw: Any) -> list[Any]:
-    if type(raw) is not list:
-        raise ChannelError("channel: a list is something else")
-    return raw
-
-
-def _number(raw: Any) -> int:
-    if type(raw) is not int or not 0 <= raw < MAX_NUMBER:
-        raise ChannelError("channel: a number is out of its range")
-    return raw
-
-
-def _text(raw: Any, limit: int) -> str:
-    if type(raw) is not str or len(raw) > limit:
-        raise ChannelError("channel: a text is too long")
-    return printable(raw, keep_newlines=True)
-
-
-def _word(raw: Any, limit: int) -> str:
-    """One line; an escape that would make it longer is cut."""
-    return printable(_text(raw, limit))[:limit]
-
-
-def _moment(raw: Any) -> Optional[float]:
-    # Not a number (NaN) is not between any two.
-    if raw is not None and (type(raw) not in (int, float) or not 0 <= raw < MAX_NUMBER):
-        raise ChannelError("channel: a moment is out of its range")
-    return None if raw is None else float(raw)
-
-
 def _listening(raw: Any) -> Message:
-    return Listening(*(_number(raw[name]) for name in ("index", "device", "inode", "mode", "uid", "gid")))
+    return Listening(*(number_of(raw[name]) for name in ("index", "device", "inode", "mode", "uid", "gid")))
 
 
 def _crewed(raw: Any) -> Message:
-    return Crewed(_number(raw["workers"]), _number(raw["leaving"]))
+    return Crewed(number_of(raw["workers"]), number_of(raw["leaving"]))
 
 
 def _failed(raw: Any) -> Message:
-    return Failed(_text(raw["reason"], MAX_LINE), _text(raw["traceback"], MAX_TEXT))
+    return Failed(text_of(raw["reason"], MAX_LINE), text_of(raw["traceback"], MAX_TEXT))
 
 
 def _lines(raw: Any) -> Message:
-    lines = _list(raw["lines"])
+    lines = list_of(raw["lines"])
     if len(lines) > MAX_LINES:
         raise ChannelError("channel: too many lines")
-    return Lines(tuple(printable(_text(one, 2 * MAX_LINE)) for one in lines), _number(raw["dropped"]))
-
-
-def _workers(raw: Any) -> Message:
-    workers = _list(raw["workers"])
-    if len(workers) > MAX_WORKERS:
-        raise ChannelError("channel: too many workers")
-    return Workers(tuple(_worker(one) for one in workers))
-
-
-def _worker(raw: Any) -> WorkerReport:
-    return WorkerReport(
-        _number(raw["id"]),
-        _number(raw["pid"]),
-        _word(raw["state"], 16),
-        _number(raw["requests"]),
-        _number(raw["exceptions"]),
-        _number(raw["rss"]),
-        # A vassal that an older emperor started says nothing of these.
-        _number(raw.get("exits", 0)),
-        _word(raw.get("last_exit", ""), MAX_EXIT),
-        _moment(raw.get("died_at")),
-        _moment(raw.get("retry_at")),
-        _number(raw.get("renewals", 0)),
-        _number(raw.get("earlier", 0)),
-        _word(raw.get("doing", ""), MAX_DOING),
-        _moment(raw.get("since")),
-    )
+    return Lines(tuple(printable(text_of(one, 2 * MAX_LINE)) for one in lines), number_of(raw["dropped"]))
 
 
 _BUILD: dict[str, Callable[[Any], Message]] = {
     "listening": _listening,
-    "lost": lambda raw: Lost(_number(raw["index"])),
+    "lost": lambda raw: Lost(number_of(raw["index"])),
     "serving": lambda raw: Serving(),
     "idle": lambda raw: Idle(),
-    "stale": lambda raw: Stale(_word(raw["reason"], MAX_REASON)),
+    "stale": lambda raw: Stale(word_of(raw["reason"], MAX_REASON)),
     "crewed": _crewed,
     "failed": _failed,
     "lines": _lines,
-    "workers": _workers,
+    "workers": reports.build,
 }

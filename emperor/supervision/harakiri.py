@@ -17,6 +17,7 @@ from emperor.text import printable
 
 LOGGED = 2000
 """Characters of method and URI at most in the log; an escape takes four."""
+KILLED = "killed by harakiri"
 
 
 @dataclass(frozen=True)
@@ -56,4 +57,4 @@ def charge(doings: Sequence[Doing], limit: float) -> str:
 
 def cause(doing: Doing) -> str:
     """How it ended, for ``status``: whatever a query says is nobody's business there."""
-    return f"killed by harakiri in {path_only(doing.request)}"
+    return f"{KILLED} in {path_only(doing.request)}"

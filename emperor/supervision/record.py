@@ -82,6 +82,7 @@ class Vassal:
     failures: int = 0
     retry_at: Optional[float] = None
     restarts: int = 0
+    reloads: int = 0
     last_exit: Optional[Exit] = None
     last_number: int = 0
     asleep: bool = False

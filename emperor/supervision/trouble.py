@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from emperor.supervision.channel import WorkerReport
+from emperor.supervision.reports import WorkerReport
 
 RECENT = 60.0
 """Seconds for which a death is worth a word; one that was long ago is only counted."""

@@ -137,6 +137,7 @@ def _on_ready(draft: Draft, event: Ready) -> None:
     spec = draft.vassal.incoming_spec
     assert spec is not None
     draft.put(
+        reloads=draft.vassal.reloads + (draft.vassal.serving is not None),
         outgoing=draft.vassal.serving or draft.vassal.outgoing,
         serving=draft.vassal.incoming,
         incoming=None,

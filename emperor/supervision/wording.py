@@ -18,26 +18,34 @@ def change(before: Vassal, after: Vassal, event: Optional[VassalEvent] = None) -
 
     ``event``: what has made one of the other.
     """
-    old, new = "new" if before == Vassal(before.name) else state(before), state(after)
+    old, new = "new" if untold(before) else state(before), state(after)
     if old == new or (after.incoming is not None and after.binds):
         # That its sockets are being opened is not worth a line: that they are is.
         return ""
-    cause = _cause(after, event) if (old, new) in CAUSED else ""
-    return f"{old} -> {new}{_why(old, after, new)}{cause}"
+    why = cause(after, event) if (old, new) in CAUSED else ""
+    # Where it listens is said before it.
+    glue = ", " if new == "IDLE" else ": "
+    return f"{old} -> {new}{_why(old, after, new)}{glue if why else ''}{why}"
 
 
 CAUSED = (("IDLE", "STARTING"), ("RUNNING", "IDLE"), ("RUNNING", "RELOADING"), ("RUNNING", "STOPPING"))
 """Where somebody may wonder why."""
 
 
-def _cause(vassal: Vassal, event: Optional[VassalEvent]) -> str:
+def untold(vassal: Vassal) -> bool:
+    """Is it as a record begins, of which people have seen nothing yet?"""
+    # All but the first steps are past the quick questions.
+    return vassal.spec is None and not vassal.problems and vassal == Vassal(vassal.name)
+
+
+def cause(vassal: Vassal, event: Optional[VassalEvent]) -> str:
+    """Who or what has made it so; "": nothing that needs a word."""
     if isinstance(event, Order):
         plain = "its ini is gone" if event.verb == "remove" else f"{event.verb} was ordered"
-        return f": {event.why or plain}"
+        return event.why or plain
     if isinstance(event, Tired) and vassal.proven is not None:
-        return f", after {vassal.proven.idle:g} s without a request"
-    word = _CAUSES.get(type(event), "")
-    return f": {word}" if word else ""
+        return f"after {vassal.proven.idle:g} s without a request"
+    return _CAUSES.get(type(event), "")
 
 
 _CAUSES: dict[type, str] = {
@@ -76,10 +84,10 @@ def _why(old: str, vassal: Vassal, new: str) -> str:
     if died or (new in TROUBLE and vassal.error):
         return f"{number}: {vassal.error}"
     if new == "IDLE":
-        return f": listens on {_places(vassal.heeds)}"
-    return f"{number}: serves on {_places(vassal.proven)}" if new == "RUNNING" and vassal.proven is not None else number
+        return f": listens on {places(vassal.heeds)}"
+    return f"{number}: serves on {places(vassal.proven)}" if new == "RUNNING" and vassal.proven is not None else number
 
 
-def _places(spec: Optional[VassalSpec]) -> str:
+def places(spec: Optional[VassalSpec]) -> str:
     """``/tmp/x.sock (uwsgi)``, and so on."""
     return ", ".join(f"{one.address} ({one.protocol})" for one in spec.sockets) if spec is not None else ""

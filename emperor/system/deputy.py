@@ -26,25 +26,29 @@ MOST_UNANSWERED = 3
 """Whose questions go unanswered so often is not asked any more."""
 
 LIMIT = 256 * 1024
-"""Bytes of one answer."""
+"""Bytes of one answer, where nothing else is said."""
 
 Question = Callable[[], Any]
 """Its answer is JSON's."""
 
 
-def answers(questions: Sequence[Question], identity: Identity | None, patience: float = PATIENCE) -> list[Any]:
-    """One for each question, in their order; None: there is none. ``identity`` None: as who we are. Raises OSError."""
+def answers(
+    questions: Sequence[Question], identity: Identity | None, patience: float = PATIENCE, limit: int = LIMIT
+) -> list[Any]:
+    """One for each question, in their order; None: there is none. ``identity`` None: as who we are. ``limit``: bytes of
+    one answer. Raises OSError.
+    """
     found: list[Any] = []
     unanswered = 0
     while len(found) < len(questions) and unanswered < MOST_UNANSWERED:
-        found += _some(questions[len(found) :], identity, patience)
+        found += _some(questions[len(found) :], identity, patience, limit)
         if len(found) < len(questions):
             found.append(None)
             unanswered += 1
     return found + [None] * (len(questions) - len(found))
 
 
-def _some(questions: Sequence[Question], identity: Identity | None, patience: float) -> list[Any]:
+def _some(questions: Sequence[Question], identity: Identity | None, patience: float, limit: int) -> list[Any]:
     """The answers of one deputy, up to the first that does not come."""
     reading, writing = os.pipe()
     try:
@@ -54,16 +58,16 @@ def _some(questions: Sequence[Question], identity: Identity | None, patience: fl
         os.close(writing)
         raise
     if pid == 0:
-        _answer(questions, identity, writing)
+        _answer(questions, identity, writing, limit)
     os.close(writing)
     try:
-        return [json.loads(line) for line in _lines(reading, len(questions), patience)]
+        return [json.loads(line) for line in _lines(reading, len(questions), patience, limit)]
     finally:
         os.close(reading)
         _end(pid)
 
 
-def _answer(questions: Sequence[Question], identity: Identity | None, writing: int) -> NoReturn:
+def _answer(questions: Sequence[Question], identity: Identity | None, writing: int, limit: int) -> NoReturn:
     """Whatever happens, this process is never again what its parent was."""
     try:
         if identity is not None:
@@ -72,7 +76,7 @@ def _answer(questions: Sequence[Question], identity: Identity | None, writing: i
         with open(writing, "wb") as answer:
             for question in questions:
                 line = json.dumps(question()).encode()
-                answer.write((line if len(line) < LIMIT else b"null") + b"\n")
+                answer.write((line if len(line) < limit else b"null") + b"\n")
                 answer.flush()
     finally:
         os._exit(0)
@@ -85,18 +89,19 @@ def _let_go() -> None:
         os.dup2(nothing, standard)
 
 
-def _lines(reading: int, wanted: int, patience: float) -> list[bytes]:
+def _lines(reading: int, wanted: int, patience: float, limit: int) -> list[bytes]:
     lines: list[bytes] = []
-    rest, deadline = b"", time.monotonic() + patience
-    while len(lines) < wanted and len(rest) <= LIMIT:
+    rest, deadline = bytearray(), time.monotonic() + patience
+    while len(lines) < wanted and len(rest) <= limit:
         ready, _, _ = select.select([reading], [], [], max(0.0, deadline - time.monotonic()))
         more = os.read(reading, 65536) if ready else b""
         if not more:
             break
-        *whole, rest = (rest + more).split(b"\n")
-        if whole:
-            lines += whole
-            deadline = time.monotonic() + patience
+        first, *later = more.split(b"\n")
+        rest += first
+        for one in later:
+            lines.append(bytes(rest))
+            rest, deadline = bytearray(one), time.monotonic() + patience
     return lines
 
 

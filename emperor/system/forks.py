@@ -13,7 +13,7 @@ import os
 import signal
 import warnings
 from collections.abc import Collection
-from typing import Optional
+from typing import NamedTuple, Optional
 
 
 def fork(held: Collection[int]) -> int:
@@ -49,9 +49,26 @@ def send(pid: int, signum: int) -> None:
             os.kill(pid, signum)
 
 
-def rss(pid: int) -> int:
-    """Resident bytes; 0 if it is gone."""
-    return memory(pid)[1]
+class Usage(NamedTuple):
+    """What a process takes up: bytes of address space, and of them resident; seconds of processor time."""
+
+    vsz: int = 0
+    rss: int = 0
+    cpu: float = 0.0
+
+
+def usage(pid: int) -> Usage:
+    """proc_pid_stat(5); nothing if it is gone."""
+    if not pid:
+        return Usage()
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            # Behind the name, which may hold anything, state is field 3.
+            fields = file.read().rpartition(b")")[2].split()
+        ticks = int(fields[11]) + int(fields[12])
+        return Usage(int(fields[20]), int(fields[21]) * _page(), ticks / os.sysconf("SC_CLK_TCK"))
+    except (OSError, IndexError, ValueError):
+        return Usage()
 
 
 def memory(pid: int) -> tuple[int, int]:
@@ -61,10 +78,13 @@ def memory(pid: int) -> tuple[int, int]:
     try:
         with open(f"/proc/{pid}/statm", encoding="ascii") as file:
             size, resident = file.read().split()[:2]
-        page = os.sysconf("SC_PAGE_SIZE")
-        return int(size) * page, int(resident) * page
+        return int(size) * _page(), int(resident) * _page()
     except (OSError, ValueError):
         return 0, 0
+
+
+def _page() -> int:
+    return os.sysconf("SC_PAGE_SIZE")
 
 
 def _is_our_child(pid: int) -> bool:

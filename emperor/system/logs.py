@@ -1,6 +1,7 @@
 """Log lines: cut from a stream, stamped, kept in a ring, written to a file.
 
-It promises: lines are bounded and escaped; writing never raises and never waits for a reader; what is lost is counted.
+It promises: lines are bounded and escaped; writing never raises and never waits for a reader; what is lost is counted;
+a file that could not be opened or was removed is opened again as soon as that works.
 It never opens a path: the caller decides who may, and hands over a way to do it.
 
 This module runs in vassals too: standard library, Python 3.9.
@@ -13,13 +14,22 @@ import contextlib
 import os
 import select
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Callable, Optional
 
+from emperor.system import rotation
+from emperor.system.rotation import Rotation
 from emperor.text import printable
 
-MAX_LINE = 4096
+MAX_LINE = 4000
+"""Bytes. With who printed it a line is no longer than ``MOST_TOLD``."""
+MOST_TOLD = 4096
+"""Characters of a line that a message to the emperor may have (``supervision.channel``)."""
 STANDARD_ERROR = 2
+LOOK_EVERY = 1.0
+"""Seconds between two looks whether a file is there again."""
+TURN_EVERY = 10.0
+"""Seconds after a file could not be moved until that is tried again."""
 PIPE_ATOMIC = 4096
 """pipe(7): poll says writable when this much fits, and a write of this much is not split (PIPE_BUF)."""
 
@@ -60,24 +70,38 @@ def _text(piece: bytes) -> str:
     return printable(piece.decode("utf-8", "backslashreplace"))
 
 
-class Ring:
-    """The last lines, for ``status`` and ``logs``; numbered, so that a follower knows where it was."""
+def fitting(lines: Sequence[str]) -> list[str]:
+    """Escapes make lines longer; none of what they say is left out for that."""
+    return [line[at : at + MOST_TOLD] for line in lines for at in range(0, len(line) or 1, MOST_TOLD)]
 
-    def __init__(self, size: int = 500) -> None:
-        self._lines: collections.deque[str] = collections.deque(maxlen=size)
+
+class Ring:
+    """The last lines, for ``status`` and ``logs``; numbered, so that a follower knows where it was.
+
+    At most ``size`` lines, of ``room`` characters together. A second's ration of lines is in it before anybody looks.
+    """
+
+    def __init__(self, size: int = 1000, room: int = 512 * 1024) -> None:
+        self._lines: collections.deque[str] = collections.deque()
+        self._size, self._room, self._used = size, room, 0
         self.count = 0
 
     def refill(self, lines: Iterable[str], count: int) -> None:
         """As another ring was when ``count`` lines had gone through it."""
-        self._lines.extend(lines)
+        for line in lines:
+            self.add(line)
         self.count = count
 
     def add(self, line: str) -> None:
         self._lines.append(line)
+        self._used += len(line)
+        while len(self._lines) > self._size or (self._used > self._room and len(self._lines) > 1):
+            self._used -= len(self._lines.popleft())
         self.count += 1
 
     def clear(self) -> None:
         self._lines.clear()
+        self._used = 0
 
     def last(self, wanted: int) -> list[str]:
         return list(self._lines)[-wanted:] if wanted > 0 else []
@@ -109,50 +133,119 @@ def told_of(lost: int) -> str:
     return f"{stamp()} [{lost} lines lost]"
 
 
+def word_on(path: str, trouble: str) -> str:
+    """A vassal's word to its emperor on the log that it keeps itself, a line like others."""
+    return f"logto {path}: {trouble}"
+
+
+def written_again(path: str) -> str:
+    return word_on(path, "is written again")
+
+
 class LogFile:
     """A file that lines are appended to. ``opener`` gives a descriptor, at first and at every ``reopen``.
 
-    ``dropped``: how many lines were lost so far. Once there is room again, ``tell`` says in the file how many were.
+    ``rotation``: how it makes room for a new one; None: it grows. ``dropped``: how many lines were lost so far. Once
+    there is room again, ``tell`` says in the file how many were. ``error``: why it is not open, or not opened anew;
+    ``stuck``: why it is not rotated.
     """
 
-    def __init__(self, opener: Callable[[], int], tell: Callable[[int], str] = told_of) -> None:
-        self._opener, self._tell = opener, tell
+    def __init__(
+        self,
+        opener: Callable[[], int],
+        tell: Callable[[int], str] = told_of,
+        rotation: Optional[Rotation] = None,
+    ) -> None:
+        self._opener, self._tell, self._rotation = opener, tell, rotation
         self._fd = -1
         self._untold = 0
-        self._torn = False
+        self._torn = self._closed = False
+        self._look_at = self._turn_at = 0.0
+        self._refusal = ""
         self.dropped = 0
-        self.error = ""
+        self.error = self.stuck = ""
         self.reopen()
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong with it now, in words that stay the same as long as it is; "": nothing."""
+        if self.error:
+            return self.error
+        if self._untold:
+            return f"{self._refusal or 'it takes no more'} -- lines are lost"
+        return f"cannot be rotated: {self.stuck} -- it grows" if self.stuck else ""
 
     def reopen(self) -> None:
         """Open anew, for logrotate. If that fails the old file stays in use, and ``error`` says why."""
+        self._look_at = time.monotonic() + LOOK_EVERY
         try:
             fd = self._opener()
         except OSError as error:
             self.error = error.strerror or str(error)
             return
-        self.close()
+        self._drop()
         self._fd, self.error, self._torn = fd, "", False
 
     def write(self, line: str) -> bool:
         """False: it is lost."""
-        if self._untold and self._put(self._tell(self._untold)):
+        data = _bytes(line)
+        if not self._closed:
+            self.heal()
+            self._make_room(len(data))
+        if self._untold and self._put(_bytes(self._tell(self._untold))):
             self._untold = 0
-        written = not self._untold and self._put(line)
+        written = not self._untold and self._put(data)
         if not written:
             self.dropped += 1
             self._untold += 1
         return written
 
-    def _put(self, line: str) -> bool:
-        data = _bytes(f"\n{line}" if self._torn else line)
-        done = _append(self._fd, data)
+    def heal(self) -> None:
+        """Open it again if it is not there, once in ``LOOK_EVERY`` seconds at most."""
+        if time.monotonic() < self._look_at or self._closed:
+            return
+        self._look_at = time.monotonic() + LOOK_EVERY
+        if self._fd > STANDARD_ERROR and rotation.is_removed(self._fd):
+            # What is written to it from now on is lost, and is to be counted as that.
+            self._drop()
+            self.reopen()
+        elif self.error:
+            self.reopen()
+
+    def _make_room(self, size: int) -> None:
+        if self._rotation is None or self._fd <= STANDARD_ERROR or time.monotonic() < self._turn_at:
+            return
+        try:
+            if not self._rotation.due(self._fd, size):
+                return
+            old = os.fstat(self._fd)
+            if not self._rotation.turn(self._fd):
+                return
+        except OSError as error:
+            self.stuck, self._turn_at = error.strerror or str(error), time.monotonic() + TURN_EVERY
+            return
+        self.stuck = ""
+        self.reopen()
+        if self.error:
+            # Or each line would be a trial.
+            self._turn_at = self._look_at
+        else:
+            rotation.make_alike(self._fd, old)
+
+    def _put(self, data: bytes) -> bool:
+        if self._torn:
+            data = b"\n" + data
+        done, self._refusal = _append(self._fd, data)
         if done:
             # A disk that is nearly full takes the beginning of a line: the next one is not to be glued to it.
             self._torn = done < len(data)
         return done == len(data)
 
     def close(self) -> None:
+        self._closed = True
+        self._drop()
+
+    def _drop(self) -> None:
         if self._fd > STANDARD_ERROR:
             with contextlib.suppress(OSError):
                 os.close(self._fd)
@@ -162,24 +255,28 @@ class LogFile:
 def append(fd: int, line: str) -> bool:
     """Write one line without ever waiting; False: it is lost (full disk, dead or slow reader)."""
     data = _bytes(line)
-    return _append(fd, data) == len(data)
+    return _append(fd, data)[0] == len(data)
 
 
 def _bytes(line: str) -> bytes:
     return line.encode("utf-8", "backslashreplace") + b"\n"
 
 
-def _append(fd: int, data: bytes) -> int:
-    """How many bytes of it were written."""
+def _append(fd: int, data: bytes) -> tuple[int, str]:
+    """How many bytes of it were written, and why not all, as far as the kernel says."""
     done = 0
-    with contextlib.suppress(OSError, ValueError):
+    try:
         while done < len(data):
             poll = select.poll()
             poll.register(fd, select.POLLOUT)
             if not poll.poll(0):
                 break
             done += os.write(fd, data[done : done + PIPE_ATOMIC])
-    return done
+    except OSError as error:
+        return done, error.strerror or str(error)
+    except ValueError:
+        pass
+    return done, ""
 
 
 def open_for_append(path: str) -> int:

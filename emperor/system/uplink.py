@@ -62,8 +62,11 @@ class Uplink:
             self._channel.send(encode(message))
 
     def lines(self, lines: Sequence[str]) -> None:
-        """Pass log lines up; those that do not fit are counted, and the next message says how many."""
-        for batch in _batches(lines):
+        """Pass log lines up; those that do not fit are counted, and the next message says how many.
+
+        No lines: nothing but that, if there is anything to say.
+        """
+        for batch in _batches(lines) or ([[]] if self._lost else []):
             try:
                 self._channel.send(encode(Lines(tuple(batch), self._lost)))
                 self._lost = 0

@@ -11,8 +11,9 @@ import socket
 from dataclasses import dataclass
 
 from emperor.model import VassalSpec
-from emperor.supervision.channel import WorkerReport
 from emperor.supervision.events import Exit
+from emperor.supervision.reports import WorkerReport
+from emperor.supervision.totals import EMPTY, Totals
 from emperor.system.processes import Child
 from emperor.tending.hearing import Heard, Hearing
 
@@ -33,6 +34,7 @@ class Crib:
     launcher: str
     hearing: Hearing | None = None
     workers: tuple[WorkerReport, ...] = ()
+    totals: Totals = EMPTY
     serving: bool = False
     binds: bool = False
     obeys: bool = True
@@ -69,6 +71,7 @@ class CribState:
     binds: bool = False
     obeys: bool = False
     told: bool = False
+    totals: Totals = EMPTY
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ def export_crib(crib: Crib) -> CribState:
         crib.binds,
         crib.obeys,
         crib.told,
+        crib.totals,
     )
 
 
@@ -108,6 +112,7 @@ def adopt_crib(state: CribState) -> Crib:
         binds=state.binds,
         obeys=state.obeys,
         told=state.told,
+        totals=state.totals,
     )
 
 

@@ -11,18 +11,10 @@ from typing import Any
 
 from emperor.holding.holdings import Holdings
 from emperor.journal import Journal
-from emperor.supervision.channel import (
-    Crewed,
-    Failed,
-    Idle,
-    Listening,
-    Lost,
-    Message,
-    Serving,
-    Stale,
-    Workers,
-)
+from emperor.supervision.channel import Crewed, Failed, Idle, Listening, Lost, Message, Serving, Stale
 from emperor.supervision.events import BootFailed, Outdated, Ready, Resized, Tired, VassalEvent
+from emperor.supervision.happenings import deaths
+from emperor.supervision.reports import WorkerReport, Workers
 from emperor.system.eventloop import Loop
 from emperor.tending.crib import Crib
 from emperor.tending.startgate import StartGate
@@ -44,6 +36,7 @@ class Ears:
         self._name, self._loop, self._journal = name, loop, journal
         self._holdings, self._gate = holdings, gate
         self._tell, self._youngest = tell, youngest
+        self.worker_died: Callable[[int, WorkerReport], None] = lambda generation, worker: None
 
     def hear(self, crib: Crib, message: Message, fd: int | None) -> None:
         """``fd``: what came with it, ours in any case. Raises ``ListenError``: it is not the vassal's to bind."""
@@ -82,7 +75,9 @@ class Ears:
         self._tell(BootFailed(crib.number, message.reason, message.traceback))
 
     def workers(self, crib: Crib, message: Workers) -> None:
-        crib.workers = message.workers
+        for one in deaths(crib.workers, message.workers):
+            self.worker_died(crib.number, one)
+        crib.workers, crib.totals = message.workers, message.totals
 
     def listening(self, crib: Crib, message: Listening) -> None:
         """Without a descriptor it is a word on what it sees of its file."""

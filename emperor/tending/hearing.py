@@ -69,6 +69,7 @@ class Hearing:
         self._cutter = LineCutter(heard.rest.encode("latin-1"))
         self._ration = Ration()
         self._deaf, self._printed_all, self._stopped = heard.deaf, heard.printed_all, False
+        self._tells_later = False
 
     def export(self) -> Heard:
         return Heard(self._cutter.rest.decode("latin-1"), self._deaf, self._printed_all)
@@ -177,6 +178,16 @@ class Hearing:
         self._ration, heard, lost = ration.admit(self._ration, len(lines))
         if heard or dropped:
             self._listener.lines(lines[:heard], lost + dropped)
+        if self._ration.lost and not self._tells_later:
+            # Perhaps no line comes any more that could tell of them.
+            self._tells_later = True
+            self._loop.call_at(self._ration.since + 1.0, self._tell_lost)
+
+    def _tell_lost(self) -> None:
+        self._tells_later = False
+        lost, self._ration = self._ration.lost, replace(self._ration, lost=0)
+        if lost and not self._stopped:
+            self._listener.lines([], lost)
 
     def _end(self) -> None:
         self._deaf = True

@@ -14,7 +14,6 @@ from emperor.holding.holdings import Holdings
 from emperor.journal import Journal
 from emperor.model import VassalSpec
 from emperor.supervision import orders
-from emperor.supervision.channel import WorkerReport
 from emperor.supervision.events import (
     Begun,
     Called,
@@ -32,6 +31,8 @@ from emperor.supervision.events import (
     Wake,
 )
 from emperor.supervision.generation import Action
+from emperor.supervision.reports import WorkerReport
+from emperor.supervision.totals import EMPTY, Totals, together
 from emperor.system import processes
 from emperor.system.closer import Closer, Share
 from emperor.system.eventloop import Loop
@@ -62,12 +63,13 @@ MAX_WAKE = 30.0
 
 @dataclass(frozen=True)
 class PerformerState:
-    """What is handed over; ``lines`` and ``count`` are the ring's."""
+    """What is handed over; ``lines`` and ``count`` are the ring's, ``past``: of the generations that have ended."""
 
     cribs: tuple[CribState, ...]
     unburied: tuple[GraveState, ...]
     lines: tuple[str, ...]
     count: int
+    past: Totals = EMPTY
 
 
 class Performer:
@@ -91,6 +93,7 @@ class Performer:
         self._loop, self._journal = loop, journal
         self._closer, self._gate, self._tell, self._forget = closer, gate, tell, forget
         self._cribs: dict[int, Crib] = {}
+        self._past, self._ended_last = EMPTY, (0, 0)
         self._strays = strays
         self._burials = Burials(loop, lambda pid: strays.buried(name, pid))
         self._ears = Ears(name, loop, journal, holdings, gate, tell, lambda: max(self._cribs))
@@ -113,14 +116,27 @@ class Performer:
         crib = self._cribs.get(number)
         return crib.child.pid if crib is not None else 0
 
+    def last_pid(self, number: int) -> int:
+        """The same, also of one that has just ended."""
+        ended, pid = self._ended_last
+        return self.pid(number) or (pid if number == ended else 0)
+
     def born(self, number: int) -> float | None:
         """When its process was started, monotonic seconds."""
         crib = self._cribs.get(number)
         return crib.child.born if crib is not None else None
 
+    def when_a_worker_dies(self, tell: Callable[[int, WorkerReport], None]) -> None:
+        """``tell`` is given the generation and the worker's last report."""
+        self._ears.worker_died = tell
+
     def workers(self, number: int) -> tuple[WorkerReport, ...]:
         crib = self._cribs.get(number)
         return crib.workers if crib is not None else ()
+
+    def totals(self) -> Totals:
+        """What its workers have done in all generations since the emperor has it."""
+        return together([self._past, *(crib.totals for crib in self._cribs.values())])
 
     def do(self, doing: Doing) -> None:
         _DO[type(doing)](self, doing)  # type: ignore[operator]  # each is filed under the type that it takes
@@ -191,11 +207,14 @@ class Performer:
 
     def export(self) -> PerformerState:
         cribs = tuple(export_crib(crib) for crib in self._cribs.values())
-        return PerformerState(cribs, self._burials.export(), self.ring.tail(MOST_HANDED_OVER), self.ring.count)
+        return PerformerState(
+            cribs, self._burials.export(), self.ring.tail(MOST_HANDED_OVER), self.ring.count, self._past
+        )
 
     def adopt(self, state: PerformerState) -> None:
         """Go on where an older program of ours was, in this very process."""
         self.ring.refill(state.lines, state.count)
+        self._past = state.past
         for grave in state.unburied:
             self._burials.lay_out(adopt_child(grave.child), grave.due)
         for one in state.cribs:
@@ -222,6 +241,8 @@ class Performer:
         assert crib.hearing is not None
         crib.hearing.stop()
         self._cribs.pop(crib.number, None)
+        self._ended_last = (crib.number, crib.child.pid)
+        self._past = self._past.plus(crib.totals)
         ended = obituary.of(crib, self.holdings.complete(crib.spec))
         if not crib.binds or ended.code != 0:
             # What was bound for one that binds is kept as soon as it is known that it did.

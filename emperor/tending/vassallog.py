@@ -1,6 +1,7 @@
 """Where one vassal's lines go: always into its ring; into ``logto`` if root may open that, else to the journal.
 
-A ``logto`` in a folder of the vassal's user is opened and written by the vassal itself, never from here.
+A ``logto`` in a folder of the vassal's user is opened and written by the vassal itself, never from here. While that
+says that it cannot, its lines come to the journal as well.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from emperor.config.placement import EMPEROR, opener
 from emperor.journal import Journal
 from emperor.model import NOBODY, Authority, VassalSpec
 from emperor.system import trust
-from emperor.system.logs import LogFile, Ring, open_for_append, stamp
+from emperor.system.logs import LogFile, Ring, open_for_append, stamp, word_on, written_again
+from emperor.system.rotation import Rotation
 from emperor.text import printable
 
 
@@ -24,46 +26,58 @@ class VassalLog:
         self.ring = Ring()
         self.kept_by_vassal = False
         self._journal = journal
-        self._path = ""
-        self._authority = Authority(NOBODY)
+        self._wish: tuple[str, Authority, int, int] = ("", Authority(NOBODY), 0, 0)
         self._file: LogFile | None = None
         self._lost = 0
+        self._stuck = self._vassals_word = ""
+
+    @property
+    def _path(self) -> str:
+        return self._wish[0]
 
     def follow(self, spec: VassalSpec) -> None:
         """Before a generation starts: write where its spec says."""
-        if (spec.logto, spec.authority) == (self._path, self._authority):
+        wish = (spec.logto, spec.authority, spec.log_maxsize, spec.log_keep)
+        # The new one says itself if it cannot write.
+        self._vassals_word = ""
+        if wish == self._wish:
             if self._file is not None and self._file.error:
                 # What was in the way may be gone by now.
                 self.reopen()
             return
         self.close()
-        self._path, self._authority = spec.logto, spec.authority
-        self.kept_by_vassal = bool(spec.logto) and not self._may_open(spec.logto)
+        self._wish = wish
+        self.kept_by_vassal = bool(spec.logto) and not self._may_open()
         if spec.logto and not self.kept_by_vassal:
-            self._file = LogFile(self._open)
+            self._file = LogFile(self._open, rotation=self._rotation(spec))
             self._complain()
 
     @property
     def warning(self) -> str:
         """What is wrong with the file, while it is; "": nothing, or there is none."""
+        if self.kept_by_vassal:
+            return self._vassals_word
         if self._file is None:
             return ""
         if self._file.error:
             return f"logto {self._path}: {self._file.error} -- its lines are in the emperor's log"
         if self._lost:
             return f"logto {self._path}: {self._lost} lines could not be written -- is the disk full?"
-        return ""
+        return word_on(self._path, self._file.trouble) if self._file.stuck else ""
 
     def say(self, line: str) -> None:
         """A line that came raw: from its standard error, or from us about it."""
         line = printable(line)
         self.ring.add(f"{stamp()} {line}")
+        if self._file is not None:
+            self._file.heal()
         if self._file is not None and not self._file.error:
             before = self._file.dropped
             self._file.write(f"{stamp()} {line}")
             # One that can be written again is well again.
             self._lost = self._lost + 1 if self._file.dropped > before else 0
-        elif not self.kept_by_vassal:
+            self._complain_if_stuck()
+        elif not self.kept_by_vassal or self._vassals_word:
             self._journal.line(self.name, line)
 
     def hear(self, lines: Sequence[str], dropped: int) -> None:
@@ -71,6 +85,9 @@ class VassalLog:
         if dropped:
             self.say(f"[{dropped} lines lost]")
         for line in lines:
+            if self.kept_by_vassal and line.startswith(word_on(self._path, "")):
+                # Its own word: a worker's lines begin otherwise.
+                self._vassals_word = "" if line == written_again(self._path) else printable(line)
             self.say(line)
 
     def reopen(self) -> None:
@@ -81,18 +98,31 @@ class VassalLog:
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
-        self._file, self._path, self._lost = None, "", 0
+        self._file, self._wish, self._lost = None, ("", Authority(NOBODY), 0, 0), 0
+        self._stuck = self._vassals_word = ""
 
     def _complain(self) -> None:
         if self._file is not None and self._file.error:
             self._journal.warning(self.name, f"logto {self._path}: {self._file.error} -- its lines stay here")
 
-    def _may_open(self, path: str) -> bool:
+    def _complain_if_stuck(self) -> None:
+        assert self._file is not None
+        if self._file.stuck and self._file.stuck != self._stuck:
+            self._journal.warning(self.name, f"logto {self._path}: cannot be rotated: {self._file.stuck} -- it grows")
+        self._stuck = self._file.stuck
+
+    def _rotation(self, spec: VassalSpec) -> Rotation | None:
+        if not spec.log_maxsize:
+            return None
+        return Rotation(spec.logto, spec.log_maxsize, spec.log_keep, self._may_open)
+
+    def _may_open(self) -> bool:
+        path, authority = self._wish[:2]
         ours = trust.only_ours(os.path.dirname(path), os.geteuid())
-        return opener(self._authority, ours.ours) == EMPEROR
+        return opener(authority, ours.ours) == EMPEROR
 
     def _open(self) -> int:
         # Asked anew each time: what was root's folder at the start may be somebody else's by now.
-        if not self._may_open(self._path):
+        if not self._may_open():
             raise PermissionError(13, "its folder is not root's alone")
         return open_for_append(self._path)

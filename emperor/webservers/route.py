@@ -7,6 +7,7 @@ from typing import NamedTuple, Optional
 from emperor.model import Address
 
 NGINX, APACHE, LIGHTTPD = "nginx", "apache", "lighttpd"
+YES, NO = "yes", "no"
 
 
 class Where(NamedTuple):
@@ -24,8 +25,10 @@ class Route(NamedTuple):
 
     ``protocol``: uwsgi, fastcgi, http or scgi. ``address`` None: it is told at run time only (a variable), ``raw`` is
     what is written. ``host``, ``prefix``: the server's first name, and the path of the location. ``variables``: does
-    the web server tell the app what was asked for (``include uwsgi_params``)? ``timeout``: seconds that it waits for the
-    app, ``body_limit``: bytes that a body may have (0: any); None: not told by anything that could be read.
+    the web server tell the app what was asked for (``include uwsgi_params``)? ``timeout``: seconds that it waits for
+    the app, ``body_limit``: bytes that a body may have (0: any); None: not told by anything that could be read, and
+    ``untold`` knows what holds then. ``told``: where the address stands, if not in the pass itself. ``shadow``: what
+    takes this route's requests before it. ``lacks``: the web server's module that is not loaded.
     """
 
     server: str
@@ -38,12 +41,34 @@ class Route(NamedTuple):
     variables: bool = True
     timeout: Optional[float] = None
     body_limit: Optional[int] = None
+    told: Optional[Where] = None
+    shadow: Optional[Where] = None
+    lacks: str = ""
+
+
+class Untold(NamedTuple):
+    timeout: Optional[float]
+    body_limit: int
+
+
+_UNTOLD = {
+    NGINX: Untold(60.0, 1024 * 1024),
+    APACHE: Untold(60.0, 1024 * 1024 * 1024),
+    LIGHTTPD: Untold(None, 0),
+}
+
+
+def untold(kind: str) -> Untold:
+    """The server's own defaults: nginx.org's and httpd.apache.org's directive indexes (Apache since 2.4.54)."""
+    return _UNTOLD[kind]
 
 
 class WebServer(NamedTuple):
     """``conf``: its main file. ``user``, ``group``: who its workers are; "": not told. ``pids``: its running processes,
     those of its workers first. ``default_site``: where the distribution's own page is still enabled. ``flaws``: what
-    could not be read, or what the server itself would refuse, each a line.
+    could not be read, or what the server itself would refuse, each a line. ``running``: YES, NO or "" if that cannot be
+    seen. ``stale``: a file of its configuration that is newer than its workers; "": none. ``private_tmp``: is its /tmp
+    not ours?
     """
 
     kind: str
@@ -54,3 +79,6 @@ class WebServer(NamedTuple):
     routes: tuple[Route, ...] = ()
     default_site: Optional[Where] = None
     flaws: tuple[str, ...] = ()
+    running: str = ""
+    stale: str = ""
+    private_tmp: bool = False

@@ -145,7 +145,7 @@ def test_status_shows_what_hangs_before_it_is_killed(daemon: Emperor) -> None:
     site.visitor("/nearly?6")
     site.until(lambda row: row["workers"][0].get("doing"), "it takes long")
     shown = daemon.ctl("status", "site").stdout
-    assert re.search(r"busy for 0:00:0\d in GET /nearly, 0 requests", shown), shown
+    assert re.search(r"busy for \d s in GET /nearly, 0 requests", shown), shown
 
 
 def test_an_app_imported_in_its_worker_is_held_to_it_as_well(daemon: Emperor) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from emperor.crew.crew import Crew, Ears
-from emperor.supervision.channel import WorkerReport
+from emperor.supervision.reports import WorkerReport
 from emperor.system.eventloop import Loop
 from emperor.system.scoreboard import Scoreboard, Tally
 from emperor.worker import LEAVE, READY
@@ -72,7 +72,7 @@ class World:
         spec = vassal_spec(self.folder, processes=processes, **more)
         self.board = Scoreboard(processes, spec.threads)
 
-        def serve(cell: int, report: int) -> int:
+        def serve(cell: int, number: int, report: int) -> int:
             # What pytest wants done at its end is not to be done at the end of a fork.
             atexit._clear()
             return act(cell, report, self.board.tally(cell)) or 0
@@ -84,7 +84,8 @@ class World:
         return self.crew
 
     def _heard(self, index: int, lines: list[str]) -> None:
-        self.lines += [(index, line) for line in lines]
+        # Those that a worker printed begin with its number.
+        self.lines += [(index, line.removeprefix(f"[{index + 1}] ")) for line in lines]
 
     def _serving(self) -> None:
         self.served += 1

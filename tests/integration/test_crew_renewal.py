@@ -121,7 +121,7 @@ def test_one_with_too_much_memory_is_renewed(world: World) -> None:
         assert kept
 
     # A fork has all that the test has.
-    limit = forks.rss(os.getpid()) + 50 * MEBIBYTE
+    limit = forks.usage(os.getpid()).rss + 50 * MEBIBYTE
     world.start(first(1, leaks, idles), reload_on_rss=limit, min_worker_lifetime=0.0)
     (old,) = world.until_idle()
     os.kill(old, signal.SIGUSR1)
@@ -156,7 +156,7 @@ def test_one_that_grew_by_a_request_before_it_was_weighed_is_renewed(world: Worl
         idles(cell, report, tally)
         assert kept
 
-    limit = forks.rss(os.getpid()) + 50 * MEBIBYTE
+    limit = forks.usage(os.getpid()).rss + 50 * MEBIBYTE
     world.start(first(1, leaks, idles), reload_on_rss=limit, min_worker_lifetime=0.0)
     (old,) = world.until_idle()
     world.look_often()

@@ -18,8 +18,9 @@ import pytest
 
 from emperor.errors import ListenError
 from emperor.supervision import channel
-from emperor.supervision.channel import Lines, Listening, Message, Serving, Workers
+from emperor.supervision.channel import Lines, Listening, Message, Serving
 from emperor.supervision.ration import BYTES, DATAGRAMS, LINES
+from emperor.supervision.reports import Workers
 from emperor.system import closer as closer_module
 from emperor.system.closer import Closer, Share
 from emperor.system.eventloop import Loop
@@ -505,3 +506,12 @@ def test_a_connection_that_lingers_blocks_nobody(loop: Loop, talk: Talk, where: 
         other.say(Serving())
         drive(loop, lambda: other.messages)
         assert loop.now() - began < LINGER / 10
+
+
+def test_how_many_lines_were_lost_is_told_though_no_other_line_comes(loop: Loop, talk: Talk) -> None:
+    one = talk()
+    for _ in range(8):
+        one.say(Lines(("x",) * channel.MAX_LINES))
+    drive(loop, lambda: len(one.lines) == LINES)
+    drive(loop, lambda: one.lost)
+    assert len(one.lines) + one.lost == 8 * channel.MAX_LINES

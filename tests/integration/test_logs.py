@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from emperor.system.logs import MAX_LINE, LineCutter, LogFile, Ring, append, open_for_append, stamp
+from emperor.supervision import channel
+from emperor.system.logs import MAX_LINE, LineCutter, LogFile, Ring, append, fitting, open_for_append, stamp
 from tests.integration.kernel_world import fds_of
 
 FULL = "/dev/full"
@@ -277,3 +278,20 @@ def test_standard_error_is_left_open(capfd: pytest.CaptureFixture[str]) -> None:
     log.close()
     os.fstat(2)
     assert capfd.readouterr().err == "said\n"
+
+
+def test_the_ring_is_bounded_in_characters_as_well() -> None:
+    ring = Ring(size=100, room=10)
+    for number in range(20):
+        ring.add(f"{number:04}")
+    assert ring.last(100) == ["0018", "0019"] and ring.count == 20
+    ring.clear()
+    ring.add("a line that is longer than all the room")
+    assert len(ring.last(9)) == 1
+
+
+def test_a_line_that_its_escapes_make_long_is_told_in_pieces() -> None:
+    line = "\\x00" * 4000
+    assert "".join(fitting([line])) == line and max(map(len, fitting([line]))) <= channel.MAX_LINE
+    assert fitting(["", "short"]) == ["", "short"]
+    assert MAX_LINE + len("[1024] ") <= channel.MAX_LINE

@@ -20,7 +20,8 @@ DROP_INS = FOLDER / "drop-ins"
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
     """A folder of units whose programs exist; a developer's machine has no /usr/local/bin/emperor."""
-    for name in ("emperor.service", "emperor@.service", "blog.socket"):
+    metrics = ("emperor-metrics.service", "emperor-metrics.timer")
+    for name in ("emperor.service", "emperor@.service", "blog.socket", *metrics):
         text = (FOLDER / name).read_text()
         (tmp_path / name).write_text(re.sub(r"(?m)^(Exec\w+)=\S+", r"\1=/bin/true", text))
     return tmp_path
@@ -53,7 +54,7 @@ def exposure(unit: Path) -> float:
 
 
 @needs("systemd-analyze")
-@pytest.mark.parametrize("name", ["emperor.service", "emperor@shop.service", "blog.socket"])
+@pytest.mark.parametrize("name", ["emperor.service", "emperor@shop.service", "blog.socket", "emperor-metrics.timer"])
 def test_systemd_finds_nothing_to_complain_about(installed: Path, name: str) -> None:
     (installed / "emperor@shop.service").symlink_to("emperor@.service")
     assert verify(installed / name) == (0, "")

@@ -93,3 +93,18 @@ def test_a_word_that_matters_waits_for_an_emperor_that_is_busy(
     with pytest.raises(OSError):
         uplink.say(Serving())
     assert time.monotonic() - begun >= 0.05
+
+
+def test_how_many_lines_did_not_fit_is_said_even_if_there_is_no_other(ends: tuple[socket.socket, Uplink]) -> None:
+    emperors, uplink = ends
+    fill(uplink)
+    uplink.lines(["one", "two"])
+    emperors.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            emperors.recv(65536)
+    uplink.lines(())
+    uplink.lines(())
+    assert channel.decode(emperors.recv(65536)) == Lines((), 2)
+    with pytest.raises(BlockingIOError):
+        emperors.recv(65536)

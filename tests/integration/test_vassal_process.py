@@ -18,10 +18,9 @@ from typing import Any
 import pytest
 
 from emperor.model import Target
-from emperor.supervision.channel import Failed, Lines, Listening, Serving
+from emperor.supervision.channel import MAX_LINE, Failed, Lines, Listening, Serving
 from emperor.supervision.commission import CHECK
 from emperor.system import library, listeners
-from emperor.system.logs import MAX_LINE
 from tests.integration.kernel_world import FASTCGI, UWSGI, fds_of, gone, readable, unix, until, vassal_spec
 from tests.integration.serving_world import read_answer
 from tests.integration.vassal_process_world import APP, Gate, Vassal, ask, connect, request
@@ -263,8 +262,9 @@ def test_garbage_of_the_app_is_escaped_and_costs_nothing(start: Start) -> None:
     ask(vassal.spec, "/garbage")
     vassal.wait(lambda: "after it" in vassal.lines())
     assert all(line.isascii() and line.isprintable() for line in vassal.lines())
-    assert all(len(line) <= 2 * MAX_LINE for line in vassal.lines())
-    assert len(vassal.lines()) == 1 + -(-21_800 // MAX_LINE)
+    assert all(len(line) <= MAX_LINE for line in vassal.lines())
+    garbage = bytes(range(128, 256)) * 100 + bytes(9000)
+    assert "".join(vassal.lines()) == "".join(f"\\x{one:02x}" for one in garbage) + "after it"
     ask(vassal.spec, "/print", "still heard")
     vassal.wait(lambda: "printed still heard" in vassal.lines())
 
@@ -462,12 +462,37 @@ def test_why_the_app_cannot_be_imported_is_in_its_log(start: Start, tmp_path: Pa
     assert (tmp_path / "app.log").read_text().endswith(" ZeroDivisionError: division by zero\n")
 
 
-def test_a_log_that_cannot_be_opened_is_why_it_failed(start: Start, tmp_path: Path) -> None:
-    vassal = start(logto=str(tmp_path / "none" / "app.log"), keeps_log=True)
-    assert vassal.code() == 22
-    assert vassal.heard(Failed)[0].reason == (
-        f"logto {tmp_path}/none/app.log: cannot be opened as me: No such file or directory"
-    )
+def test_a_log_that_cannot_be_opened_keeps_nobody_from_serving_and_heals(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "none" / "app.log"
+    vassal = start(logto=str(path), keeps_log=True).serving()
+    assert vassal.told() == [("", f"logto {path}: No such file or directory")]
+    path.parent.mkdir()
+    vassal.wait(lambda: ("", f"logto {path}: is written again") in vassal.told())
+    ask(vassal.spec, "/print", "one")
+    vassal.wait(lambda: ("1", "printed one") in vassal.told())
+    assert path.read_text().endswith(" [1] printed one\n")
+
+
+def test_a_full_disk_costs_it_lines_and_it_says_so_once(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "app.log").touch()
+    spec = start(logto="/dev/full", keeps_log=True).serving()
+    for text in ("one", "two"):
+        ask(spec.spec, "/print", text)
+        spec.wait(lambda text=text: ("1", f"printed {text}") in spec.told())  # type: ignore[misc]
+    word = ("", "logto /dev/full: No space left on device -- lines are lost")
+    spec.wait(lambda: word in spec.told())
+    assert [one for one in spec.told() if not one[0]] == [word]
+
+
+def test_its_log_is_rotated_by_size_and_no_line_is_lost(start: Start, tmp_path: Path) -> None:
+    vassal = start(logto=str(tmp_path / "app.log"), keeps_log=True, log_maxsize=200, log_keep=50).serving()
+    for number in range(20):
+        ask(vassal.spec, "/print", str(number))
+    vassal.wait(lambda: "printed 19" in vassal.lines())
+    files = sorted(tmp_path.glob("app.log*"), key=lambda path: path.stat().st_mtime_ns)
+    found = [line.split(" ", 1)[1] for path in files for line in path.read_text().splitlines()]
+    assert found == [f"[1] printed {number}" for number in range(20)]
+    assert len(files) > 3 and all(path.stat().st_size <= 200 for path in files)
 
 
 # Its other roles --------------------------------------------------------------------------------------------------

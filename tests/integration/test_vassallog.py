@@ -91,3 +91,62 @@ def test_another_file_or_none_begins_without_a_warning(log: VassalLog, notes: No
     log.follow(keeps(tmp_path, tmp_path))
     log.close()
     assert log.warning == ""
+
+
+def test_its_file_is_rotated_by_size_and_a_rename_that_fails_is_told_once(
+    log: VassalLog, notes: Notes, tmp_path: Path
+) -> None:
+    path = tmp_path / "log"
+    log.follow(replace(keeps(tmp_path, path), log_maxsize=100, log_keep=2))
+    for number in range(12):
+        log.say(f"[1] line {number}")
+    names = ["log", "log.1", "log.2"]
+    assert sorted(one.name for one in tmp_path.iterdir()) == names
+    assert all((tmp_path / name).stat().st_size <= 100 for name in names)
+    assert (log.warning, notes.lines) == ("", [])
+    (tmp_path / "log.2").unlink()
+    (tmp_path / "log.2").mkdir()
+    for number in range(12):
+        log.say(f"[1] more {number}")
+    told = f"logto {path}: cannot be rotated: Is a directory -- it grows"
+    assert (log.warning, notes.lines) == (told, [f"warning: blog: {told}"])
+    assert "more 0" in path.read_text() + (tmp_path / "log.1").read_text() and "more 11" in path.read_text()
+
+
+def test_a_file_in_a_folder_that_became_somebody_elses_is_not_renamed(
+    log: VassalLog, notes: Notes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.follow(replace(keeps(tmp_path, tmp_path / "log"), log_maxsize=50))
+    monkeypatch.setattr("emperor.tending.vassallog.opener", lambda authority, ours: placement.VASSAL)
+    for number in range(9):
+        log.say(f"line {number}")
+    assert [one.name for one in tmp_path.iterdir()] == ["log"] and "not root's alone" in log.warning
+
+
+def test_what_a_vassal_says_of_the_log_that_it_keeps_is_a_warning_until_it_can_write(
+    log: VassalLog, notes: Notes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("emperor.tending.vassallog.opener", lambda authority, ours: placement.VASSAL)
+    path = tmp_path / "log"
+    log.follow(keeps(tmp_path, path))
+    log.hear([f"[1] logto {path}: printed by the app", "[1] one"], 0)
+    assert (log.warning, notes.lines) == ("", [])
+    word = logs.word_on(str(path), "No space left on device -- lines are lost")
+    log.hear([word, "[1] two"], 0)
+    assert log.warning == word and notes.lines == [f"app: blog: {word}", "app: blog: [1] two"]
+    log.hear([logs.written_again(str(path)), "[1] three"], 0)
+    assert log.warning == "" and len(notes.lines) == 2
+    assert not path.exists()
+
+
+def test_a_file_that_could_not_be_opened_is_opened_as_soon_as_it_can_be(
+    log: VassalLog, notes: Notes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "LOOK_EVERY", 0.0)
+    path = tmp_path / "none" / "log"
+    log.follow(keeps(tmp_path, path))
+    log.say("one")
+    assert notes.lines[-1] == "app: blog: one"
+    path.parent.mkdir()
+    log.say("two")
+    assert log.warning == "" and path.read_text().endswith(" two\n")

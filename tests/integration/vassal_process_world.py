@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from emperor.model import Address, VassalSpec
 from emperor.supervision import channel
 from emperor.supervision.channel import Message
 from emperor.supervision.commission import SERVE, Commission
+from emperor.supervision.reports import WorkerReport, Workers
 from emperor.system import processes
 from tests.integration.kernel_world import PATIENCE, readable
 from tests.integration.serving_world import PARAMS, Answer, encode, read_answer
@@ -106,16 +108,23 @@ class Vassal:
         return [message for message in self.said if isinstance(message, kind)]
 
     def lines(self) -> list[str]:
-        return [line for message in self.heard(channel.Lines) for line in message.lines]
+        """What was printed, by whichever worker."""
+        return [text for _, text in self.told()]
+
+    def told(self) -> list[tuple[str, str]]:
+        """With the worker's number; "": a line of its own."""
+        lines = [line for message in self.heard(channel.Lines) for line in message.lines]
+        found = [re.fullmatch(r"(?:\[(\d+)\] )?(.*)", line, re.DOTALL) for line in lines]
+        return [(one.group(1) or "", one.group(2)) for one in found if one is not None]
 
     def serving(self) -> Vassal:
         self.wait(lambda: self.heard(channel.Serving) or self.ended())
         assert self.heard(channel.Serving), (self.said, self.output.decode())
         return self
 
-    def workers(self) -> tuple[channel.WorkerReport, ...]:
+    def workers(self) -> tuple[WorkerReport, ...]:
         """As last reported."""
-        reports = self.heard(channel.Workers)
+        reports = self.heard(Workers)
         return reports[-1].workers if reports else ()
 
     def ended(self) -> bool:

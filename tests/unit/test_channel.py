@@ -14,14 +14,10 @@ import pytest
 from emperor.errors import ChannelError
 from emperor.supervision.channel import (
     MAX_DATAGRAM,
-    MAX_DOING,
-    MAX_EXIT,
     MAX_LINE,
     MAX_LINES,
-    MAX_NUMBER,
     MAX_REASON,
     MAX_TEXT,
-    MAX_WORKERS,
     Crewed,
     Failed,
     Idle,
@@ -31,11 +27,12 @@ from emperor.supervision.channel import (
     Message,
     Serving,
     Stale,
-    WorkerReport,
-    Workers,
     decode,
     encode,
 )
+from emperor.supervision.hearsay import MAX_NUMBER
+from emperor.supervision.reports import MAX_DOING, MAX_EXIT, MAX_WORKERS, WorkerReport, Workers
+from emperor.supervision.totals import BOUNDS, Totals
 
 ONE_WORKER = WorkerReport(1, 4711, "idle", 10, 2, 30_000_000)
 
@@ -74,6 +71,11 @@ MESSAGES: dict[str, Message] = {
     "workers at something": Workers(
         (replace(ONE_WORKER, doing="GET /slow", since=1234.5), replace(ONE_WORKER, doing="\xe9" * MAX_DOING, since=0.0))
     ),
+    "workers and what they have done": Workers(
+        (replace(ONE_WORKER, vsz=1 << 40, cpu=1.25, busy=2, born=7.5, seconds=0.25, sent=99),),
+        Totals(9, 2, 1, 3.5, 1 << 40, tuple(range(len(BOUNDS) + 1))),
+    ),
+    "the largest totals": Workers((), Totals(*[MAX_NUMBER - 1] * 3, 1e18, 1, (MAX_NUMBER - 1,) * (len(BOUNDS) + 1))),
     "no workers": Workers(()),
     "many workers": Workers((ONE_WORKER,) * 256),
 }
@@ -251,6 +253,24 @@ def test_the_state_of_a_worker_is_one_line() -> None:
     assert decode(encode(Workers((WorkerReport(1, 2, "a\nb\x1b", 0, 0, 0),)))) == Workers(
         (WorkerReport(1, 2, "a\\nb\\x1b", 0, 0, 0),)
     )
+
+
+@pytest.mark.parametrize(
+    "totals",
+    [
+        [],
+        {"latency": [0]},
+        {"latency": [0.5] * (len(BOUNDS) + 1)},
+        {"latency": 15},
+        {"requests": -1},
+        {"seconds": float("nan")},
+        {"seconds": -0.1},
+        {"sent": "x"},
+    ],
+)
+def test_totals_that_cannot_be_are_a_channel_error(totals: Any) -> None:
+    with pytest.raises(ChannelError):
+        decode(json.dumps(["workers", {"workers": [], "totals": totals}]).encode())
 
 
 def test_a_vassal_of_before_an_upgrade_says_nothing_of_exits() -> None:

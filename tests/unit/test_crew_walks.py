@@ -105,7 +105,7 @@ class World:
             self._empty,
             lambda workers, leaving: self.counted.append((workers, leaving)),
         )
-        self.crew = Crew(spec, self.clock, self.board, lambda cell, report: 0, ears, lambda: None)  # type: ignore[arg-type]  # all that it uses
+        self.crew = Crew(spec, self.clock, self.board, lambda cell, number, report: 0, ears, lambda: None)  # type: ignore[arg-type]  # all that it uses
         self.crew.start()
 
     def _empty(self) -> None:

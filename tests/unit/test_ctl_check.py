@@ -225,8 +225,8 @@ def test_what_is_found_is_sorted_into_what_to_do_with_it() -> None:
 def test_what_is_the_same_of_several_lines_is_said_once_and_errors_one_by_one() -> None:
     words, lines = said(
         [
-            Problem("a.ini", 3, "log-4xx", "has no effect here: …", fatal=False),
-            Problem("a.ini", 7, "log-5xx", "has no effect here: …", fatal=False),
+            Problem("a.ini", 3, "procname", "has no effect here: …", fatal=False),
+            Problem("a.ini", 7, "pidfile2", "has no effect here: …", fatal=False),
             Problem("a.ini", 8, "threads", "must be a number"),
             Problem("a.ini", 9, "processes", "must be a number"),
         ],
@@ -237,7 +237,7 @@ def test_what_is_the_same_of_several_lines_is_said_once_and_errors_one_by_one() 
         "error    a.ini:8: threads: must be a number",
         "error    a.ini:9: processes: must be a number",
         "differs  names no uid: …",
-        "ignored  lines 3, 7: log-4xx, log-5xx: has no effect here: …",
+        "ignored  lines 3, 7: procname, pidfile2: has no effect here: …",
     ]
 
 

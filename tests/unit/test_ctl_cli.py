@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import ast
 import inspect
+import json
 
 import pytest
 
-from emperor.ctl import cli, options
+from emperor.config.options import PARTS, TABLE, markdown
+from emperor.control import messages
+from emperor.ctl import cli, options, teaching
+from emperor.ctl.console import Console
 
 
 def parse(*argv: str) -> argparse.Namespace:
@@ -48,7 +52,7 @@ def test_a_verb_gets_its_own_arguments() -> None:
     [
         (),
         ("frobnicate",),
-        ("doctor",),
+        ("--json",),
         ("start",),
         ("logs",),
         ("logs", "-n", "-1", "a"),
@@ -73,7 +77,56 @@ def test_help_teaches_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
         cli.main(["--help"])
     assert caught.value.code == 0
     text = capsys.readouterr().out
-    assert "emperorctl reload blog" in text and all(f"    {verb} " in text for verb in cli.VERBS)
+    assert "emperorctl reload blog" in text and all(f"\n  {verb} " in text for verb in cli.VERBS)
+    assert all(f"\n  {code}  " in text for code, _ in teaching.EXITS)
+
+
+def test_nothing_typed_shows_the_help_and_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main([])
+    assert caught.value.code == 2
+    assert "emperorctl reload blog" in capsys.readouterr().err
+
+
+def test_a_mistyped_verb_is_told_the_right_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--timeout", "3", "stauts", "blog"])
+    assert "no verb 'stauts'; did you mean status?" in capsys.readouterr().err
+
+
+def test_a_vassal_that_is_called_like_a_verb_costs_no_import_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    real = cli._module
+    assert parse("--timeout", "3", "status", "logs", "--", "check").names == ["logs", "check"]
+    monkeypatch.setattr(cli, "_module", lambda entry: asked.append(entry.module) or real(entry))
+    parse("status", "logs", "check")
+    assert asked == ["status"]
+
+
+def test_every_exit_code_is_told() -> None:
+    codes = {getattr(messages, name) for name in ("OK", "FAILED", "USAGE", "DOWN", "DENIED", "NO_VASSAL", "NO_DAEMON")}
+    assert {code for code, _ in teaching.EXITS} == codes
+
+
+def test_examples_are_of_verbs_that_there_are() -> None:
+    assert {command.split()[0] for command, _ in teaching.EXAMPLES} <= set(cli.VERBS)
+
+
+@pytest.mark.parametrize("path", ["/run/emperor/control.sock", "/elsewhere/control.sock"])
+def test_who_finds_no_emperor_is_told_of_others(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = ["/run/emperor/control.sock", "/run/emperor-nginx/control.sock"]
+    monkeypatch.setattr(cli.glob, "glob", lambda pattern: there[1:] if pattern == "/run/emperor-*/control.sock" else [])
+    monkeypatch.setattr(cli.os.path, "exists", lambda one: one in there)
+    others = [one for one in there if one != path]
+    assert (
+        cli._other_emperor(path) == " (there is another: --control-socket " + " or --control-socket ".join(others) + ")"
+    )
+
+
+def test_where_there_is_no_other_emperor_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli.glob, "glob", lambda pattern: [])
+    monkeypatch.setattr(cli.os.path, "exists", lambda one: False)
+    assert cli._other_emperor("/run/emperor/control.sock") == ""
 
 
 def test_no_verbs_module_is_imported_before_it_is_asked_for() -> None:
@@ -89,15 +142,56 @@ def test_no_verbs_module_is_imported_before_it_is_asked_for() -> None:
 
 @pytest.mark.parametrize("verb", [verb for verb in cli.VERBS if verb != "check"])
 def test_every_verb_has_its_module(verb: str) -> None:
-    needed = {"orders": ["blog"], "logs": ["blog"], "scale": ["blog", "4"], "faces": ["blog"]}
+    needed = {
+        "orders": ["blog"],
+        "logs": ["blog"],
+        "scale": ["blog", "4"],
+        "faces": ["blog"],
+        "request": ["blog"],
+        "config": ["blog"],
+    }
     args = parse(verb, *needed.get(cli.VERBS[verb].module, []))
     assert args.verb == verb
 
 
-def test_every_option_of_an_ini_is_listed_in_a_width_that_fits() -> None:
-    from emperor.config.options import TABLE
+def told(*names: str, json: bool = False, markdown: bool = False) -> tuple[int, str, str]:
+    out: list[str] = []
+    err: list[str] = []
+    console = Console(out.append, err.append, lambda request, seconds: iter(()), lambda seconds: None, json=json)
+    code = options.run(argparse.Namespace(names=list(names), markdown=markdown), console)
+    return code, "".join(out), "".join(err)
 
-    groups = [list(options._group(standing)) for standing, _ in options._GROUPS]
-    text = "\n".join(line for group in groups for line in group)
-    assert all(f" {one.name}" in text for one in TABLE)
-    assert all(len(line) <= 100 for group in groups for line in group)
+
+def test_every_option_of_an_ini_is_listed_in_a_width_that_fits() -> None:
+    code, text, _ = told()
+    assert code == 0 and all(f" {one.name}" in text for one in TABLE)
+    assert all(len(line) <= 100 for line in text.splitlines())
+    assert [line[:-1] for line in text.splitlines() if line[:1].strip()][: len(PARTS)] == [title for title, _ in PARTS]
+
+
+def test_named_options_are_told_in_full_with_what_uwsgi_calls_them() -> None:
+    code, text, _ = told("home", "prio", "on-demand", "allow-root")
+    assert code == 0
+    one, nice, sleeps, ours = text.split("\n\n")
+    assert one.startswith("virtualenv\n") and "the same name" in one and "-H on a command line" in one
+    assert nice.startswith("nice\n") and "uWSGI:    prio" in nice
+    assert "uWSGI:    cheap" in sleeps and "uWSGI:    has no such option" in ours
+
+
+def test_an_option_without_effect_is_told_with_what_does_the_same() -> None:
+    code, text, _ = told("log-socket", "buffer-size")
+    assert code == 0 and "not supported" in text and "buffer-size" in text
+
+
+def test_an_unknown_option_is_an_error_that_suggests_and_the_others_are_told() -> None:
+    code, text, error = told("prosesses", "listen")
+    assert code == 1 and text.startswith("listen\n")
+    assert error == "emperorctl: prosesses: no such option; did you mean processes?\n"
+
+
+def test_options_are_told_to_programs() -> None:
+    code, text, _ = told(json=True)
+    rows = json.loads(text)
+    assert code == 0 and [row["name"] for row in rows] == [one.name for one in TABLE]
+    assert json.loads(told("home", json=True)[1]) == [row for row in rows if row["name"] == "virtualenv"]
+    assert told(markdown=True)[1].strip() == markdown().strip()

@@ -11,7 +11,7 @@ from typing import Any, Optional
 import pytest
 
 from emperor import __version__
-from emperor.control.client import NoDaemon, NotPermitted
+from emperor.control.client import NoDaemon, NotPermitted, Unanswered
 from emperor.control.messages import Request
 from emperor.ctl import logs, orders, version
 from emperor.ctl.console import Console
@@ -125,9 +125,91 @@ def test_logs_of_nobody_exit_six() -> None:
 
 
 def test_logs_as_json_are_an_object_a_line() -> None:
-    bench = Bench({"data": {"name": "blog", "lines": ["a"]}}, {"ok": True, "exit": 0, "end": True}, json=True)
+    lines = ["2026-11-22T04:00:00.000+0000 [2] [3] a", "2026-11-22T04:00:00.001+0000 worker 2: died"]
+    bench = Bench({"data": {"name": "blog", "lines": lines}}, {"ok": True, "exit": 0, "end": True}, json=True)
     bench.logs("blog", follow=True)
-    assert bench.said[0] == '{"name": "blog", "lines": ["a"]}\n'
+    assert [json.loads(line) for line in bench.said[0].splitlines()] == [
+        {"name": "blog", "time": "2026-11-22T04:00:00.000+0000", "worker": 2, "line": "[3] a"},
+        {"name": "blog", "time": "2026-11-22T04:00:00.001+0000", "worker": None, "line": "worker 2: died"},
+    ]
+
+
+class Reign:
+    """Emperors one after another: what each answers until it is gone."""
+
+    def __init__(self, *emperors: tuple[Any, ...]) -> None:
+        self._emperors = list(emperors)
+        self.asked: list[Request] = []
+        self.out: list[str] = []
+        self.err: list[str] = []
+
+    def follow(self, *names: str) -> int:
+        console = Console(self.out.append, self.err.append, self._ask, lambda seconds: None)
+        args: Any = SimpleNamespace(names=list(names), lines=2, follow=True)
+        return logs.run(args, console)
+
+    def _ask(self, request: Request, timeout: Optional[float]) -> Iterator[dict[str, Any]]:
+        self.asked.append(request)
+        for reply in self._emperors.pop(0):
+            if isinstance(reply, Exception):
+                raise reply
+            yield reply
+
+    @property
+    def said(self) -> tuple[str, str]:
+        return "".join(self.out), "".join(self.err)
+
+
+def told(name: str, ring: str, count: int, *lines: str) -> dict[str, Any]:
+    return {"ok": True, "data": {"name": name, "lines": list(lines), "ring": ring, "count": count}}
+
+
+GONE = Unanswered("the emperor hung up")
+END = {"ok": True, "exit": 0, "data": None, "end": True}
+REFUSED = {"ok": False, "exit": 6, "error": "blog: no such vassal", "end": True}
+
+
+def test_who_follows_meets_the_next_emperor_and_sees_no_line_twice() -> None:
+    first = (told("blog", "one", 7, "6", "7"), told("blog", "one", 8, "8"), GONE)
+    again = (told("blog", "one", 10, *map(str, range(1, 11))), GONE)
+    other = (told("blog", "two", 2, "a", "b"), END)
+    reign = Reign(first, again, (NoDaemon("no"),), other)
+    assert reign.follow("blog") == 0
+    assert reign.said == ("6\n7\n8\n9\n10\na\nb\n", "")
+    assert [one.options["lines"] for one in reign.asked] == [2, 10_000, 10_000, 10_000]
+
+
+def test_lines_that_came_too_fast_are_counted() -> None:
+    reign = Reign((told("blog", "one", 7, "7"), told("blog", "one", 20, "19", "20"), END))
+    assert reign.follow("blog") == 0
+    assert reign.said == ("7\n19\n20\n", "emperorctl: blog: 11 lines came too fast, and are not shown\n")
+
+
+def test_an_emperor_that_was_never_there_is_an_error() -> None:
+    with pytest.raises(NoDaemon):
+        Reign((NoDaemon("no"),)).follow("blog")
+
+
+def test_that_no_emperor_comes_is_said_once() -> None:
+    reign = Reign((told("blog", "one", 1, "1"), GONE), *[(NoDaemon("no"),)] * 40, (END,))
+    assert reign.follow("blog") == 0
+    assert reign.said == ("1\n", "emperorctl: no emperor answers -- waiting for one\n")
+
+
+def test_a_vassal_that_is_removed_is_told_and_the_others_are_followed_on() -> None:
+    gone = {"ok": True, "data": {"name": "blog", "lines": [], "gone": True}}
+    reign = Reign((told("blog", "one", 1, "b"), told("shop", "one", 1, "s"), gone, told("shop", "one", 2, "t"), END))
+    assert reign.follow("blog", "shop") == 0
+    assert reign.said == ("blog | b\nshop | s\nshop | t\n", "emperorctl: blog: is gone\n")
+
+
+def test_a_vassal_that_the_next_emperor_does_not_have_is_waited_for_and_then_told() -> None:
+    first = (told("blog", "one", 1, "b"), told("shop", "one", 1, "s"), GONE)
+    late = (told("shop", "two", 1, "t"), END)
+    reign = Reign(first, *[(REFUSED,)] * 12, (REFUSED,), (END,), late)
+    assert reign.follow("blog", "shop") == 0
+    assert reign.said == ("blog | b\nshop | s\nshop | t\n", "emperorctl: blog: is gone\n")
+    assert reign.asked[-1].names == ("shop",)
 
 
 def run_version(bench: Bench) -> int:

@@ -58,11 +58,11 @@ def snapshot(name: str = "blog", state: str = "RUNNING", **more: Any) -> dict[st
 DEAD = {"code": None, "signal": 9, "reason": "the kernel ran out of memory", "at": 1_700_000_000.0}
 
 LINES = [
-    (snapshot(), "pid 7412, uptime 0:08:05, 2 workers, unix:/run/emperor/blog.sock"),
+    (snapshot(), "pid 7412, uptime 0:08:05, 2 workers, 121 requests, 48.2 MiB, unix:/run/emperor/blog.sock"),
     (snapshot(workers=[{"id": 1}], uptime=90061),
-     "pid 7412, uptime 1 day, 1:01:01, 1 worker, unix:/run/emperor/blog.sock"),
+     "pid 7412, uptime 1 day, 1:01:01, 1 worker, 121 requests, unix:/run/emperor/blog.sock"),
     (snapshot(sockets=[], workers=[{"id": 1, "state": "idle"}, {"id": 1, "state": "retiring"}, {"id": 2}]),
-     "pid 7412, uptime 0:08:05, 2 workers"),
+     "pid 7412, uptime 0:08:05, 2 workers, 121 requests"),
     (snapshot(sockets=[{"address": "127.0.0.1:3031"}, {"address": "@blog"}], workers=[]),
      "pid 7412, uptime 0:08:05, 127.0.0.1:3031, unix:@blog"),
     (snapshot(error="/etc/blog.ini:4: processes: no number", sockets=[], workers=[]),
@@ -70,7 +70,7 @@ LINES = [
     (snapshot(state="RELOADING", sockets=[], workers=[]),
      "pid 7412, uptime 0:08:05, the next generation starts"),
     (snapshot(state="RELOADING", sockets=[], workers=[{"id": 1}, {"id": 1}], rolling=True),
-     "pid 7412, uptime 0:08:05, 2 workers, worker by worker"),
+     "pid 7412, uptime 0:08:05, 2 workers, 121 requests, worker by worker"),
     (snapshot(state="STARTING"), "pid 7412"),
     (snapshot(state="BACKOFF", error="ImportError: no module named blog", next_retry_in=2.2),
      "ImportError: no module named blog, retry in 3 s"),
@@ -88,7 +88,8 @@ LINES = [
     (snapshot(state="STOPPED"), "not started"),
     (snapshot(state="NEW STATE", error="of a later emperor"), "of a later emperor"),
     (snapshot(sockets=[], warnings=["worker 1: killed by SIGSEGV, 5 deaths, next start in 4 s"]),
-     "pid 7412, uptime 0:08:05, 2 workers, warning: worker 1: killed by SIGSEGV, 5 deaths, next start in 4 s"),
+     "pid 7412, uptime 0:08:05, 2 workers, 121 requests, 48.2 MiB, "
+     "warning: worker 1: killed by SIGSEGV, 5 deaths, next start in 4 s"),
     (snapshot(state="STARTING", warnings=["logto /l: Is a directory", "b.ini:3: socet: unknown option", "x"]),
      "pid 7412, warning: logto /l: Is a directory (and 2 more)"),
     (snapshot(state="INVALID", error="/etc/blog.ini:2: uid: no such user", warnings=["/etc/blog.ini:3: x: y"]),
@@ -100,6 +101,19 @@ LINES = [
     (snapshot(sockets=[], workers=[], warnings=["/etc/blog.ini:3: x: y"]),
      "pid 7412, uptime 0:08:05, warning: /etc/blog.ini:3: x: y"),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("last_exit", "shown"),
+    [
+        ({"code": 0, "reason": ""}, False),
+        ({"code": 0, "reason": "x"}, True),
+        ({"code": 3}, True),
+        ({"code": None, "signal": 15}, True),
+    ],
+)
+def test_of_an_end_that_was_asked_for_a_block_says_nothing(last_exit: dict[str, Any], shown: bool) -> None:
+    assert ("Last exit" in block.render(snapshot(last_exit=last_exit), lambda text, colour: text)) is shown
 
 
 @pytest.mark.parametrize(("one", "text"), LINES, ids=[text for _, text in LINES])
@@ -152,6 +166,24 @@ def test_the_columns_are_supervisorctls() -> None:
         "blog                             RUNNING   pid 7412, uptime 0:08:05\n"
         "shop                             STOPPED   stopped on purpose\n"
     )
+
+
+def test_those_who_are_up_stand_in_columns_whatever_stands_between_them() -> None:
+    bench = Bench(
+        reply(
+            snapshot(pid=9, requests=4711),
+            snapshot("bad", "INVALID", error="b.ini:1: uid: no such user"),
+            snapshot("new", workers=[], sockets=[], warnings=["logto /l: full"]),
+            snapshot("shop", uptime=90061, workers=[{"id": 1, "rss": 1048576}], requests=1),
+        )
+    )
+    bench.run()
+    assert [line[43:] for line in bench.out.splitlines()] == [
+        "pid 9,    uptime 0:08:05,        2 workers, 4711 requests, 48.2 MiB, unix:/run/emperor/blog.sock",
+        "b.ini:1: uid: no such user",
+        "pid 7412, uptime 0:08:05, warning: logto /l: full",
+        "pid 7412, uptime 1 day, 1:01:01, 1 worker,  1 request,     1.0 MiB,  unix:/run/emperor/shop.sock",
+    ]
 
 
 def test_a_long_name_widens_the_column_for_all() -> None:
@@ -307,8 +339,8 @@ def test_a_block_holds_everything_that_answers_why() -> None:
         "     Wanted: up\n"
         " Generation: 3\n"
         "    Sockets: unix:/run/emperor/blog.sock  uwsgi  0660  kai:www-data\n"
-        "    Workers: 1: pid 7413, idle, 120 requests, 1 exception, 24.1 MiB\n"
-        "             2: pid 7414, busy, 1 request, 0 exceptions, 24.1 MiB\n"
+        "    Workers: 1: pid 7413, idle, 120 requests, 1 exception,  24.1 MiB\n"
+        "             2: pid 7414, busy, 1 request,    0 exceptions, 24.1 MiB\n"
         "   Requests: 121\n"
         "   Restarts: 2\n"
         "  Last exit: the app did not import\n"
@@ -347,9 +379,9 @@ def test_a_block_shows_each_worker_that_died_and_the_warnings_that_are_no_proble
     )
     assert (
         "    Workers: 1: no process, backoff, 3 exits: killed by SIGSEGV 0:01:05 ago, starts again in 3 s\n"
-        "             2: pid 9, idle, 1 exit: killed by SIGSEGV 0:01:05 ago\n"
+        "             2: pid 9,      idle,    1 exit: killed by SIGSEGV 0:01:05 ago\n"
         "             3: no process, backoff, fork: No memory, starts again in 1 s\n"
-        "             4: pid 8, idle\n"
+        "             4: pid 8,      idle\n"
     ) in text
     assert "   Warnings: worker 1: killed by SIGSEGV\n" in text
     assert text.count("socet") == 1
@@ -375,8 +407,8 @@ def test_a_block_says_nothing_of_renewals_that_were_none(renewals: object) -> No
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"doing": "GET /slow", "doing_for": 40.2}, "1: pid 7413, busy for 0:00:40 in GET /slow, "),
-        ({"doing": "GET /\x1b", "doing_for": 2, "state": "draining"}, ", draining, busy for 0:00:02 in GET /\\x1b,"),
+        ({"doing": "GET /slow", "doing_for": 40.2}, "1: pid 7413, busy for 40 s in GET /slow, "),
+        ({"doing": "GET /\x1b", "doing_for": 2, "state": "draining"}, ", draining, busy for 2 s in GET /\\x1b,"),
         ({"doing": None, "doing_for": None}, "1: pid 7413, busy, "),
         ({"doing": "GET /", "doing_for": "x"}, "1: pid 7413, busy, "),
     ],

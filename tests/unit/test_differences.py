@@ -50,7 +50,7 @@ ACCIDENTS = {
         [(1, "env", "removes a % that begins no placeholder, and the character after it")],
     ),
     "percent signs that are meant": (["env = A=%n-%%-%(uid)", "; 50 % of it"], []),
-    "a % in what has no effect": (["log-format = %l %(addr)"], []),
+    "a % in what has no effect": (["procname = %l %(addr)"], []),
     "a comment behind a value that takes any text": (
         ["env = A=b ; the first letter"],
         [(1, "env", "what follows ; or # is part of the value, in uWSGI too")],

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from emperor.supervision.channel import MAX_DOING
 from emperor.supervision.doings import LONG, SHOWN, died_in, longest, path_only
+from emperor.supervision.reports import MAX_DOING
 
 NOW, BORN = 10_000.0, 9_000.0
 LONG_AGO = NOW - 60

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("emperor", "emperor.errors", "emperor.model", "emperor.text"),
+    ("emperor", "emperor.errors", "emperor.logformat", "emperor.model", "emperor.text"),
     ("emperor.config", "emperor.faces", "emperor.supervision", "emperor.protocol", "emperor.wsgi"),
     ("emperor.system",),
     ("emperor.serving", "emperor.control", "emperor.frontdoor", "emperor.probe", "emperor.webservers"),
@@ -23,6 +23,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 
 GROUND = FLOORS[0]
 PROGRAM_FOLDERS = (
+    "emperor.answers",
     "emperor.crew",
     "emperor.ctl",
     "emperor.doctor",
@@ -53,7 +54,7 @@ DOORS = {
 MORE_DOORS = {("werkzeug", "emperor.ctl.request")}
 
 VASSAL_ROOMS = ("emperor.crew", "emperor.protocol", "emperor.wsgi", "emperor.supervision", "emperor.serving")
-VASSAL_MODULES = ("emperor.errors", "emperor.model", *VASSALS_PROGRAMS)
+VASSAL_MODULES = ("emperor.errors", "emperor.logformat", "emperor.model", *VASSALS_PROGRAMS)
 EMPEROR_ONLY = (
     "emperor.config",
     "emperor.control",

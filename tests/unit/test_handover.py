@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
-from emperor.answers import AnswersState, FollowerState, PendingState
+from emperor.answers.answers import AnswersState
+from emperor.answers.followers import FollowerState
+from emperor.answers.orders import PendingState
+from emperor.chronicle import ChronicleState, Entry
 from emperor.control.connection import Caller
 from emperor.control.messages import Peer
 from emperor.control.server import ControlState
@@ -20,10 +23,10 @@ from emperor.model import UNIX, Address, Identity, SocketSpec, Target, VassalSpe
 from emperor.succession import handover
 from emperor.succession.handover import State, VassalState
 from emperor.supervision import generation as gen
-from emperor.supervision.channel import WorkerReport
 from emperor.supervision.generation import Patience
 from emperor.supervision.outcome import Ticket
 from emperor.supervision.record import Vassal
+from emperor.supervision.reports import WorkerReport
 from emperor.system.access import Access
 from emperor.system.listeners import Place
 from emperor.tending.crib import ChildState, CribState, GraveState
@@ -56,7 +59,7 @@ STATE = State(
     control=ControlState("/run/control.sock", 25, (1, 3), 26, (Caller(27, Peer(0, 0), "", "{", True, False),)),
     answers=AnswersState(
         (PendingState(27, {"blog": Ticket("reload", RECORD)}, 4.0, ('{"ok": true}',), 0),),
-        (FollowerState(28, {"blog": 3}),),
+        (FollowerState(28, {"blog": 3}), FollowerState(36, {"": 7}, "events")),
     ),
     askers=(29,),
     launcher="/run/lib/x/launch.py",
@@ -65,6 +68,7 @@ STATE = State(
     heirlooms=((32, "blog"),),
     front=FrontState(33, 103, 34),
     before_us=(77,),
+    chronicle=ChronicleState(7, (Entry(7, "blog", 1000, '{"number":7}'),)),
 )
 
 

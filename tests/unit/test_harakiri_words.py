@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from emperor.supervision.channel import MAX_EXIT
 from emperor.supervision.harakiri import LOGGED, Doing, cause, charge, next_look, overdue
+from emperor.supervision.reports import MAX_EXIT
 
 NOW, LIMIT = 10_000.0, 30.0
 

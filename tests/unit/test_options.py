@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from emperor.config.options import TABLE, find, find_letter, markdown, suggestion
+from emperor.config.options import PARTS, TABLE, find, find_letter, markdown, suggestion
 from emperor.config.spec import PLAIN
 from emperor.config.table.option import ALWAYS, DONE, INSTEAD, REFUSED, Option
 from emperor.model import SocketSpec, VassalSpec
@@ -96,15 +96,16 @@ STANDINGS = {
     max-worker-lifetime reload-on-rss reload-on-as evil-reload-on-rss evil-reload-on-as limit-as touch-reload
     touch-workers-reload touch-chain-reload py-autoreload lazy-apps lazy chdir chdir2 env umask listen buffer-size
     socket-timeout reload-mercy worker-reload-mercy cheaper cheaper-overload cheap idle static-map for-readline if-env
-    include strict""",
+    include strict stats stats-server stats-http disable-logging log-maxsize log-format logformat log-4xx log-5xx
+    log-slow log-big log-zero log-x-forwarded-for""",
     ALWAYS: """
     plugin plugins need-plugin enable-threads master die-on-term vacuum log-master log-reopen need-app
-    post-buffering die-on-idle auto-procname single-interpreter py-call-osafterfork disable-logging unenv
+    post-buffering die-on-idle auto-procname single-interpreter py-call-osafterfork stats-minified unenv
     master-as-root drop-after-init harakiri-verbose thunder-lock""",
     INSTEAD: """
-    no-initgroups add-gid drop-after-apps log-maxsize log-backupname touch-logreopen touch-logrotate logfile-chown
-    logfile-chmod harakiri-graceful-timeout stats stats-http procname-prefix procname-prefix-spaced procname
-    procname-master check-static static-index log-format log-4xx log-5xx log-slow log-x-forwarded-for pidfile
+    no-initgroups add-gid drop-after-apps log-backupname log-truncate touch-logreopen touch-logrotate logfile-chown
+    logfile-chmod harakiri-graceful-timeout procname-prefix procname-prefix-spaced procname
+    procname-master check-static static-index pidfile
     safe-pidfile pidfile2 master-fifo vhost catch-exceptions cheaper-algo""",
     REFUSED: """
     scgi-socket https-socket xml yaml json config chroot""",
@@ -162,13 +163,13 @@ def test_the_default_backlog_that_help_shows_is_the_one_that_runs() -> None:
 
 def test_the_markdown_has_a_row_of_four_cells_for_every_option_that_does_something() -> None:
     lines = [line for line in markdown().splitlines() if line.startswith("|")]
-    assert len(lines) == len(SERVED) + 2
+    assert len(lines) == len(SERVED) + 2 * len(PARTS)
     assert all(line.count("|") - line.count("\\|") == 5 for line in lines)
     assert "`home`" in markdown() and "`-s`" in markdown()
 
 
 @pytest.mark.parametrize(
-    "typo", ["spoler", "stat", "routes", "cheaper-busyness-mix", "log-formats", "static-mop2", "sslrouter-too"]
+    "typo", ["spoler", "pidfil", "routes", "cheaper-busyness-mix", "log-backupnames", "static-mop2", "sslrouter-too"]
 )
 def test_no_option_without_effect_is_suggested_nor_a_poor_one_in_its_place(typo: str) -> None:
     assert suggestion(typo) == ""

@@ -9,9 +9,10 @@ from typing import Any
 from emperor.model import Problem
 from emperor.snapshot import snapshot
 from emperor.supervision import generation as gen
-from emperor.supervision.channel import WorkerReport
 from emperor.supervision.generation import Patience
 from emperor.supervision.record import Vassal
+from emperor.supervision.reports import WorkerReport
+from emperor.supervision.totals import Totals
 
 NOW = 1000.0
 RUNNING = Vassal(
@@ -27,7 +28,9 @@ CONTRACT = frozenset(
 )
 
 
-def shown(vassal: Vassal, *workers: WorkerReport, warning: str = "", lines: int = 0) -> dict[str, Any]:
+def shown(
+    vassal: Vassal, *workers: WorkerReport, warning: str = "", lines: int = 0, numbers: bool = False
+) -> dict[str, Any]:
     performer: Any = SimpleNamespace(
         workers=lambda number: workers,
         born=lambda number: 900.0,
@@ -35,8 +38,9 @@ def shown(vassal: Vassal, *workers: WorkerReport, warning: str = "", lines: int 
         holdings=SimpleNamespace(shown=lambda: []),
         log=SimpleNamespace(warning=warning),
         ring=SimpleNamespace(last=lambda number: []),
+        totals=lambda: Totals(7, 2, 1, 0.5, 900, (0, 7, *[0] * 13)),
     )
-    return snapshot(vassal, performer, "/e/blog.ini", NOW, lines)
+    return snapshot(vassal, performer, "/e/blog.ini", NOW, lines, numbers)
 
 
 def test_it_has_the_contracts_fields() -> None:
@@ -48,14 +52,15 @@ def test_it_has_the_contracts_fields() -> None:
 def test_moments_are_told_as_spans() -> None:
     one = shown(
         RUNNING,
-        WorkerReport(1, 8, "idle", 5, 1, 3),
+        WorkerReport(1, 8, "idle", 5, 1, 3, cpu=1.5, born=950.0, seconds=2.5),
         WorkerReport(2, 0, "backoff", 2, 0, 0, 3, "killed by SIGSEGV", 990.0, 1004.5),
     )
     first, second = one["workers"]
     assert first == {
         **{"id": 1, "pid": 8, "state": "idle", "requests": 5, "exceptions": 1, "rss": 3},
         **{"exits": 0, "last_exit": None, "last_exit_ago": None, "retry_in": None, "renewals": 0},
-        **{"doing": None, "doing_for": None},
+        **{"doing": None, "doing_for": None, "uptime": 50.0},
+        **{"vsz": 0, "cpu": 1.5, "busy": 0, "seconds": 2.5, "sent": 0},
     }
     assert (second["exits"], second["last_exit"], second["last_exit_ago"], second["retry_in"]) == (
         3,
@@ -64,6 +69,14 @@ def test_moments_are_told_as_spans() -> None:
         4.5,
     )
     assert (one["worker_exits"], one["requests"], one["restarts"]) == (3, 7, 0)
+
+
+def test_what_was_counted_over_all_generations_is_told_to_who_asks() -> None:
+    assert "totals" not in shown(RUNNING)
+    totals = shown(RUNNING, numbers=True)["totals"]
+    assert (totals["requests"], totals["harakiris"], totals["sent"]) == (7, 1, 900)
+    assert len(totals["latency"]["counts"]) == len(totals["latency"]["bounds"]) + 1
+    assert totals["latency"]["bounds"][1] == 0.0025 and totals["latency"]["counts"][1] == 7
 
 
 def test_what_a_worker_is_at_is_told_with_its_span() -> None:

@@ -224,7 +224,7 @@ def test_what_is_always_so_or_turned_off_needs_no_word(line: str) -> None:
     [
         ("cheaper-algo = busyness", "has no effect here: "),
         ("die-on-idle = no", "cannot be turned off"),
-        ("stats = /run/stats.sock", "has no effect here: "),
+        ("pidfile = /run/app.pid", "has no effect here: "),
         ("static-map = /static=static", "emperorctl nginx"),
         ("memory-report", "has no effect here: "),
         ("master = false", "cannot be turned off"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from emperor.supervision.channel import MAX_NUMBER, WorkerReport
+from emperor.supervision.hearsay import MAX_NUMBER
+from emperor.supervision.reports import WorkerReport
 from emperor.supervision.trouble import LONGEST_WAIT, RECENT, Trouble, since, trouble, wait
 
 NOW = 10_000.0

@@ -6,16 +6,10 @@ import pytest
 
 from contrib.uwsgi_names import fingerprint, ours
 from emperor.config.language.logic import ENDS, is_block
-from emperor.config.options import TABLE, find, find_letter, find_uwsgi, find_uwsgi_letter, unsupported
+from emperor.config.options import OWN, TABLE, find, find_letter, find_uwsgi, find_uwsgi_letter, unsupported
 from emperor.config.table.option import ALWAYS, INSTEAD
 from emperor.config.table.uwsgi_names import GROUPS
 from tests.unit.config_world import APP, faults, warnings
-
-OWN = """
-    allow-root chown fastcgi-engine fastcgi-stderr header-timeout limit-nofile max-connections max-restarts nice
-    on-demand proxy-fix reload-mode script-name socket-umask start-timeout
-"""
-"""What uWSGI does not have."""
 
 SOURCE = "fe1a273805bd604f"
 """What contrib/uwsgi_names.py prints for the source of uWSGI 2.0.31: its 1261 names, and which of them take a value."""
@@ -35,7 +29,7 @@ def test_no_name_is_known_twice() -> None:
 
 
 def test_every_option_of_uwsgis_source_is_known_and_takes_a_value_where_it_does_there() -> None:
-    theirs = set(ours()) - set(OWN.split())
+    theirs = set(ours()) - OWN
     assert len(theirs) == 1261
     assert fingerprint((name, takes_value(name)) for name in theirs) == SOURCE
 

@@ -15,8 +15,8 @@ TOLD: tuple[Option, ...] = (
          "logrotate."),
     done("log-keep", v.KEPT, "5",
          "How many older logs stay, where there is `log-maxsize`: FILE.1 is the youngest."),
-    done("log-format", v.TEXT, "",
-         "Logs a line for each request: `combined`, or uWSGI's words, such as %(method) %(uri) %(status) %(msecs)ms. "
+    done("log-format", v.FORMAT, "",
+         "Logs a line for each request: `combined`, `common`, or uWSGI's words, such as %(method) %(uri) %(status). "
          "Without it the web server's access log has them.", "logformat"),
     done("disable-logging", v.FLAG, "no",
          "Logs no request but those that the next options name.", short="L"),

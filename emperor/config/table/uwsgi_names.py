@@ -167,7 +167,7 @@ cron-harakiri daemons-honour-stdin!"""),
 legion legion-mcast legion-node legion-freq legion-tolerance legion-death-on-lord-error legion-skew-tolerance
 legion-lord legion-unlord legion-setup legion-death legion-join legion-node-joined legion-node-left legion-quorum
 legion-scroll legion-scroll-max-size legion-scroll-list-max-size"""),
-    Group("Metrics and statistics", "`emperorctl --json status` prints what there is to know", """
+    Group("Metrics and statistics", "`emperorctl metrics` writes the numbers for Prometheus, and `stats` tells them in uWSGI's JSON", """
 connect-and-read extract enable-metrics! metric metric-threshold metric-alarm alarm-metric metrics-dir
 metrics-dir-restore! metric-dir metric-dir-restore! metrics-no-cores! stats-push stats-pusher-default-freq
 stats-pushers-default-freq snmp? snmp-community carbon carbon-timeout carbon-freq carbon-id carbon-no-workers!
@@ -180,7 +180,7 @@ alarm alarm-cheap alarm-freq alarm-fd alarm-segfault segfault-alarm alarm-backlo
 alarm-listen-queue listen-queue-alarm log-alarm alarm-log not-log-alarm not-alarm-log alarm-list! alarms-list!
 alarm-msg-size"""),
     Group("Loggers",
-          "lines go to `logto`, or to `emperorctl logs NAME`; requests are in the web server's access log", """
+          "lines go to `logto`, or to `emperorctl logs NAME`, and those of `log-format` with them", """
 logformat-strftime! log-format-strftime! log-syslog? log-socket req-logger logger-req logger logger-list!
 loggers-list! threaded-logger! log-encoder log-req-encoder log-drain log-filter log-route log-req-route
 log-master-bufsize log-master-stream! log-master-req-stream! log-prefix? log-sendfile log-ioerror log-micros!

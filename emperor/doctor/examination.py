@@ -1,0 +1,140 @@
+"""From questions to findings: what runs, the way to it, a real request, the app's own surroundings, the machine.
+
+It promises: nothing is changed, and everything ends within a bounded time. A request is made of each vassal that
+serves, and one that sleeps wakes up by it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
+
+from emperor.doctor import appside, fronts, machinelook, machineside, replies, socketside
+from emperor.doctor.calling import Ask, called, lines_of
+from emperor.doctor.facts import Knock, Subject, Well
+from emperor.doctor.finding import Finding
+from emperor.doctor.imports import tried, wanted
+from emperor.doctor.knocking import knocks
+from emperor.doctor.socketside import UP
+from emperor.doctor.surveying import machine, surroundings
+from emperor.model import Identity
+
+
+class Wish(NamedTuple):
+    """``names``: () for all. ``as_user``: whom the web server is; "" as found. ``target``: what is asked for."""
+
+    control: str
+    names: tuple[str, ...] = ()
+    as_user: str = ""
+    target: str = "/"
+    load: bool = False
+    confs: Mapping[str, str] = MappingProxyType({})
+    """The main files of web servers, by their kind."""
+
+
+class Report(NamedTuple):
+    """``unseen``: what was not looked at, and why. ``strangers``: names that no vassal has, or none that we may see.
+
+    ``denied``: the emperor listens, and does not hear us.
+    """
+
+    findings: tuple[Finding, ...]
+    wells: tuple[Well, ...]
+    unseen: tuple[str, ...] = ()
+    strangers: tuple[str, ...] = ()
+    denied: bool = False
+    subjects: tuple[Subject, ...] = ()
+
+
+class Notes:
+    """What an examination has gathered so far."""
+
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+        self.wells: list[Well] = []
+        self.unseen: list[str] = []
+
+
+def examine(wish: Wish, ask: Ask, tell: Callable[[str], None] = lambda text: None) -> Report:
+    """``tell`` hears what is looked at now. Raises EmperorError where nothing at all can be looked at."""
+    notes = Notes()
+    tell("asking the emperor")
+    peer = machinelook.listener_of(wish.control)
+    roll = called(ask, wish.control, peer)
+    known = {one.name for one in roll.subjects}
+    strangers = tuple(name for name in wish.names if name not in known) if not roll.silence else ()
+    chosen = [one for one in roll.subjects if not wish.names or one.name in wish.names]
+    notes.unseen += roll.unseen
+    tell("web servers")
+    servers, unread = fronts.servers(wish.confs)
+    notes.unseen += unread
+    web = fronts.user_of(servers, wish.as_user)
+    if not roll.silence and not roll.unseen:
+        notes.findings += fronts.findings(servers, roll.subjects, wish.names)
+    tell("the machine")
+    seen = machine(wish.control, wish.as_user, roll, peer, web, chosen)
+    notes.findings += machineside.findings(seen, chosen)
+    notes.wells += machineside.wells(seen)
+    if web is not None:
+        tell(f"sockets, as {web.user}")
+        _sockets(wish, ask, chosen, web, notes)
+    tell("apps, as their users")
+    _apps(wish, chosen, notes, tell)
+    findings, wells = tuple(notes.findings), tuple(notes.wells)
+    return Report(findings, wells, tuple(notes.unseen), strangers, roll.denied, tuple(chosen))
+
+
+def _sockets(wish: Wish, ask: Ask, chosen: Sequence[Subject], web: Identity, notes: Notes) -> None:
+    acls = shutil.which("setfacl") is not None
+    for knock in knocks(chosen, web, wish.target):
+        if knock.late:
+            notes.unseen.append(f"{knock.subject.name}: socket {knock.address}: a disk on the way does not answer")
+        notes.findings += socketside.findings(knock, acls)
+        notes.findings += replies.findings(knock, lines_of(ask, knock.subject) if _ill(knock) else ())
+        notes.wells += replies.well(knock)
+    if chosen and os.geteuid() not in (0, web.uid):
+        notes.unseen.append(f"a request as {web.user}, who is another user: modes and ACLs were read -- ask as root")
+
+
+def _apps(wish: Wish, chosen: Sequence[Subject], notes: Notes, tell: Callable[[str], None]) -> None:
+    about, blind = surroundings(chosen)
+    doubtful = [one for one in chosen if wanted(one, wish.load) and not any(one.name == two.subject for two in about)]
+    if doubtful:
+        tell("imports, as the apps' users")
+    fresh, untried = tried(doubtful, wish.control)
+    said = _without_echo([one for subject in chosen for one in appside.findings(subject)], (*about, *fresh))
+    notes.findings += [*said, *about, *fresh]
+    notes.unseen += [*blind, *untried]
+    for subject in chosen:
+        if subject.state not in UP and not any(one.subject == subject.name for one in notes.findings):
+            notes.unseen.append(f"{subject.name}: what it answers: it is {subject.state} -- ask again in a moment")
+        most = machinelook.most_files(_worker(subject))
+        notes.findings += machineside.open_files(subject, most) if most else ()
+
+
+def _worker(subject: Subject) -> int:
+    """The pid of one; 0: there is none."""
+    for one in subject.snapshot.get("workers") or ():
+        if isinstance(one, Mapping) and type(one.get("pid")) is int:
+            return int(one["pid"])
+    return 0
+
+
+def _ill(knock: Knock) -> bool:
+    reply = knock.reply
+    return reply is not None and reply.stage != "connect" and (not reply.status or reply.status >= 500)
+
+
+def _without_echo(said: list[Finding], seen: Sequence[Finding]) -> list[Finding]:
+    """What the emperor says of a failed start, but for what was seen with the same words now, or tried anew."""
+    causes = {(one.subject, one.what.rpartition(": ")[2]) for one in seen if one.kind in ("app-path", "app-python")}
+    causes |= {(one.subject, "") for one in seen if one.kind in ("app-failed", "app-mended")}
+    down = ("app-failed", "app-python")
+    return [
+        one
+        for one in said
+        if one.kind not in down or not any(one.subject == name and cause in one.what for name, cause in causes)
+    ]

@@ -1,0 +1,385 @@
+"""From what was seen of a vassal and of the machine to what the doctor says of it."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emperor.doctor import appside, machineside, mends, replies, socketside
+from emperor.doctor.allowed import allows
+from emperor.doctor.examination import _without_echo
+from emperor.doctor.facts import (
+    DIRECTORY,
+    REGULAR,
+    SOCKET,
+    Disk,
+    Knock,
+    Machine,
+    Mount,
+    Place,
+    Reply,
+    Subject,
+    place_of,
+)
+from emperor.doctor.finding import FAILS, MAY_FAIL, Finding, ordered
+from emperor.doctor.kinds import KINDS
+from emperor.model import ADMIN, UNIX, Address, Authority, Identity, Problem, SocketSpec, Target, VassalSpec
+from emperor.supervision.interpreter import FOLDER, MISSING, OTHER, Step
+from emperor.system.acl import GROUP_OBJ, MASK, USER
+
+ALICE = Identity(61001, 61001, (61001,), "alice", "/home/alice")
+WEB = Identity(33, 33, (33,), "www-data", "/var/www")
+PATH = "/srv/blog/app.sock"
+ADDRESS = Address(UNIX, PATH)
+TOP = Step("/", FOLDER, 0o755)
+AT = Step(PATH, OTHER)
+CLOSED = Step("/srv/blog", FOLDER, 0o700, 61001, 61001, False, "", "alice")
+
+ACL = ((USER, 6, 33), (GROUP_OBJ, 6, 0xFFFFFFFF), (MASK, 4, 0xFFFFFFFF))
+
+
+def spec(**more: Any) -> VassalSpec:
+    socket = SocketSpec("uwsgi", ADDRESS, **more.pop("socket", {}))
+    more.setdefault("authority", Authority(ADMIN))
+    targets = (Target("", "module", "blog"),)
+    return VassalSpec("blog", "/e/blog.ini", "/e", ALICE, (socket,), targets, **more)
+
+
+def subject(state: str = "RUNNING", told: VassalSpec | None = None, **more: Any) -> Subject:
+    return Subject("blog", {"name": "blog", "state": state, "config": "/e/blog.ini", **more}, told or spec())
+
+
+def knock(place: Place | None = None, reply: Reply | None = None, about: Subject | None = None, **more: Any) -> Knock:
+    return Knock(about or subject(), "uwsgi", ADDRESS, WEB, place, reply, **more)
+
+
+def at(kind: str = SOCKET, mode: int = 0o660, **more: Any) -> Place:
+    more.setdefault("uid", 61001)
+    more.setdefault("gid", 61001)
+    return Place((TOP, AT), kind, mode, **more)
+
+
+def kinds(found: Iterable[Finding]) -> list[str]:
+    return [one.kind for one in found]
+
+
+def the(found: Iterable[Finding]) -> Finding:
+    (one,) = found
+    assert one.kind in KINDS and one.what and one.why and one.mend
+    return one
+
+
+# Sockets
+
+
+def test_a_socket_that_the_web_server_may_write_is_no_finding() -> None:
+    assert not list(socketside.findings(knock(at(writable=True, listener=5), Reply(200, 0.01), inode=5)))
+
+
+def test_a_closed_folder_is_opened_to_the_web_server_alone() -> None:
+    one = the(socketside.findings(knock(Place((TOP, CLOSED)))))
+    assert one.kind == "socket-folder" and one.mend[0] == "setfacl -m u:www-data:x /srv/blog"
+    assert "0700" in one.what and "13: Permission denied" in one.why
+
+
+def test_without_setfacl_a_folder_is_opened_by_its_mode() -> None:
+    assert the(socketside.findings(knock(Place((TOP, CLOSED))), acls=False)).mend[0] == "chmod o+x /srv/blog"
+
+
+def test_roots_home_stays_closed() -> None:
+    home = Step("/root", FOLDER, 0o700, 0, 0, False, "", "root")
+    assert all(line.startswith("#") for line in the(socketside.findings(knock(Place((TOP, home))))).mend)
+
+
+@pytest.mark.parametrize(
+    ("place", "mend"),
+    [
+        (at(mode=0o755), "setfacl -m u:www-data:rw"),
+        (at(mode=0o640, gid=33), "chmod g+w"),
+        (at(mode=0o440, uid=33), "chmod u+w"),
+    ],
+)
+def test_a_shut_socket_is_opened_to_nobody_else(place: Place, mend: str) -> None:
+    one = the(socketside.findings(knock(place)))
+    assert one.kind == "socket-mode" and one.mend[0] == f"{mend} {PATH}"
+
+
+def test_the_line_that_shuts_a_socket_is_named() -> None:
+    about = subject(told=spec(socket={"umask": 0o022}))
+    mend = "\n".join(the(socketside.findings(knock(at(mode=0o755), about=about))).mend)
+    assert "remove socket-umask = 022" in mend and "socket-umask = 000" in mend and "777" not in mend
+
+
+def test_a_mask_that_takes_away_what_an_acl_gives_is_an_acls_finding() -> None:
+    one = the(socketside.findings(knock(at(mode=0o640, acl=ACL))))
+    assert (one.kind, one.mend[0]) == ("socket-acl", f"setfacl -m m::rw {PATH}")
+
+
+@pytest.mark.parametrize("kind", [REGULAR, DIRECTORY])
+def test_what_is_no_socket_is_moved_away_and_not_removed(kind: str) -> None:
+    one = the(socketside.findings(knock(at(kind))))
+    assert one.kind == "socket-occupied" and one.mend[0].startswith("mv ")
+
+
+def test_another_listener_than_ours_is_somebody_elses() -> None:
+    assert the(socketside.findings(knock(at(writable=True, listener=7), inode=5))).kind == "socket-squatted"
+
+
+def test_where_the_kernel_does_not_tell_who_listens_nobody_is_accused() -> None:
+    assert not list(socketside.findings(knock(at(writable=True, listener=None), Reply(200), inode=5)))
+
+
+def test_a_missing_socket_is_news_of_what_runs_only() -> None:
+    way = Place((TOP, Step(PATH, MISSING)))
+    assert the(socketside.findings(knock(way))).kind == "socket-missing"
+    assert not list(socketside.findings(knock(way, about=subject("BACKOFF"))))
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.ECONNREFUSED, "socket-stale"),
+        (errno.EAGAIN, "socket-full"),
+        (errno.EACCES, "socket-mode"),
+        (errno.EMFILE, "socket-stale"),
+    ],
+)
+def test_why_nobody_connects_is_told_by_the_kernels_number(number: int, kind: str) -> None:
+    reply = Reply(stage="connect", errno=number, reason="no")
+    assert the(socketside.findings(knock(at(writable=True, listener=None), reply))).kind == kind
+
+
+# Answers
+
+
+def test_an_answer_is_well() -> None:
+    (one,) = replies.well(knock(reply=Reply(200, 0.004)))
+    assert one.text == f"answered 200 in 4 ms as www-data through unix:{PATH}"
+    assert not list(replies.findings(knock(reply=Reply(404, 0.004))))
+
+
+def test_an_error_has_the_traceback_without_its_times() -> None:
+    stamp = "2026-01-02T03:04:05.678+0000 [1] "
+    lines = ["x", f"{stamp}Traceback (most recent call last):", f"{stamp}  File", f"{stamp}KeyError: 'x'"]
+    one = the(replies.findings(knock(reply=Reply(500)), lines))
+    assert one.kind == "app-error" and one.what.endswith("KeyError: 'x'") and "2026" not in one.why
+
+
+def test_only_lines_of_after_the_request_count() -> None:
+    assert replies.news(["a", "b", "c"], ["a", "b"]) == ["c"]
+    assert replies.news(["b", "c"], ["x"]) == ["b", "c"]
+    assert replies.news(["a"], []) == ["a"]
+
+
+def test_a_long_traceback_keeps_its_end() -> None:
+    lines = ["Traceback (most recent call last):", *(f"  {number}" for number in range(50)), "ValueError: end"]
+    found = replies.traceback_of(lines)
+    assert (len(found), found[-1]) == (replies.MOST_LINES, "ValueError: end")
+
+
+def test_no_answer_and_a_late_one_are_findings() -> None:
+    assert the(replies.findings(knock(reply=Reply(stage="answer", reason="no answer")))).kind == "app-silent"
+    assert the(replies.findings(knock(reply=Reply(200, 3.0)))).kind == "app-slow"
+    assert the(replies.findings(knock(reply=Reply(200, flaw="its end is missing")))).kind == "app-silent"
+
+
+# Apps
+
+
+@pytest.mark.parametrize(
+    ("about", "kind", "command"),
+    [
+        (subject("FATAL", error="ValueError: no"), "app-failed", "# mend it, then: emperorctl start blog"),
+        (subject("BACKOFF", error="ValueError: no"), "app-failed", "# mend it, then: emperorctl restart blog"),
+        (subject("BACKOFF", error="python /x: no -- chmod o+x /x"), "app-python", "emperorctl restart blog"),
+        (subject("STARTING", error="ValueError: no"), "app-failed", "# mend it, then: emperorctl restart blog"),
+        (subject("STARTING", uptime=60.0), "app-stalled", "emperorctl logs -n 50 blog"),
+        (subject("STOPPED", wanted="down"), "app-stopped", "emperorctl start blog"),
+        (subject("RUNNING", serves=False, warnings=["no worker serves"]), "app-mute", "emperorctl logs -n 50 blog"),
+        (subject("RUNNING", error="/e/blog.ini:3: bad"), "ini-behind", "emperorctl reload blog"),
+        (subject("INVALID", error="/e/blog.ini:3: bad"), "app-invalid", "emperorctl check /e/blog.ini"),
+        (subject(told=spec(harakiri=60.0, reload_mercy=10.0)), "timeouts", "# in /e/blog.ini: reload-mercy = 60"),
+    ],
+)
+def test_each_state_has_its_finding(about: Subject, kind: str, command: str) -> None:
+    one = the(appside.findings(about))
+    assert one.kind == kind and any(line.startswith(command) for line in one.mend)
+
+
+def test_a_start_that_has_just_begun_and_what_is_well_are_no_findings() -> None:
+    for about in (subject("STARTING", uptime=0.2), subject(), subject("IDLE"), subject("STOPPED")):
+        assert not list(appside.findings(about))
+
+
+def test_all_busy_and_one_for_long_is_stuck() -> None:
+    row = {"state": "busy", "doing": "GET /x", "doing_for": 90.0}
+    one = the(appside.findings(subject(workers=[row])))
+    assert one.kind == "app-stuck" and "GET /x" in one.what and "0:01:30" in one.what
+    assert not list(appside.findings(subject(workers=[row, {"state": "idle"}])))
+    assert not list(appside.findings(subject(workers=[row, {"state": "starting"}, {"state": "retiring"}])))
+
+
+def test_each_fatal_problem_is_a_finding_and_no_warning_is() -> None:
+    problems = [
+        {"path": "/e/blog.ini", "line": 3, "option": "uid", "message": "no -- chmod x", "fatal": True},
+        {"path": "/e/blog.ini", "line": 4, "option": "x", "message": "odd", "fatal": False},
+    ]
+    one = the(appside.findings(subject("INVALID", problems=problems)))
+    assert one.what == "/e/blog.ini:3: uid: no"
+
+
+def test_what_its_user_does_not_get_to_fails_now_or_at_the_next_start() -> None:
+    problem = Problem("/e/blog.ini", 0, "chdir", "alice cannot enter /x -- chmod o+x /x")
+    down = the(appside.paths(subject("BACKOFF"), [problem], ""))
+    assert (down.kind, down.weight, down.mend) == (
+        "app-path",
+        FAILS,
+        ("chmod o+x /x", "emperorctl restart blog"),
+    )
+    up = the(appside.paths(subject(), [problem], ""))
+    assert (up.weight, up.mend) == (MAY_FAIL, ("chmod o+x /x",))
+    assert the(appside.paths(subject("FATAL"), [], "virtualenv /v: no -- chmod o+x /v")).kind == "app-python"
+
+
+def test_an_import_of_now_says_what_holds_now() -> None:
+    waits = subject("BACKOFF", wanted="up")
+    assert the(appside.tried(waits, True, "")).kind == "app-mended"
+    failed = the(appside.tried(waits, False, "Traceback (most recent call last):\n  File\nKeyError: 1"))
+    assert failed.kind == "app-failed" and "KeyError: 1" in failed.what
+    assert not list(appside.tried(subject(), True, ""))
+    assert the(appside.tried(subject(), False, "")).weight == MAY_FAIL
+
+
+def test_what_was_seen_anew_is_not_said_twice() -> None:
+    said = list(appside.findings(subject("BACKOFF", error="chdir: alice cannot enter /x")))
+    problem = Problem("/e/blog.ini", 0, "chdir", "alice cannot enter /x -- chmod o+x /x")
+    assert _without_echo(said, list(appside.paths(subject("BACKOFF"), [problem], ""))) == []
+    assert _without_echo(said, []) == said
+
+
+# The machine
+
+
+def machine(**more: Any) -> Machine:
+    return Machine(0, "/run/emperor/control.sock", **{"web": WEB, **more})
+
+
+@pytest.mark.parametrize(
+    ("seen", "kind"),
+    [
+        (machine(daemon="control socket: connect: No such file or directory", unit="/lib"), "no-emperor"),
+        (machine(web=None, web_name="nobody1"), "no-web-user"),
+        (machine(watches=(95, 100)), "inotify"),
+        (machine(instances=(128, 128)), "inotify"),
+        (machine(files=(1000, 1024)), "open-files"),
+        (machine(mounts=(Mount("the emperor", "/tmp", "emperor.service"),)), "hidden-folder"),
+        (machine(disks=(Disk("/var/log", "log of blog", True, False),)), "disk-full"),
+    ],
+)
+def test_each_trouble_of_the_machine_has_its_finding(seen: Machine, kind: str) -> None:
+    assert the(machineside.findings(seen, ())).kind == kind
+
+
+def test_two_emperors_are_a_finding_where_they_quarrel_about_a_socket() -> None:
+    taken = subject("BACKOFF", error=f"{PATH}: bind: somebody listens there -- ss -lxp shows who")
+    assert the(machineside.findings(machine(emperors=(5, 6)), [taken])).kind == "two-emperors"
+    assert not list(machineside.findings(machine(emperors=(5, 6)), [subject()]))
+    assert not list(machineside.findings(machine(emperors=(5,)), [taken]))
+
+
+def test_a_machine_without_trouble_has_none() -> None:
+    seen = machine(emperors=(5,), watches=(10, 100), instances=(1, 128), files=(20, 1024), somaxconn=4096)
+    assert not list(machineside.findings(seen, [subject()]))
+    assert len(list(machineside.wells(seen))) == 2
+
+
+def test_a_listen_above_somaxconn_and_too_few_files_are_told() -> None:
+    about = subject(told=spec(socket={"backlog": 5000}))
+    one = the(machineside.findings(machine(somaxconn=128), [about]))
+    assert one.kind == "somaxconn" and one.mend[0] == "sysctl -w net.core.somaxconn=5000"
+    assert the(machineside.open_files(about, 100)).kind == "open-files"
+    assert not list(machineside.open_files(about, 65536))
+
+
+def test_who_may_not_ask_is_told_whom_to_ask() -> None:
+    one = the(machineside.findings(machine(daemon="connect: Permission denied", denied=True), ()))
+    assert one.weight == MAY_FAIL and "root" in one.mend[0]
+
+
+# Words
+
+
+@pytest.mark.parametrize(
+    ("message", "what", "mend"),
+    [
+        ("x: no -- chmod o+x /x", "x: no", ("chmod o+x /x",)),
+        ("x: no -- chmod o+x /x, or name another", "x: no", ("chmod o+x /x", "# or: name another")),
+        ("x: no -- mend it", "x: no", ("# mend it",)),
+        ("x: no", "x: no", ()),
+    ],
+)
+def test_the_mend_of_a_message_is_a_command_where_it_is_one(message: str, what: str, mend: tuple[str, ...]) -> None:
+    assert mends.of_message(message) == (what, mend)
+
+
+def test_a_path_with_spaces_is_quoted() -> None:
+    odd = Step("/srv/my blog", FOLDER, 0o700, 1, 1, False, "", "x")
+    assert mends.entered(Place((TOP, odd)), WEB, True)[0] == "setfacl -m u:www-data:x '/srv/my blog'"
+
+
+@pytest.mark.parametrize(
+    ("entries", "mode", "owner", "wanted", "may"),
+    [
+        ((), 0o700, (33, 0), 1, True),
+        ((), 0o070, (1, 33), 2, True),
+        ((), 0o707, (1, 33), 2, False),
+        ((), 0o007, (1, 1), 2, True),
+        (ACL, 0o640, (1, 1), 2, False),
+        (ACL, 0o640, (1, 1), 4, True),
+        (((USER, 7, 33),), 0o600, (1, 1), 2, True),
+    ],
+)
+def test_who_may_is_judged_as_the_kernel_does(
+    entries: tuple[tuple[int, int, int], ...], mode: int, owner: tuple[int, int], wanted: int, may: bool
+) -> None:
+    assert allows(entries, mode, owner, WEB, wanted) is may
+
+
+def test_a_place_comes_back_from_a_deputy_as_it_was() -> None:
+    step = ["/", "folder", 0o755, 0, 0, True, "", ""]
+    raw = [[step], SOCKET, 0o660, 1, 2, [[2, 6, 33]], True, 9, 2**33 + 5]
+    found = place_of(raw, {(9, 5): 77})
+    assert found == Place((TOP,), SOCKET, 0o660, 1, 2, ((2, 6, 33),), True, 77)
+    assert place_of(None, {}) is None
+
+
+def test_what_fails_comes_first_and_each_finding_once() -> None:
+    may, fails = Finding("a", "z", "", "", (), MAY_FAIL), Finding("a", "b", "", "", ())
+    assert ordered([may, fails, may]) == [fails, may]
+
+
+# The table
+
+
+E2E = Path(__file__).resolve().parents[1] / "e2e"
+
+
+@pytest.fixture(scope="module")
+def breakages() -> str:
+    return "".join(path.read_text() for path in sorted(E2E.glob("test_doctor_*.py")))
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_each_kind_of_finding_has_a_deployment_that_is_broken_in_that_way(kind: str, breakages: str) -> None:
+    assert f'"{kind}"' in breakages
+
+
+def test_each_finding_that_code_makes_is_in_the_table() -> None:
+    room = Path(appside.__file__).parent
+    text = "".join((room / f"{name}.py").read_text() for name in ("appside", "socketside", "replies", "machineside"))
+    named = {kind for kind in KINDS if f'"{kind}"' in text}
+    assert named == set(KINDS)
