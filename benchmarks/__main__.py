@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks import campaign, machine, results
-from benchmarks.exercises import WARM_MIB, Extent
+from benchmarks.exercises import EXERCISES, WARM_MIB, Extent
 from benchmarks.load import SCRIPT, pieces
 from benchmarks.page import page
 from benchmarks.rows import ROWS, Row, chosen
@@ -47,7 +47,8 @@ def main(argv: Sequence[str]) -> int:
     if options.list or not rows:
         print("\n".join(f"{row.key:24} {row.work}, against {results.named(row.peer)}" for row in rows or ROWS))
         return 0 if rows else 2
-    if absent := [name for name in _PROGRAMS if machine.program(name) is None]:
+    needed = _PROGRAMS if any(EXERCISES[row.exercise].fronted for row in rows) else ()
+    if absent := [name for name in needed if machine.program(name) is None]:
         print(
             f"bench: not measured: {', '.join(absent)} not found -- apt install nginx-light wrk curl", file=sys.stderr
         )
@@ -144,7 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     minutes = round(sum(campaign.seconds(row, Extent()) for row in ROWS) / 60)
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Our server beside uWSGI, gunicorn and flup, through nginx, as ratios measured in one run.",
+        description="Ours beside uWSGI, gunicorn, flup and supervisor, as ratios measured in one run.",
         epilog=_EPILOG.format(minutes=minutes, rows=" ".join(row.key for row in ROWS)),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -22,17 +22,17 @@ Say = Callable[[str, float], None]
 
 
 class Played(NamedTuple):
-    """An outcome with what was run for it."""
+    """An outcome with what was run for it. ``files``: their names and texts, like ones told once."""
 
     outcome: figures.Outcome
     commands: tuple[tuple[str, ...], ...] = ()
-    files: tuple[str, ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
     nginx: str = ""
 
 
 def seconds(row: Row, extent: Extent) -> float:
     """How long a row takes, about."""
-    return 2 * (_START_SECONDS + row.warmup + extent.rounds * EXERCISES[row.exercise].cost(extent))
+    return 2 * (_START_SECONDS + row.warmup + _number(row, extent) * EXERCISES[row.exercise].cost(extent))
 
 
 def play(row: Row, extent: Extent, places: Places, say: Say) -> Played:
@@ -45,21 +45,37 @@ def play(row: Row, extent: Extent, places: Places, say: Say) -> Played:
         for name, contender in zip(("ours", "peer"), row.contenders)
     ]
     recipes = [servers.SERVERS[plan.contender.server] for plan in plans]
-    gates = [Gate(plan.folder.name, str(free_port()), plan.socket, plan.contender.way) for plan in plans]
     exercise = EXERCISES[row.exercise]
-    nginx = Nginx(_emptied(places.folder / "nginx"), gates, exercise.streamed)
-    targets = [Target(Server(plan), int(gate.port)) for plan, gate in zip(plans, gates)]
+    fronted = plans if exercise.fronted else []
+    gates = [Gate(plan.folder.name, str(free_port()), plan.socket, plan.contender.way) for plan in fronted]
+    nginx = Nginx(_emptied(places.folder / "nginx"), gates, exercise.streamed) if gates else None
+    ports = [int(gate.port) for gate in gates] or [0] * len(plans)
+    targets = [Target(Server(plan), port) for plan, port in zip(plans, ports)]
     try:
         rounds = _rounds(row, extent, targets, nginx, say)
         outcome = figures.judge(row, rounds)
     except (Failure, OSError) as error:
         outcome = figures.Outcome(row, fault=str(error))
-    texts = [text for recipe, plan in zip(recipes, plans) for text in recipe.files(plan).values()]
-    return Played(outcome, tuple(r.command(p) for r, p in zip(recipes, plans)), tuple(texts), nginx.config)
+    named = [(f"{p.folder.name}/{name}", text) for r, p in zip(recipes, plans) for name, text in r.files(p).items()]
+    commands = tuple(r.command(p) for r, p in zip(recipes, plans))
+    return Played(outcome, commands, told_once(named), nginx.config if nginx else "")
+
+
+def told_once(named: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Texts without the empty ones; those that are alike once, by the first and the last of their names."""
+    names: dict[str, list[str]] = {}
+    for name, text in named:
+        if text:
+            names.setdefault(text, []).append(name)
+    return tuple((" to ".join(dict.fromkeys((all_[0], all_[-1]))), text) for text, all_ in names.items())
+
+
+def _number(row: Row, extent: Extent) -> int:
+    return extent.rounds * EXERCISES[row.exercise].times
 
 
 def _rounds(
-    row: Row, extent: Extent, targets: Sequence[Target], nginx: Nginx, say: Say
+    row: Row, extent: Extent, targets: Sequence[Target], nginx: Nginx | None, say: Say
 ) -> list[tuple[figures.Figures, figures.Figures]]:
     exercise = EXERCISES[row.exercise]
     left = seconds(row, extent)
@@ -68,8 +84,9 @@ def _rounds(
         for target in targets:
             stack.callback(target.server.stop)
             target.server.start()
-        stack.callback(nginx.stop)
-        nginx.start()
+        if nginx:
+            stack.callback(nginx.stop)
+            nginx.start()
         for target in targets:
             say(f"warming up {target.server.title}", left)
             _blamed(target, exercise.warm, row, extent)
@@ -80,12 +97,12 @@ def _rounds(
 def _turns(
     row: Row, extent: Extent, targets: Sequence[Target], exercise: Exercise, say: Say
 ) -> Iterator[tuple[figures.Figures, figures.Figures]]:
-    cost = exercise.cost(extent)
-    for number in range(extent.rounds):
+    cost, rounds = exercise.cost(extent), _number(row, extent)
+    for number in range(rounds):
         pair = []
         for turn, target in enumerate(targets):
-            left = (2 * (extent.rounds - number) - turn) * cost
-            say(f"round {number + 1} of {extent.rounds}, {target.server.title}", left)
+            left = (2 * (rounds - number) - turn) * cost
+            say(f"round {number + 1} of {rounds}, {target.server.title}", left)
             pair.append(_blamed(target, exercise.round, row, extent))
         yield pair[0], pair[1]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import resource
+import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from functools import cache
 
 from benchmarks import load, measure
 from benchmarks.rows import Row
-from benchmarks.servers import Failure, Server
+from benchmarks.servers import SERVERS, Failure, Server
 
 Figures = Mapping[str, float]
 """Keys are of ``rows.METRICS``."""
@@ -20,6 +22,10 @@ WARM_MIB = 1
 
 _WARM_TIMES = 3
 _MEMORY_REQUESTS = 1000
+_STATUS_TIMES = 4
+"""Commands for each round that others have: one is over in no time."""
+
+_ALL_RUNNING = 120.0
 _EXPECTED = {"bare": b"Hello, world!\n", "sleeper": b"Hello, world!\n", "flask_hello": b"Hello, 7!\n"}
 
 
@@ -35,7 +41,7 @@ class Extent:
 
 @dataclass(frozen=True)
 class Target:
-    """A server that runs behind nginx's ``port``."""
+    """A server that runs behind nginx's ``port``; 0 where the exercise needs no nginx."""
 
     server: Server
     port: int
@@ -88,6 +94,28 @@ def _memory(row: Row, target: Target, extent: Extent) -> Figures:
     }
 
 
+def _status(row: Row, target: Target, extent: Extent) -> Figures:
+    """A pipe reads it, as a shell loop would; CPU is the command's alone, not its daemon's."""
+    before, begin = _children_seconds(), time.monotonic()
+    running = _running(target)
+    wall, cpu = time.monotonic() - begin, _children_seconds() - before
+    if running != target.server.plan.contender.processes:
+        raise Failure(f"{running} of {target.server.plan.contender.processes} are told to be running")
+    return {"command": wall * 1000, "command-least": wall * 1000, "command-cpu": cpu * 1000}
+
+
+def _running(target: Target) -> int:
+    plan = target.server.plan
+    command = SERVERS[plan.contender.server].status(plan)
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=_ALL_RUNNING)
+    return sum(line.split()[1:2] == ["RUNNING"] for line in done.stdout.splitlines())
+
+
+def _children_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 def _clock(target: Target) -> tuple[tuple[int, ...], float]:
     pids = target.server.pids()
     return pids, measure.cpu_seconds(pids)
@@ -133,14 +161,25 @@ def _warm_memory(row: Row, target: Target, extent: Extent) -> None:
     load.get(target.port, row.path)
 
 
+def _warm_status(row: Row, target: Target, extent: Extent) -> None:
+    deadline = time.monotonic() + _ALL_RUNNING
+    while (running := _running(target)) != target.server.plan.contender.processes:
+        if time.monotonic() > deadline:
+            raise Failure(f"only {running} run after {_ALL_RUNNING:.0f} s")
+        time.sleep(0.5)
+
+
 @dataclass(frozen=True)
 class Exercise:
-    """``streamed``: nginx passes bodies on as they come. ``cost``: seconds of one round, about."""
+    """``streamed``: nginx passes bodies on as they come. ``cost``: seconds of one round, about. ``fronted``: is it
+    done through nginx? ``times``: how many rounds for each of the extent's."""
 
     warm: Callable[[Row, Target, Extent], None]
     round: Callable[[Row, Target, Extent], Figures]
     cost: Callable[[Extent], float]
     streamed: bool = False
+    fronted: bool = True
+    times: int = 1
 
 
 EXERCISES = {
@@ -148,4 +187,5 @@ EXERCISES = {
     "download": Exercise(_warm_download, _download, lambda extent: extent.seconds + 0.2, streamed=True),
     "upload": Exercise(_warm_upload, _upload, lambda extent: extent.upload / 500 + 0.1, streamed=True),
     "memory": Exercise(_warm_memory, _memory, lambda extent: 1.0),
+    "status": Exercise(_warm_status, _status, lambda extent: 0.2, fronted=False, times=_STATUS_TIMES),
 }

@@ -53,8 +53,9 @@ def verdict(claim: Claim, value: float) -> str:
 
 def compare(claim: Claim, rounds: Sequence[tuple[Figures, Figures]]) -> Comparison:
     """``rounds``: ours and the peer's, at least one of each. A ratio to nothing is NaN."""
-    ours = median(one[claim.metric] for one, _ in rounds)
-    peer = median(other[claim.metric] for _, other in rounds)
+    middle = min if METRICS[claim.metric].least else median
+    ours = middle([one[claim.metric] for one, _ in rounds])
+    peer = middle([other[claim.metric] for _, other in rounds])
     single = [_ratio(one[claim.metric], other[claim.metric]) for one, other in rounds]
     ratio = _ratio(ours, peer)
     judged = verdict(claim, ratio if claim.ratio else ours)

@@ -43,6 +43,10 @@ WAYS = {
 }
 
 
+CONTROL = "control"
+"""The way of a contender that is asked through its control socket, not served by nginx."""
+
+
 class Gate(NamedTuple):
     """One server of nginx. ``way`` is a key of ``WAYS``."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks import parsing
 from benchmarks.servers import Places
 
-_PACKAGES = ("mini-emperor", "uWSGI", "gunicorn", "flup", "Flask", "Werkzeug")
+_PACKAGES = ("mini-emperor", "uWSGI", "gunicorn", "flup", "supervisor", "Flask", "Werkzeug")
 _ASK = """
 import importlib.metadata as m, platform, sys
 print("Python", platform.python_implementation(), platform.python_version())

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from benchmarks.campaign import Played
-from benchmarks.exercises import Extent
+from benchmarks.exercises import EXERCISES, Extent
 from benchmarks.front import WAYS, Gate, config
 from benchmarks.results import HEADINGS, fault, lines, summary
 
@@ -47,12 +48,16 @@ _METHOD = """\
 - A worker's growth is its peak resident size in the round (VmHWM, reset before) over its size at the round's begin,
   when it has already served a few small bodies.
 - PSS counts a page that several processes share in parts. The emperor is there once for all apps, and is shown apart.
+- The row of `emperorctl status` runs it beside `supervisorctl status`, {status} of each, taking turns: one emperor with
+  50 vassals of one worker, one supervisord with 50 `sleep`s, all running. From the command's start to its exit, the
+  interpreter's start included, into a pipe; no nginx. Its CPU is the command's alone.
 - Downloads are {download} MiB each, thrown away by curl, one after the other; uploads are {upload} MiB each. nginx
   streams both (no temporary files). A verdict is only given where the project has set itself a bound.
 
 """
 
 _ROOT = "$T"
+_Text = TypeVar("_Text", bound=Hashable)
 
 
 def page(played: Sequence[Played], facts: Mapping[str, str], extent: Extent, script: str,
@@ -62,7 +67,8 @@ def page(played: Sequence[Played], facts: Mapping[str, str], extent: Extent, scr
     text = _INTRODUCTION.format(rounds=extent.rounds, seconds=extent.seconds, summary=summary(outcomes))
     text += "".join(f"| {name} | {what} |\n" for name, what in facts.items())
     text += "\n## Results\n\n" + _results(played) + "\n"
-    text += _METHOD.format(download=extent.download, upload=extent.upload)
+    text += _METHOD.format(download=extent.download, upload=extent.upload,
+                           status=extent.rounds * EXERCISES["status"].times)  # fmt: skip
     return text + _plain("\n".join(_ran(played, script)), names)
 
 
@@ -82,8 +88,8 @@ def _ran(played: Sequence[Played], script: str) -> Iterable[str]:
     yield "wrk's script:\n\n```lua\n" + script + "```\n"
     for command, rows in _grouped((one.outcome.row.key, shlex.join(c)) for one in played for c in one.commands):
         yield f"{rows}:\n\n```sh\n{command}\n```\n"
-    for text, rows in _grouped((one.outcome.row.key, text) for one in played for text in one.files):
-        yield f"{rows}, `$T/ours/vassals.d/bench.ini`:\n\n```ini\n{text}```\n"
+    for (name, text), rows in _grouped((one.outcome.row.key, file) for one in played for file in one.files):
+        yield f"{rows}, {name}:\n\n```ini\n{text}```\n"
     ways = [Gate(way, "PORT", Path(_ROOT) / "SERVER" / "app.sock", way) for way in WAYS]
     usual, streamed = (config(Path(_ROOT) / "nginx", ways, flag) for flag in (False, True))
     yield f"nginx, its three ways in one file here:\n\n```nginx\n{usual}```\n"
@@ -91,9 +97,9 @@ def _ran(played: Sequence[Played], script: str) -> Iterable[str]:
     yield "and for downloads and uploads also:\n\n```nginx\n" + "\n".join(more) + "\n```\n"
 
 
-def _grouped(pairs: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:
+def _grouped(pairs: Iterable[tuple[str, _Text]]) -> Iterable[tuple[_Text, str]]:
     """Each text once, with the rows that it was run for."""
-    rows: dict[str, list[str]] = {}
+    rows: dict[_Text, list[str]] = {}
     for row, text in pairs:
         rows.setdefault(text, []).append(row)
     return ((text, ", ".join(dict.fromkeys(keys))) for text, keys in rows.items())

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.campaign import Played
 from benchmarks.figures import Comparison, Outcome
-from benchmarks.front import WAYS
+from benchmarks.front import CONTROL, WAYS
 from benchmarks.rows import METRICS, Contender, Metric
 from benchmarks.servers import SERVERS
 
@@ -59,8 +59,9 @@ def summary(outcomes: Sequence[Outcome]) -> str:
 
 
 def named(contender: Contender) -> str:
-    """The server and what nginx speaks to it."""
-    return f"{SERVERS[contender.server].title}, {WAYS[contender.way].title}"
+    """The server, and what nginx speaks to it if it does."""
+    title = SERVERS[contender.server].title
+    return title if contender.way == CONTROL else f"{title}, {WAYS[contender.way].title}"
 
 
 def as_json(played: Sequence[Played], facts: Mapping[str, str], extent: Mapping[str, float]) -> dict[str, Any]:
@@ -107,7 +108,7 @@ def _row_json(played: Played) -> dict[str, Any]:
         "claims": [_claim_json(one) for one in outcome.comparisons],
         "rounds": [{"ours": dict(ours), "peer": dict(peer)} for ours, peer in outcome.rounds],
         "commands": [list(command) for command in played.commands],
-        "files": list(played.files),
+        "files": [text for _, text in played.files],
         "nginx": played.nginx,
     }
 

@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 
 class Metric(NamedTuple):
-    """One kind of figure. ``less``: less is better."""
+    """One kind of figure. ``less``: less is better. ``least``: the best round counts, not the median one."""
 
     title: str
     unit: str
     less: bool
     digits: int
+    least: bool = False
 
 
 METRICS = {
@@ -24,6 +25,9 @@ METRICS = {
     "speed": Metric("throughput", "MiB/s", False, 0),
     "cpu-gib": Metric("CPU", "ms/GiB", True, 0),
     "growth": Metric("worker's growth", "MiB", True, 2),
+    "command": Metric("the whole command", "ms", True, 1),
+    "command-least": Metric("the quickest command", "ms", True, 1, least=True),
+    "command-cpu": Metric("the command's CPU", "ms", True, 1),
     "pss": Metric("memory (PSS)", "MiB", True, 1),
     "pss-anon": Metric("of that anonymous", "MiB", True, 1),
     "pss-daemon": Metric("the daemon itself (PSS)", "MiB", True, 1),
@@ -148,6 +152,10 @@ ROWS: tuple[Row, ...] = (
     Row("memory", "one Flask worker after 1000 requests, uwsgi",
         _ours("uwsgi", "flask_hello"), _uwsgi("uwsgi", "flask_hello"),
         (Claim("pss", 1.0, 0.9), Claim("pss-anon"), Claim("pss-daemon")), "memory"),
+    Row("status", "emperorctl status, 50 vassals",
+        Contender("ours-many", "uwsgi", "bare", processes=50), Contender("supervisor", "control", "sleep", processes=50),
+        (Claim("command", 120, 120, ratio=False), Claim("command", 1.0, 1.0), Claim("command-least"),
+         Claim("command-cpu")), "status"),
 )
 # fmt: on
 

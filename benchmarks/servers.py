@@ -35,6 +35,24 @@ _COMBINED = '%(addr) - %(user) [%(ltime)] "%(method) %(uri) %(proto)" %(status) 
 """In uWSGI's words, which has no name for it."""
 
 
+_SUPERVISOR = """\
+[unix_http_server]
+file = {folder}/control.sock
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+[supervisord]
+logfile = {folder}/supervisord.log
+pidfile = {folder}/supervisord.pid
+childlogdir = {folder}
+[supervisorctl]
+serverurl = unix://{folder}/control.sock
+[program:app]
+command = sleep infinity
+process_name = app%(process_num)02d
+numprocs = {number}
+"""
+
+
 class Failure(Exception):
     """A row cannot be measured, or its figures mean nothing; the text says why."""
 
@@ -86,6 +104,10 @@ class Recipe(NamedTuple):
     """What is started serves nothing itself and is there once for many apps."""
     doubt: Callable[[Places], str] = lambda places: ""
     """Why the figures would not be comparable, although all is there; "" if they are."""
+    status: Callable[[Plan], tuple[str, ...]] = lambda plan: ()
+    """The command that tells how all of its apps are, one line each; () if it has none."""
+    ready: Callable[[Plan], Path] = lambda plan: plan.socket
+    """What is there as soon as it can be asked."""
 
 
 def _emperor_command(plan: Plan) -> tuple[str, ...]:
@@ -110,6 +132,31 @@ def _pypy_ini(plan: Plan) -> Mapping[str, str]:
 def _logged_ini(plan: Plan) -> Mapping[str, str]:
     # In a folder of root's the emperor would write it, which hears no more than a thousand lines a second.
     return {_ANYBODYS: "", **_ini(plan, "log-format = combined", f"logto = {plan.folder}/{_ANYBODYS}access.log")}
+
+
+def _many_inis(plan: Plan) -> Mapping[str, str]:
+    lines = ("[uwsgi]", f"socket = {plan.folder}/%n.sock", f"wsgi-file = {plan.app}")
+    return {f"vassals.d/app{number:02}.ini": "\n".join(lines) + "\n" for number in range(plan.contender.processes)}
+
+
+def _emperor_status(plan: Plan) -> tuple[str, ...]:
+    return f"{plan.places.venv}/bin/emperorctl", "--control-socket", f"{plan.folder}/control.sock", "status"
+
+
+def _supervisor_conf(plan: Plan) -> Mapping[str, str]:
+    return {"supervisord.conf": _SUPERVISOR.format(folder=plan.folder, number=plan.contender.processes)}
+
+
+def _supervisor_command(plan: Plan) -> tuple[str, ...]:
+    return f"{plan.places.venv}/bin/supervisord", "--nodaemon", "--configuration", f"{plan.folder}/supervisord.conf"
+
+
+def _supervisor_status(plan: Plan) -> tuple[str, ...]:
+    return f"{plan.places.venv}/bin/supervisorctl", "-c", f"{plan.folder}/supervisord.conf", "status"
+
+
+def _control_socket(plan: Plan) -> Path:
+    return plan.folder / "control.sock"
 
 
 def _uwsgi_command(plan: Plan) -> tuple[str, ...]:
@@ -183,6 +230,10 @@ SERVERS: Mapping[str, Recipe] = {
     ),
     "gunicorn": Recipe("gunicorn", _gunicorn_command, _no_files, _from_extra("gunicorn")),
     "flup": Recipe("flup", _flup_command, _no_files, _flup_needs),
+    "ours-many": Recipe("mini-emperor", _emperor_command, _many_inis, _from_extra("emperorctl"), True,
+                        status=_emperor_status, ready=_control_socket),
+    "supervisor": Recipe("supervisord", _supervisor_command, _supervisor_conf, _from_extra("supervisorctl"), True,
+                         status=_supervisor_status, ready=_control_socket),
 }
 
 
@@ -235,7 +286,7 @@ class Server:
                 start_new_session=True,
             )
         deadline = time.monotonic() + _START
-        while not self.plan.socket.exists():
+        while not recipe.ready(self.plan).exists():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise Failure(f"{self.title}: did not start: {self.last_words()}")
             time.sleep(0.05)

@@ -46,7 +46,8 @@ def findings(servers_: Sequence[WebServer], subjects: Sequence[Subject], names: 
         return all_
     others = {one.name for one in subjects} - set(names)
     lost = any(one.kind == _UNPASSED and one.subject in names for one in all_)
-    return [one for one in all_ if one.subject not in others and (lost or one.kind != _ASTRAY)]
+    astray = [one for one in all_ if one.kind == _ASTRAY and one.subject not in names]
+    return [one for one in all_ if one.subject not in others and (lost or one not in astray)]
 
 
 def _web(subjects: Sequence[Subject]) -> webside.Web:

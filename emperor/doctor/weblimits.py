@@ -33,7 +33,8 @@ def _bodies(server: WebServer, route: Route, name: str, config: str, limit_post:
     """Of an untold limit only the too small one counts: nobody has decided on the larger one."""
     told = route.body_limit
     takes = untold(route.server).body_limit if told is None else told
-    if not limit_post or takes == limit_post:
+    # lighttpd counts in KiB, and what is meant for limit-post is rounded up.
+    if not limit_post or takes == limit_post or (server.kind == LIGHTTPD and 0 <= takes - limit_post < 1024):
         return
     what = f"{name}: {server.kind} takes bodies of {takes} bytes at {route.where}, and limit-post is {limit_post}"
     if takes and takes < limit_post:

@@ -106,8 +106,10 @@ def _apache(route: Route, protocol: str, address: Address) -> tuple[str, ...]:
     where = route.told or route.where
     if route.told is not None:
         return (f'BalancerMember "{target}"{at(where)}',)
-    if re.search(r"\bproxy:", route.raw) or not _PLAIN.fullmatch(route.prefix):
-        return (f'"{target}"{at(where)}',)
+    if route.raw.startswith("proxy:"):
+        return (f'SetHandler "proxy:{target}"{at(where)}',)
+    if "$" in route.raw or not _PLAIN.fullmatch(route.prefix):
+        return (f"# its target begins with {target.removesuffix(tail)}: {where}",)
     return (f'ProxyPass "{route.prefix}" "{target}"{at(where)}',)
 
 
@@ -118,9 +120,12 @@ def _lighttpd(route: Route, protocol: str, address: Address) -> tuple[str, ...]:
     if protocol == route.protocol:
         return (f"{words}{at(route.where)}",)
     option = {FASTCGI: "fastcgi.server", UWSGI: "scgi.server", HTTP: "proxy.server"}[protocol]
-    words += ', "protocol" => "uwsgi"' if protocol == UWSGI else ', "check-local" => "disable"'
+    words += "" if protocol == HTTP else ', "check-local" => "disable"'
     prefix = route.prefix if _PLAIN.fullmatch(route.prefix) else "/"
-    return (f'{option} = ( "{prefix}" => (( {words} )) ){at(route.where)}',)
+    if protocol != HTTP and prefix == "/":
+        words += ', "fix-root-scriptname" => "enable"'
+    line = f'{option} = ( "{prefix}" => (( {words} )) ){at(route.where)}'
+    return (line, f'scgi.protocol = "uwsgi"{at(route.where)}') if protocol == UWSGI else (line,)
 
 
 def _near(address: Address) -> str:

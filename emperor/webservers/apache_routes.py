@@ -227,7 +227,8 @@ def _passed(one: Statement, level: _Level, world: _World) -> Iterator[Route]:
         if target != "!":
             yield from _targeted(one, target, level._replace(prefix=prefix), world, _timeout(rest))
     elif one.name in ("sethandler", "addhandler") and args and args[0].lower().startswith("proxy:"):
-        yield from _targeted(one, args[0][6:], level, world, None)
+        for route in _targeted(one, args[0][6:], level, world, None):
+            yield route._replace(raw=f"proxy:{route.raw}")
     elif one.name == "rewriterule" and len(args) > 2 and _proxies(args[2]):
         yield from _targeted(one, args[1], level._replace(prefix=literal(args[0])), world, None)
     elif one.name in ("fastcgiexternalserver", "fcgidwrapper") and args:

@@ -37,6 +37,8 @@ def servers(overrides: Mapping[str, str] | None = None) -> list[WebServer]:
     given = {kind: path for kind, path in (overrides or {}).items() if path}
     live, strangers = processes.running()
     placed = [(_conf(one), one) for one in live]
+    strangers += [one.master for conf, one in placed if not _administrators(conf, one)]
+    placed = [(conf, one) for conf, one in placed if _administrators(conf, one)]
     found: list[WebServer] = []
     if given:
         for kind, path in given.items():
@@ -113,6 +115,16 @@ def _conf(one: Running) -> str:
         bases = (*option(words, "-p"), *_NGINX_PREFIXES)
     paths = [os.path.normpath(os.path.join(base, path)) for base in bases]
     return next((path for path in paths if os.path.exists(path)), paths[0])
+
+
+def _administrators(conf: str, one: Running) -> bool:
+    """Is its file root's, or ours, if the process does not show it?"""
+    if one.master.uid in (0, os.geteuid()):
+        return True
+    try:
+        return os.stat(conf).st_uid in (0, os.geteuid())
+    except (OSError, ValueError):
+        return False
 
 
 def _same(one: str, other: str) -> bool:

@@ -52,6 +52,8 @@ class _Level(NamedTuple):
     host: str = ""
     prefix: str = ""
     body: Optional[int] = None
+    scgi: str = ""
+    """scgi.protocol of the block."""
 
 
 def read(conf: str, shelf: Shelf | None = None, environ: Mapping[str, str] | None = None) -> tuple[WebServer, Shelf]:
@@ -60,6 +62,8 @@ def read(conf: str, shelf: Shelf | None = None, environ: Mapping[str, str] | Non
     book.read(book.parsed(conf, ""), _Level(), {}, 0)
     lacks = {module for module in book.needed if module not in book.modules}
     routes = [route._replace(lacks=module if module in lacks else "") for route, module in book.routes]
+    if book.everywhere == UWSGI:
+        routes = [route._replace(protocol=UWSGI) if route.protocol == "scgi" else route for route in routes]
     user, group = (_plain(book.values.get(name)) for name in ("server.username", "server.groupname"))
     return WebServer(LIGHTTPD, conf, user, group, (), tuple(routes), None, tuple(book.shelf.flaws)), book.shelf
 
@@ -73,6 +77,7 @@ class _Book:
         self.routes: list[tuple[Route, str]] = []
         self.modules: set[str] = set()
         self.needed: set[str] = set()
+        self.everywhere = ""
         self._folder = os.path.dirname(conf)
         self._environ = environ
         self._parsed: dict[str, tuple[Node, ...]] = {}
@@ -87,6 +92,11 @@ class _Book:
 
     def read(self, nodes: Sequence[Node], level: _Level, set_here: dict[str, Where], depth: int) -> None:
         """``set_here``: what the same block has assigned already; lighttpd refuses a second time."""
+        # Within a block lighttpd does not mind the order.
+        for one in nodes:
+            if isinstance(one, Assignment) and one.name == "scgi.protocol" and isinstance(one.value, str):
+                level = level._replace(scgi=one.value)
+                self.everywhere = self.everywhere if level.host or level.prefix else one.value
         for one in nodes:
             self._room -= 1
             if self._room < 0 or depth > 3 * DEEPEST:
@@ -205,7 +215,7 @@ def _route(key: str, host: Item, protocol: str, level: _Level, where: Where) -> 
     items = host.value.items if isinstance(host.value, Array) else ()
     told = {item.key: item for item in items}
     words = {name: item.value for name, item in told.items()}
-    if protocol == "scgi" and words.get("protocol") == "uwsgi":
+    if protocol == "scgi" and level.scgi == UWSGI:
         protocol = UWSGI
     place = next((told[name].where for name in ("socket", "host", "port") if name in told), host.where)
     prefix = key if key.startswith("/") else ""

@@ -45,13 +45,17 @@ class Running(NamedTuple):
 
 
 def running() -> tuple[list[Running], list[Process]]:
-    """Those whose masters are root's or ours; and the masters that are others'."""
+    """Those whose masters are root's or ours; and the masters that are others'.
+
+    lighttpd has one process, which gives up root's rights: of that, whose its file is must decide.
+    """
     boot = _boot()
     found = {one.pid: one for one in (_process(pid, boot) for pid in _numbers()) if one is not None}
     masters = [one for one in found.values() if one.parent not in found or found[one.parent].kind != one.kind]
     ours, others = [], []
     for master in masters:
-        if master.uid not in (0, os.geteuid()) or not _is_its_program(master.pid):
+        trusted = master.uid in (0, os.geteuid()) or master.kind == LIGHTTPD
+        if not trusted or not _is_its_program(master.pid):
             others.append(master)
             continue
         children = tuple(one for one in found.values() if one.parent == master.pid and one.kind == master.kind)

@@ -15,7 +15,7 @@ import pytest
 
 from tests.e2e.conftest import StartEmperor
 from tests.e2e.harness.daemon import APPS, Emperor, environ_for
-from tests.e2e.harness.people import current
+from tests.e2e.harness.people import Users, current
 from tests.e2e.harness.waiting import wait_for, within
 from tests.requirements import SYSTEM_PYTHON, needs
 
@@ -137,11 +137,14 @@ def test_without_an_emperor_the_machine_is_looked_at_all_the_same(shared_emperor
 
 
 def test_two_emperors_that_quarrel_about_a_socket_are_found(
-    shared_emperor: Emperor, emperor: StartEmperor, open_folder: Path
+    shared_emperor: Emperor, emperor: StartEmperor, folder: Path
 ) -> None:
-    shared_emperor.add("first", socket=open_folder / "app.sock").running()
+    sockets = folder / "sockets"
+    sockets.mkdir()
+    sockets.chmod(0o777)
+    shared_emperor.add("first", socket=sockets / "app.sock").running()
     other = emperor().start()
-    other.add("second", socket=open_folder / "app.sock").state("BACKOFF", "FATAL")
+    other.add("second", socket=sockets / "app.sock").state("BACKOFF", "FATAL")
     finding = finds("two-emperors", doctor(other, "second"))
     assert all(str(one.pid) in finding["what"] for one in (other, shared_emperor))
 
@@ -177,3 +180,15 @@ def test_a_disk_that_does_not_answer_costs_a_bounded_time_and_is_said(shared_emp
         done = asked(shared_emperor, "asleep")
     assert "not looked at: asleep: its files: a disk does not answer" in done.stderr
     assert finds("web-unpassed", json.loads(done.stdout))["subject"] == "asleep", "the rest was looked at"
+
+
+def test_root_does_not_act_on_what_a_users_emperor_says(emperor: StartEmperor, users: Users) -> None:
+    daemon = emperor(users.alice).start()
+    vassal = daemon.add("hers")
+    vassal.running()
+    requests = vassal.row()["requests"]
+    done = asked(daemon, "hers")
+    assert f"which is {users.alice.name}: root takes no user's word" in done.stderr
+    assert vassal.row()["requests"] == requests, "root connects to nothing of hers"
+    hers = daemon.ctl("doctor", "hers", *NO_WEB_SERVER)
+    assert "hers: OK: answered 200" in hers.stdout, "she herself may"

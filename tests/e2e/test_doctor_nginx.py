@@ -165,7 +165,7 @@ def town(shared_emperor: Emperor, shared_folder: Path) -> Iterator[Town]:
 def vassals(town: Town, users: Users) -> dict[str, Vassal]:
     """One for each breakage, so that none has the other's; all start at once."""
     named: dict[str, dict[str, object]] = {name: {} for name in ("astray", "unpassed", "asks-uwsgi", "bare", "hidden")}
-    named.update({name: {} for name in ("shadow", "stale", "broken", "down")})
+    named.update({name: {} for name in ("shadow", "stale", "broken", "down", "stranger")})
     named["asks-fastcgi"] = {}
     named["asks-uwsgi"] = {"protocol": "fastcgi"}
     named["upload"] = {"limit_post": 4096}
@@ -327,6 +327,28 @@ def test_nginx_does_not_take_its_configuration(town: Town, vassals: dict[str, Va
     town.typed(finding["mend"][0])
     town.reload()
     town.answers(one.name, 200)
+
+
+def test_nginx_runs_as_somebody_who_is_given_no_sockets(town: Town, vassals: dict[str, Vassal], users: Users) -> None:
+    """C1's two users, the other way round: ``13: Permission denied``."""
+    one, bob = vassals["stranger"], users.bob.name
+    passed(town, one)
+    whole = town.conf.read_text()
+    town.conf.write_text(whole.replace("user www-data;", f"user {bob};"))
+    try:
+        town.reload()
+        town.answers(one.name, 502)
+        assert "13: Permission denied" in (town.folder / "error.log").read_text()
+        finding = town.finds(one.name, "web-stranger", "nginx")
+        assert f"web-user = {bob}" in finding["mend"][0]
+        town.typed(finding["mend"][1].partition(" && ")[0])
+        town.reload()
+        town.answers(one.name, 200)
+        assert town.status_of(one.name) == 200
+    finally:
+        subprocess.run(["gpasswd", "-d", bob, "www-data"], capture_output=True)
+        town.conf.write_text(whole)
+        town.reload()
 
 
 def test_nginx_does_not_run(town: Town, vassals: dict[str, Vassal]) -> None:

@@ -166,7 +166,7 @@ def test_debians_apache_is_read_without_a_flaw(tmp_path: Path) -> None:
             "/a",
         ),
         ('fastcgi.server += ( "/a" => ( "x" => ( "socket" => "/r/a.sock" ) ) )', FASTCGI, SOCKET, "/a"),
-        ('scgi.server = ( "/" => (( "protocol" => "uwsgi", "socket" => "/r/a.sock" )) )', UWSGI, SOCKET, "/"),
+        ('scgi.server = ( "/" => (( "socket" => "/r/a.sock" )) )\nscgi.protocol = "uwsgi"', UWSGI, SOCKET, "/"),
         ('scgi.server = ( "/" => (( "socket" => "/r/a.sock" )) )', "scgi", SOCKET, "/"),
         ('proxy.server = ( "" => (( "host" => "10.0.0.1" )) )', HTTP, Address(TCP, host="10.0.0.1", port=80), "/"),
         ('fastcgi.server = ( "/a" => (( "port" => 9000 )) )', FASTCGI, Address(TCP, host="127.0.0.1", port=9000), "/a"),

@@ -181,6 +181,12 @@ def test_the_larger_limit_of_the_web_server_is_told_only_if_it_was_written() -> 
     assert "limit-post wins" in found.why
 
 
+def test_lighttpds_kib_may_be_rounded_up() -> None:
+    tiny = BLOG._replace(limit_post=100000)
+    assert judged(server(route(LIGHTTPD, body_limit=100352), kind=LIGHTTPD), offers=[tiny]) == []
+    assert judged(server(route(LIGHTTPD, body_limit=101376), kind=LIGHTTPD), offers=[tiny])
+
+
 def test_no_text_of_theirs_reaches_the_terminal_as_it_is() -> None:
     evil = "/run/\x1b[31m\nblog.sock; rm -rf /"
     mad = route(address=Address(UNIX, evil), raw=evil, prefix="/\x1b", where=Where("/x\x1b\n", 3))
@@ -188,8 +194,8 @@ def test_no_text_of_theirs_reaches_the_terminal_as_it_is() -> None:
         text = "".join((found.subject, found.what, found.why, *found.mend))
         assert text.isprintable() and len(found.what) <= 620
     hostile = BLOG._replace(sockets=(SocketSpec(UWSGI, Address(UNIX, '/run/blog.sock"; evil')),))
-    found = judged(server(route(address=OTHER)), offers=[hostile])
-    assert found[0].weight == FAILS and not any("evil" in line for one in found for line in one.mend)
+    several = judged(server(route(address=OTHER)), offers=[hostile])
+    assert several[0].weight == FAILS and not any("evil" in line for one in several for line in one.mend)
 
 
 @pytest.mark.parametrize(

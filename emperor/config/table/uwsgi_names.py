@@ -167,7 +167,8 @@ cron-harakiri daemons-honour-stdin!"""),
 legion legion-mcast legion-node legion-freq legion-tolerance legion-death-on-lord-error legion-skew-tolerance
 legion-lord legion-unlord legion-setup legion-death legion-join legion-node-joined legion-node-left legion-quorum
 legion-scroll legion-scroll-max-size legion-scroll-list-max-size"""),
-    Group("Metrics and statistics", "`emperorctl metrics` writes the numbers for Prometheus, and `stats` tells them in uWSGI's JSON", """
+    Group("Metrics and statistics",
+          "`emperorctl metrics` writes the numbers for Prometheus, and `stats` tells them in uWSGI's JSON", """
 connect-and-read extract enable-metrics! metric metric-threshold metric-alarm alarm-metric metrics-dir
 metrics-dir-restore! metric-dir metric-dir-restore! metrics-no-cores! stats-push stats-pusher-default-freq
 stats-pushers-default-freq snmp? snmp-community carbon carbon-timeout carbon-freq carbon-id carbon-no-workers!
