@@ -97,7 +97,7 @@ $(VENV_BENCH)/bin/python:
 # Without uWSGI, which must be compiled, the other rows can still be measured. No cache: pip takes a uWSGI that was
 # compiled for another Python 3.11 for the same thing.
 $(VENV_BENCH)/.ready: pyproject.toml | $(VENV_BENCH)/bin/python
-	$(PIP_BENCH) --editable '.[bench]' || $(PIP_BENCH) --editable . gunicorn flask
+	$(PIP_BENCH) --editable '.[bench]' || $(PIP_BENCH) --editable . gunicorn flask supervisor
 	@touch $@
 
 # Without PyPy its row says what is missing.

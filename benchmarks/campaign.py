@@ -12,7 +12,8 @@ from benchmarks import figures, servers
 from benchmarks.exercises import EXERCISES, Exercise, Extent, Target
 from benchmarks.front import Gate, Nginx, free_port
 from benchmarks.rows import Row
-from benchmarks.servers import Failure, Places, Plan, Server
+from benchmarks.running import Server
+from benchmarks.servers import Failure, Places, Plan
 
 _START_SECONDS = 2.0
 _Result = TypeVar("_Result")
@@ -57,7 +58,8 @@ def play(row: Row, extent: Extent, places: Places, say: Say) -> Played:
     except (Failure, OSError) as error:
         outcome = figures.Outcome(row, fault=str(error))
     named = [(f"{p.folder.name}/{name}", text) for r, p in zip(recipes, plans) for name, text in r.files(p).items()]
-    commands = tuple(r.command(p) for r, p in zip(recipes, plans))
+    ran = (command for r, p in zip(recipes, plans) for command in (r.command(p), r.status(p)))
+    commands = tuple(command for command in ran if command)
     return Played(outcome, commands, told_once(named), nginx.config if nginx else "")
 
 

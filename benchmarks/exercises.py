@@ -12,7 +12,8 @@ from functools import cache
 
 from benchmarks import load, measure
 from benchmarks.rows import Row
-from benchmarks.servers import SERVERS, Failure, Server
+from benchmarks.running import Server
+from benchmarks.servers import SERVERS, Failure
 
 Figures = Mapping[str, float]
 """Keys are of ``rows.METRICS``."""

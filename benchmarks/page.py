@@ -48,9 +48,9 @@ _METHOD = """\
 - A worker's growth is its peak resident size in the round (VmHWM, reset before) over its size at the round's begin,
   when it has already served a few small bodies.
 - PSS counts a page that several processes share in parts. The emperor is there once for all apps, and is shown apart.
-- The row of `emperorctl status` runs it beside `supervisorctl status`, {status} of each, taking turns: one emperor with
-  50 vassals of one worker, one supervisord with 50 `sleep`s, all running. From the command's start to its exit, the
-  interpreter's start included, into a pipe; no nginx. Its CPU is the command's alone.
+- The row of `emperorctl status` (`--only status`) runs it beside `supervisorctl status`, {status} of each, in turn:
+  one emperor with 50 vassals of one worker, one supervisord with 50 `sleep`s, all running. From the command's start to
+  its exit, the interpreter's start included, into a pipe; no nginx. Its CPU is the command's alone.
 - Downloads are {download} MiB each, thrown away by curl, one after the other; uploads are {upload} MiB each. nginx
   streams both (no temporary files). A verdict is only given where the project has set itself a bound.
 
@@ -89,7 +89,8 @@ def _ran(played: Sequence[Played], script: str) -> Iterable[str]:
     for command, rows in _grouped((one.outcome.row.key, shlex.join(c)) for one in played for c in one.commands):
         yield f"{rows}:\n\n```sh\n{command}\n```\n"
     for (name, text), rows in _grouped((one.outcome.row.key, file) for one in played for file in one.files):
-        yield f"{rows}, {name}:\n\n```ini\n{text}```\n"
+        places = " to ".join(f"`{_ROOT}/{one}`" for one in name.split(" to "))
+        yield f"{rows}, {places}:\n\n```ini\n{text}```\n"
     ways = [Gate(way, "PORT", Path(_ROOT) / "SERVER" / "app.sock", way) for way in WAYS]
     usual, streamed = (config(Path(_ROOT) / "nginx", ways, flag) for flag in (False, True))
     yield f"nginx, its three ways in one file here:\n\n```nginx\n{usual}```\n"

@@ -47,7 +47,7 @@ class Claim(NamedTuple):
 @dataclass(frozen=True)
 class Contender:
     """One server with one app. ``server`` is a key of ``servers.SERVERS``, ``way`` of ``front.WAYS``, ``app`` a
-    file of apps/."""
+    file of apps/. For the exercise "status", ``processes`` is the number of apps."""
 
     server: str
     way: str
@@ -153,7 +153,7 @@ ROWS: tuple[Row, ...] = (
         _ours("uwsgi", "flask_hello"), _uwsgi("uwsgi", "flask_hello"),
         (Claim("pss", 1.0, 0.9), Claim("pss-anon"), Claim("pss-daemon")), "memory"),
     Row("status", "emperorctl status, 50 vassals",
-        Contender("ours-many", "uwsgi", "bare", processes=50), Contender("supervisor", "control", "sleep", processes=50),
+        Contender("ours-many", "uwsgi", "bare", 50), Contender("supervisor", "control", "sleep", 50),
         (Claim("command", 120, 120, ratio=False), Claim("command", 1.0, 1.0), Claim("command-least"),
          Claim("command-cpu")), "status"),
 )

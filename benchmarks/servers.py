@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import measure, parsing
 from benchmarks.rows import Contender
 
 APPS = Path(__file__).resolve().parent / "apps"
-_START = 60.0
-_MERCY = 15.0
 
 
 # With these it has the settings of "Configuring uWSGI for Production Deployment" (techatbloomberg.com, 2019), but
@@ -28,7 +24,7 @@ _GUARDS = ("--log-4xx", "--log-5xx", "--max-worker-lifetime", "3600", "--reload-
            "--worker-reload-mercy", "60")  # fmt: skip
 
 
-_ANYBODYS = "logs/"
+ANYBODYS = "logs/"
 """Among a plan's files: a folder that every user may write to."""
 
 _COMBINED = '%(addr) - %(user) [%(ltime)] "%(method) %(uri) %(proto)" %(status) %(rsize) "%(referer)" "%(uagent)"'
@@ -131,7 +127,7 @@ def _pypy_ini(plan: Plan) -> Mapping[str, str]:
 
 def _logged_ini(plan: Plan) -> Mapping[str, str]:
     # In a folder of root's the emperor would write it, which hears no more than a thousand lines a second.
-    return {_ANYBODYS: "", **_ini(plan, "log-format = combined", f"logto = {plan.folder}/{_ANYBODYS}access.log")}
+    return {ANYBODYS: "", **_ini(plan, "log-format = combined", f"logto = {plan.folder}/{ANYBODYS}access.log")}
 
 
 def _many_inis(plan: Plan) -> Mapping[str, str]:
@@ -230,10 +226,24 @@ SERVERS: Mapping[str, Recipe] = {
     ),
     "gunicorn": Recipe("gunicorn", _gunicorn_command, _no_files, _from_extra("gunicorn")),
     "flup": Recipe("flup", _flup_command, _no_files, _flup_needs),
-    "ours-many": Recipe("mini-emperor", _emperor_command, _many_inis, _from_extra("emperorctl"), True,
-                        status=_emperor_status, ready=_control_socket),
-    "supervisor": Recipe("supervisord", _supervisor_command, _supervisor_conf, _from_extra("supervisorctl"), True,
-                         status=_supervisor_status, ready=_control_socket),
+    "ours-many": Recipe(
+        "mini-emperor",
+        _emperor_command,
+        _many_inis,
+        _from_extra("emperorctl"),
+        True,
+        status=_emperor_status,
+        ready=_control_socket,
+    ),
+    "supervisor": Recipe(
+        "supervisord",
+        _supervisor_command,
+        _supervisor_conf,
+        _from_extra("supervisorctl"),
+        True,
+        status=_supervisor_status,
+        ready=_control_socket,
+    ),
 }
 
 
@@ -242,88 +252,3 @@ def obstacle(contender: Contender, places: Places) -> str:
     missing = (f"{path} is not there -- {hint}"
                for path, hint in SERVERS[contender.server].needs(places).items() if not path.exists())  # fmt: skip
     return next(missing, "") or SERVERS[contender.server].doubt(places)
-
-
-@dataclass
-class Server:
-    """A server that runs; everything that it starts ends with it."""
-
-    plan: Plan
-    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
-
-    @property
-    def title(self) -> str:
-        return SERVERS[self.plan.contender.server].title
-
-    @property
-    def has_daemon(self) -> bool:
-        return SERVERS[self.plan.contender.server].daemon
-
-    @property
-    def root(self) -> int:
-        """The pid of what was started."""
-        assert self._process is not None
-        return self._process.pid
-
-    def start(self) -> None:
-        """Starts it and waits for its socket. Raises Failure with the end of its log."""
-        recipe = SERVERS[self.plan.contender.server]
-        for name, text in recipe.files(self.plan).items():
-            path = self.plan.folder / name
-            if name == _ANYBODYS:
-                path.mkdir()
-                path.chmod(0o1777)
-                continue
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text)
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                recipe.command(self.plan),
-                cwd=self.plan.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        deadline = time.monotonic() + _START
-        while not recipe.ready(self.plan).exists():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise Failure(f"{self.title}: did not start: {self.last_words()}")
-            time.sleep(0.05)
-
-    def last_words(self) -> str:
-        """The end of what it logged, on one line."""
-        return " | ".join(self._log.read_text(errors="replace").strip().splitlines()[-3:])[-400:]
-
-    def pids(self) -> tuple[int, ...]:
-        """The whole tree of processes, the started one included."""
-        return parsing.tree(measure.parents(), self.root)
-
-    def workers(self) -> tuple[int, ...]:
-        """Those processes that have no children: the ones that run the app."""
-        return parsing.leaves(measure.parents(), self.pids())
-
-    def stop(self) -> None:
-        """TERM, and KILL for what is left of the tree after that."""
-        if self._process is None:
-            return
-        left = self.pids()
-        self._process.terminate()
-        try:
-            self._process.wait(_MERCY)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        for pid in left:
-            _kill(pid)
-
-    @property
-    def _log(self) -> Path:
-        return self.plan.folder / "server.log"
-
-
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, 9)
-    except ProcessLookupError:
-        return

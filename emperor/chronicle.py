@@ -1,7 +1,8 @@
 """What has happened: the last events of all vassals and of the emperor, numbered, for ``emperorctl events``.
 
-It promises: bounded memory, and that no vassal, whatever its owner does, takes more than its share of it; an event is
-its owner's at that time, and never becomes that of a later owner of the name. Nothing runs here while nothing happens.
+It promises: bounded memory, and that neither a vassal nor all vassals of one user, whatever they do, take more than
+their share of it; an event is its owner's at that time, and never becomes that of a later owner of the name. Nothing
+runs here while nothing happens.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ class Chronicle:
     def __init__(self, realm: Realm, clock: Callable[[], float] = time.time) -> None:
         self._realm, self._clock = realm, clock
         self._entries: OrderedDict[int, Entry] = OrderedDict()
-        self._of: dict[str, list[int]] = {}
+        self._of: dict[str | int | None, list[int]] = {}
+        self._whose: dict[str | int | None, list[int]] = {}
         self.count = 0
 
     def changed(self, before: Vassal, after: Vassal, event: VassalEvent) -> None:
@@ -94,6 +96,7 @@ class Chronicle:
         younger = list(self._entries.values())
         self._entries.clear()
         self._of.clear()
+        self._whose.clear()
         for one in state.entries:
             self._file(one)
         self.count = state.count
@@ -126,13 +129,18 @@ class Chronicle:
 
     def _file(self, entry: Entry) -> None:
         self._entries[entry.number] = entry
-        own = self._of.setdefault(entry.name, [])
-        own.append(entry.number)
-        if len(own) > MOST_OF_ONE:
-            self._entries.pop(own.pop(0))
+        for shelf, label in ((self._of, entry.name), (self._whose, entry.uid)):
+            shelf.setdefault(label, []).append(entry.number)
+        if len(self._of[entry.name]) > MOST_OF_ONE:
+            self._drop(self._of[entry.name][0])
         elif len(self._entries) > MOST:
-            _, oldest = self._entries.popitem(last=False)
-            others = self._of[oldest.name]
-            others.pop(0)
-            if not others:
-                del self._of[oldest.name]
+            # Whoever has most makes room, so that nobody's noise takes away what others would look for.
+            self._drop(max(self._whose.values(), key=len)[0])
+
+    def _drop(self, number: int) -> None:
+        one = self._entries.pop(number)
+        for shelf, label in ((self._of, one.name), (self._whose, one.uid)):
+            numbers = shelf[label]
+            numbers.remove(number)
+            if not numbers:
+                del shelf[label]

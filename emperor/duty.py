@@ -32,7 +32,7 @@ from emperor.system.logs import LogFile, append, fitting, stamp, word_on, writte
 from emperor.system.openings import Openings
 from emperor.system.scoreboard import Scoreboard
 from emperor.system.uplink import Uplink
-from emperor.worker import work
+from emperor.worker import prepare, work
 
 if TYPE_CHECKING:
     from emperor.crew.stats import Stats
@@ -95,6 +95,7 @@ class Duty:
         if not prctl.die_with_parent(signal.SIGTERM, pid):
             sys.exit(0)
         self._prepare_numbers()
+        prepare(self._spec)
         if hasattr(gc, "freeze"):
             # What was imported is garbage to nobody; the collector need not touch (and so copy) its pages.
             gc.collect()
@@ -125,9 +126,8 @@ class Duty:
 
     def _prepare_numbers(self) -> None:
         if self._spec.stats is not None:
-            # Whoever does without them does not load them. Before the forks, as workers want the second: shared pages.
+            # Whoever does without them does not load them.
             from emperor.crew.stats import Stats
-            from emperor.serving import recorded  # noqa: F401
 
             crew, listeners = self._crew, self._openings.listeners
             self._stats = Stats(self._spec, self._loop, crew, self._board, listeners, self._lines)
@@ -157,8 +157,9 @@ class Duty:
 
     def _lines(self, index: int, lines: list[str]) -> None:
         if self._log is not None:
-            for line in lines:
-                self._log.write(f"{stamp()} {line}")
+            # What was read at once has one time.
+            now = stamp()
+            self._log.write_all([f"{now} {line}" for line in lines])
         self._uplink.lines(fitting(lines))
 
     def _tell_of_log(self) -> None:

@@ -1,7 +1,8 @@
 """Frozen values as plain ones, for JSON, and back by their own type hints.
 
-It promises: ``build(type(value), lower(value)) == value`` for dataclasses of numbers, texts, enums, tuples, dicts and
-further dataclasses; what does not fit the hints exactly, a field more or a field less, is a ValueError that names it.
+It promises: ``build(type(value), lower(value)) == value`` for dataclasses and NamedTuples of numbers, texts, enums,
+tuples, dicts and further ones; what does not fit the hints exactly, a field more or a field less, is a ValueError that
+names it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import functools
 import types
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from typing import Any
 
@@ -20,8 +21,9 @@ Plain = Any
 
 def lower(value: Any) -> Plain:
     """Dicts become lists of pairs, so that their keys may be numbers."""
-    if is_dataclass(value):
-        return {one.name: lower(getattr(value, one.name)) for one in fields(value)}
+    if _is_record(value):
+        kind: Any = type(value)
+        return {name: lower(getattr(value, name)) for name in _record(kind)}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):
@@ -31,6 +33,18 @@ def lower(value: Any) -> Plain:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise TypeError(f"{type(value).__name__} has no plain form")
+
+
+def _is_record(kind: Any) -> bool:
+    return is_dataclass(kind) or hasattr(kind, "_field_defaults")
+
+
+@functools.cache
+def _record(kind: Any) -> Mapping[str, bool]:
+    """The fields of a dataclass or a NamedTuple, which are the same on paper: which of them have a default?"""
+    if is_dataclass(kind):
+        return {one.name: one.default is not MISSING or one.default_factory is not MISSING for one in fields(kind)}
+    return {name: name in kind._field_defaults for name in kind._fields}
 
 
 Schema = dict[str, dict[str, str]]
@@ -71,15 +85,12 @@ def _collect(kind: Any, found: Schema) -> None:
         _collect(part, found)
     if isinstance(kind, type) and issubclass(kind, Enum):
         found[kind.__name__] = {str(one.value): "" for one in kind}
-    elif is_dataclass(kind) and isinstance(kind, type) and kind.__name__ not in found:
+    elif _is_record(kind) and isinstance(kind, type) and kind.__name__ not in found:
         hints = _hints(kind)
-        found[kind.__name__] = {one.name: _words(hints[one.name]) + _default(one) for one in fields(kind)}
+        optional = ("", _OPTIONAL)
+        found[kind.__name__] = {name: _words(hints[name]) + optional[easy] for name, easy in _record(kind).items()}
         for hint in hints.values():
             _collect(hint, found)
-
-
-def _default(one: Field[Any]) -> str:
-    return "" if one.default is MISSING and one.default_factory is MISSING else _OPTIONAL
 
 
 def _words(kind: Any) -> str:
@@ -99,8 +110,8 @@ def _hints(kind: type) -> dict[str, Any]:
 
 def build(kind: Any, raw: Plain, where: str = "") -> Any:
     """``where``: the way to ``raw``, for the error."""
-    if is_dataclass(kind):
-        return _dataclass(kind, raw, where)
+    if _is_record(kind):
+        return _built(kind, raw, where)
     origin = typing.get_origin(kind)
     if origin is not None:
         return _GENERIC[origin](typing.get_args(kind), raw, where)
@@ -113,13 +124,12 @@ def build(kind: Any, raw: Plain, where: str = "") -> Any:
     return raw
 
 
-def _dataclass(kind: Any, raw: Plain, where: str) -> Any:
+def _built(kind: Any, raw: Plain, where: str) -> Any:
     if type(raw) is not dict:
         raise ValueError(f"{where or kind.__name__}: no {kind.__name__}")
-    known = {one.name: one for one in fields(kind)}
+    known = _record(kind)
     unknown = sorted(raw.keys() - known.keys())
-    needed = {name for name, one in known.items() if one.default is MISSING and one.default_factory is MISSING}
-    missing = sorted(needed - raw.keys())
+    missing = sorted({name for name, easy in known.items() if not easy} - raw.keys())
     for words, names in (("unknown", unknown), ("missing", missing)):
         if names:
             raise ValueError(f"{where or kind.__name__}: {words} field {names[0]}")

@@ -8,6 +8,7 @@ This module runs in vassals: standard library, Python 3.9.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import socket
@@ -42,6 +43,8 @@ def main(argv: list[str]) -> None:
     sys.argv = [commission.spec.name]
     # On a pipe Python would keep back what an app prints until 8 KiB are full.
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # nothing has replaced it yet
+    # What crashes in C says where, also in the workers; the signal ends it all the same.
+    faulthandler.enable(file=2)
     try:
         _ROLES.get(commission.role, _serve)(commission, uplink)
     except EmperorError as error:

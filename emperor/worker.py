@@ -182,12 +182,22 @@ def server_of(
     return Server(listeners, application, settings, tally)
 
 
+def prepare(spec: VassalSpec) -> None:
+    """Before the first fork: what its workers will all import is in pages that they share."""
+    if _records(spec):
+        # Whoever does without it does not load it.
+        from emperor.serving import recorded  # noqa: F401
+
+
+def _records(spec: VassalSpec) -> bool:
+    logged = spec.log_format, spec.log_4xx, spec.log_5xx, spec.log_zero, spec.log_slow, spec.log_big
+    return any(logged) or spec.stats is not None
+
+
 def _recorder(spec: VassalSpec, tally: Tally, number: int) -> Optional[Any]:
     """What knows of each request what became of it; None: nobody asks."""
-    logged = spec.log_format, spec.log_4xx, spec.log_5xx, spec.log_zero, spec.log_slow, spec.log_big
-    if not (any(logged) or spec.stats):
+    if not _records(spec):
         return None
-    # Whoever does without it does not load it.
     from emperor.serving.recorded import recorder
 
     return recorder(spec, tally.sent, number)

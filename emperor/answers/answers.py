@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from emperor import __version__
-from emperor.answers import events, logs
+from emperor.answers import events, logs, overviews
 from emperor.answers.events import May
-from emperor.answers.followers import EVENTS, LOGS, Followers, FollowerState, Seen
+from emperor.answers.followers import EVENTS, LOGS, NUMBERS, STATUS, Followers, FollowerState, News, Seen
 from emperor.answers.orders import Orders, PendingState
 from emperor.answers.realm import Realm
 from emperor.control import messages
@@ -45,7 +45,13 @@ class Answers:
     def __init__(self, realm: Realm, policy: Policy, loop: Loop) -> None:
         self._realm, self._policy = realm, policy
         self._orders = Orders(realm, loop)
-        self._followers = Followers(loop, {LOGS: self._new_lines, EVENTS: self._new_events})
+        news: dict[str, News] = {
+            LOGS: self._new_lines,
+            EVENTS: self._new_events,
+            STATUS: self._rest,
+            NUMBERS: self._rest_with_numbers,
+        }
+        self._followers = Followers(loop, news)
         self.look_again = self._orders.look_again
         self.tell_followers = self._followers.tell
 
@@ -89,10 +95,24 @@ class Answers:
             names = self._permitted("status", peer)
         lines = int(request.options.get("lines", 0))
         numbers = bool(request.options.get("numbers"))
-        found = answer([self._realm.show(name, lines, numbers) for name in names])
+        wanted = dict.fromkeys(names, lines)
+        found = answer(overviews.piece(self._realm, wanted, numbers, self._may("status", peer)))
         if strangers:
             found.update(messages.refusal(f"{', '.join(strangers)}: no such vassal", UNKNOWN))
-        reply.finish(found)
+        if wanted:
+            reply.send(found)
+            self._followers.begin(NUMBERS if numbers else STATUS, reply, wanted)
+        else:
+            reply.finish(found)
+
+    def _rest(self, reply: Reply, wanted: Seen, numbers: bool = False) -> Iterator[list[dict[str, Any]]]:
+        return overviews.rest(self._realm, reply, wanted, numbers, self._may("status", reply.peer))
+
+    def _rest_with_numbers(self, reply: Reply, wanted: Seen) -> Iterator[list[dict[str, Any]]]:
+        return self._rest(reply, wanted, numbers=True)
+
+    def _may(self, verb: str, peer: Peer) -> Callable[[str], bool]:
+        return lambda name: self._policy.permits(verb, peer, self._realm.owner(name))
 
     def spec(self, request: Request, peer: Peer, reply: Reply) -> None:
         """What a vassal was told that runs, for who writes a web server's configuration. Its ``env`` holds secrets."""
@@ -127,6 +147,10 @@ class Answers:
         known = {*self._permitted("events", peer), *(events.names(chronicle, may) if request.names else ())}
         if self._refuses([name for name in request.names if name not in known], peer, reply):
             return
+        if not (known or self._policy.administers(peer) or any(map(may, chronicle.since(0)))):
+            # Whoever has nothing to hear shall not hold a place by listening.
+            reply.finish(messages.refusal("events: no vassal of yours", DENIED))
+            return
         data, seen = events.last(chronicle, request.names, int(request.options.get("last", MOST_EVENTS)), may)
         reply.send({"ok": True, "data": data})
         if request.options.get("follow"):
@@ -136,9 +160,7 @@ class Answers:
 
     def _new_lines(self, reply: Reply, seen: Seen) -> Iterator[dict[str, Any]]:
         """An ini may become somebody else's while it is followed."""
-        return logs.news(
-            self._realm, seen, lambda name: self._policy.permits("logs", reply.peer, self._realm.owner(name))
-        )
+        return logs.news(self._realm, seen, self._may("logs", reply.peer))
 
     def _new_events(self, reply: Reply, seen: Seen) -> Iterator[dict[str, Any]]:
         return events.news(self._realm.chronicle, seen, self._may_see(reply.peer))
@@ -151,7 +173,7 @@ class Answers:
         if self._refused(request, peer, reply):
             return
         (name,) = request.names
-        theirs = replace(self._policy, public=frozenset())
+        theirs = self._policy._replace(public=frozenset())
         secrets = theirs.permits("config", peer, self._realm.owner(name))
         found = self._realm.effective(name, secrets, self._policy.administers(peer))
         reply.finish(answer(found, OK if found["valid"] else NO_VASSAL))

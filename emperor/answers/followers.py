@@ -1,4 +1,4 @@
-"""Clients that go on listening: to vassals' lines, or to what happens.
+"""Clients that go on listening: to vassals' lines, to what happens, or to an answer that is too long for one message.
 
 It promises: nothing is looked at while nobody follows; a follower survives an upgrade in place and misses nothing.
 """
@@ -16,18 +16,19 @@ from emperor.system.eventloop import Loop
 FOLLOW_EVERY = 0.2
 """Seconds between two looks at what somebody follows."""
 
-LOGS, EVENTS = "logs", "events"
+LOGS, EVENTS, STATUS, NUMBERS = "logs", "events", "status", "numbers"
 
 Seen = dict[str, int]
-"""Of each ring that is followed the number of the last that was sent."""
+"""Of each ring that is followed the number of the last that was sent; or of each vassal that is still to be told of how
+much of it."""
 
-News = Callable[[Reply, Seen], Iterable[dict[str, Any]]]
+News = Callable[[Reply, Seen], Iterable[Any]]
 """What is new since ``seen``, which is brought up to date; left empty, there is nothing more to come."""
 
 
 @dataclass(frozen=True)
 class FollowerState:
-    """Who follows ``what`` (a verb)."""
+    """Who follows ``what``: LOGS, EVENTS, STATUS, or NUMBERS, which is STATUS with what was counted."""
 
     caller: int
     seen: dict[str, int]

@@ -11,6 +11,8 @@ SUN_PATH = 107
 """unix(7): ``sun_path`` holds 108 bytes, one of which is the NUL that ends a path or begins an abstract
 name."""
 
+EVERY_INTERFACE = ("", "0.0.0.0", "::")
+
 
 def parse(text: str) -> Address:
     """The address that a text without NUL names; ValueError says what would be one.

@@ -16,11 +16,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from emperor.config.addresses import EVERY_INTERFACE
 from emperor.config.context import Checked
 from emperor.config.language.inifile import Row
+from emperor.config.numbers import shared
 from emperor.model import ADMIN, TCP, UNIX, Address, Problem, VassalSpec
 
-EVERY_INTERFACE = ("", "0.0.0.0", "::")
 OWN, ADMINS, OWNERS, GIVEN_UP = 0, 1, 2, 3
 
 Holder = Callable[[Address, VassalSpec], str]
@@ -271,7 +272,7 @@ def judge_all(found: Sequence[tuple[str, Checked]], runtime: str) -> list[Checke
             judged[place[name]] = claims.judge(name, checked)
         if not again:
             break
-    return judged
+    return shared([(name, checked) for (name, _), checked in zip(found, judged, strict=True)])
 
 
 def precedence(name: str, checked: Checked) -> tuple[bool, str]:

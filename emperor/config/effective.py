@@ -29,7 +29,9 @@ _NAMES_ONE = "set-placeholder"
 
 
 class Sight(NamedTuple):
-    """``secrets``: of the app's environment; ``placeholders``: what lines refer to, which may be an administrator's."""
+    """``secrets``: of the app's environment; ``placeholders``: what lines refer to, which may be an administrator's,
+    and whatever it has become part of.
+    """
 
     secrets: bool = False
     placeholders: bool = False
@@ -66,7 +68,9 @@ def effective(rows: Sequence[Row], sources: Sources, sight: Sight) -> tuple[Valu
     findings = Findings(sources.ini)
     settings = read(rows, findings)
     counted = {id(one.row) for one in _counted(settings.items)}
-    written = [one for row in rows if (one := _value(row, id(row) in counted, sources)) is not None]
+    written = [
+        _masked(one, row, sight) for row in rows if (one := _value(row, id(row) in counted, sources)) is not None
+    ]
     named = {*settings.named, *(one.option for one in written)}
     if not named.isdisjoint(sockets.FIXED):
         named.add("socket")
@@ -75,7 +79,7 @@ def effective(rows: Sequence[Row], sources: Sources, sight: Sight) -> tuple[Valu
         for option in TABLE
         if option.standing == DONE and option.default and option.name not in named
     ]
-    return tuple(_masked(one, sight) for one in (*written, *unwritten))
+    return (*written, *unwritten)
 
 
 def _counted(items: Sequence[Setting]) -> Iterator[Setting]:
@@ -104,10 +108,12 @@ def _via(row: Row, sources: Sources) -> str:
     return {sources.ini: INI, sources.defaults: DEFAULTS}.get(row.path, DRAWN)
 
 
-def _masked(one: Value, sight: Sight) -> Value:
-    if not one.path:
-        return one
-    if one.option == _SECRET and not sight.secrets:
-        return one._replace(value=f"{one.value.partition('=')[0].strip()}={MASK}")
-    hidden = find(one.option) is None or one.option == _NAMES_ONE
+def _masked(one: Value, row: Row, sight: Sight) -> Value:
+    """What a placeholder stands for is also in each value that names it; and what is no option may be a placeholder's
+    name with a slip in it.
+    """
+    if one.option == _SECRET:
+        shown = one.value if sight.secrets else f"{one.value.partition('=')[0].strip()}={MASK}"
+        return one._replace(value=shown)
+    hidden = one.kind != VALUE or one.option == _NAMES_ONE or row.pieced
     return one._replace(value=MASK) if hidden and not sight.placeholders else one

@@ -7,15 +7,13 @@ out. No message repeats a value that was written.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
-from emperor.config import apps, identity, sockets, together
-from emperor.config.addresses import check_unix_path
+from emperor.config import apps, identity, numbers, sockets, together
 from emperor.config.context import Accounts, Checked, Context
 from emperor.config.language.inifile import Row
 from emperor.config.settings import Findings, Settings, read, resolve
-from emperor.model import UNIX, Address, VassalSpec
+from emperor.model import VassalSpec
 
 __all__ = ["Accounts", "Checked", "Context", "build"]
 
@@ -82,6 +80,7 @@ def build(rows: Sequence[Row], context: Context) -> Checked:
     listening = sockets.listeners(settings, context, base, who, findings)
     loaded = apps.targets(settings, base, findings)
     logto = _logto(settings, context, findings)
+    stats = numbers.address(settings, context, base, listening, findings)
     together.judge(settings, context, base, who, findings)
     problems = tuple(sorted(dict.fromkeys(findings.problems), key=lambda one: (one.path, one.line)))
     if who is None or any(one.fatal for one in problems):
@@ -96,7 +95,7 @@ def build(rows: Sequence[Row], context: Context) -> Checked:
         chdir=chdir,
         chdir2=_path(settings, "chdir2", base),
         logto=logto,
-        stats=_stats(settings, base, findings),
+        stats=stats,
         pythonpath=tuple(resolve(base, path) for path in _values(settings, "pythonpath")),
         static_map=tuple((prefix, resolve(base, folder)) for prefix, folder in _values(settings, "static-map")),
         touch_reload=tuple(resolve(base, path) for path in _values(settings, "touch-reload")),
@@ -123,20 +122,6 @@ def _logto(settings: Settings, context: Context, findings: Findings) -> str:
     if path and context.reserves(path):
         findings.wrong(settings.last("logto"), "lies in the emperor's own folder -- write a path in the app's")
     return path
-
-
-def _stats(settings: Settings, base: str, findings: Findings) -> Address | None:
-    last = settings.last("stats")
-    if last is None:
-        return None
-    address: Address = last.value
-    if address.family != UNIX:
-        return address
-    try:
-        return replace(address, path=check_unix_path(resolve(base, address.path)))
-    except ValueError as error:
-        findings.wrong(last, str(error))
-        return None
 
 
 def _interpreter(settings: Settings, base: str) -> str:

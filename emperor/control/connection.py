@@ -71,6 +71,10 @@ class Connection:
     def fd(self) -> int:
         return self._sock.fileno()
 
+    @property
+    def unread(self) -> int:
+        return len(self._outbox)
+
     def export(self) -> Caller:
         inbox, outbox = self._inbox.decode("latin-1"), self._outbox.decode("latin-1")
         return Caller(self.fd, self.peer, inbox, outbox, self._asked, self._finished)
@@ -212,6 +216,11 @@ class Reply:
     @property
     def peer(self) -> Peer:
         return self._connection.peer
+
+    @property
+    def unread(self) -> int:
+        """Bytes that wait for the client to read on."""
+        return self._connection.unread
 
     @property
     def fd(self) -> int:

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Optional, Union
+from typing import Any, NamedTuple, Optional, Union
 
 from emperor.errors import EmperorError, ProtocolError
-from emperor.model import VASSAL_NAME
 
 LIMIT = 64 * 1024
 """Bytes of a request with its newline."""
@@ -34,23 +32,21 @@ OWN, ADMIN = "own", "admin"
 MOST_NAMES = 1024
 
 
-@dataclass(frozen=True)
-class Bounds:
+class Bounds(NamedTuple):
     """An option that is a whole number, both ends included."""
 
     least: int
     most: int
 
 
-@dataclass(frozen=True)
-class Verb:
+class Verb(NamedTuple):
     """One row: ``names`` is the least and the most of them; an option without bounds is true or false. Those of
     ``needs`` must be given."""
 
     reach: str
     names: tuple[int, int]
     mutates: bool
-    options: Mapping[str, Optional[Bounds]] = field(default_factory=lambda: MappingProxyType({}))
+    options: Mapping[str, Optional[Bounds]] = MappingProxyType({})
     needs: tuple[str, ...] = ()
 
 
@@ -85,15 +81,13 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     verb: str
     names: tuple[str, ...] = ()
-    options: Mapping[str, Union[bool, int]] = field(default_factory=lambda: MappingProxyType({}))
+    options: Mapping[str, Union[bool, int]] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class Peer:
+class Peer(NamedTuple):
     """The caller, as the kernel names it. ``pid`` is for the log only: it may be somebody else's by now."""
 
     uid: int
@@ -102,8 +96,7 @@ class Peer:
     pid: int = 0
 
 
-@dataclass(frozen=True)
-class Policy:
+class Policy(NamedTuple):
     """Who may do what: ``own_uid`` is the emperor's; ``public`` verbs anybody may use on anything."""
 
     own_uid: int
@@ -202,6 +195,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _names(verb: str, row: Verb, names: Any) -> tuple[str, ...]:
+    from emperor.model import VASSAL_NAME  # the spec's whole vocabulary comes with it, and who asks has no use for it
+
     if not isinstance(names, list) or not all(isinstance(name, str) and VASSAL_NAME.fullmatch(name) for name in names):
         raise ProtocolError(f"request: {verb}: a name cannot be a vassal's")
     least, most = row.names

@@ -30,6 +30,10 @@ MAX_READS = 16
 
 BLOCK = 65536
 
+REST = 0.005
+"""Seconds that what a busy worker prints waits for more of it: lines that are read, stamped, written and told one by
+one cost a multiple of those that come together. Not where it prints so fast that it would soon have to wait for us."""
+
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _LIBRARY = os.path.dirname(os.path.abspath(os.__file__))
 
@@ -56,6 +60,7 @@ class Hand:
         self.pid, self.how, self.fresh = 0, "", (0, 0)
         self.spared = self.judged = False
         self._output = self._report = -1
+        self._heard_at = float("-inf")
         self._cutter = LineCutter()
         self._last_words: Optional[LastWords] = None
         self._overdue: Optional[Timer] = None
@@ -84,7 +89,7 @@ class Hand:
         os.set_blocking(output_read, False)
         os.set_blocking(report_read, False)
         self.pid, self._output, self._report = pid, output_read, report_read
-        self._loop.watch(output_read, self.hear)
+        self._loop.watch(output_read, self._listen)
         self._loop.watch(report_read, self._word)
 
     def send(self, action: Action) -> None:
@@ -105,8 +110,19 @@ class Hand:
         if deadline is not None:
             self._overdue = self._loop.call_at(deadline, lambda: self._hearers.overdue(self))
 
-    def hear(self, cut: bool = False) -> None:
-        """``cut``: what is there is read as lines, even where it does not end as one."""
+    def _listen(self) -> None:
+        before, self._heard_at = self._heard_at, self._loop.now()
+        size = self.hear()
+        if self._output >= 0 and size < BLOCK // 2 and self._heard_at - before < 2 * REST:
+            self._loop.unwatch(self._output)
+            self._loop.call_at(self._heard_at + REST, self._listen_again)
+
+    def _listen_again(self) -> None:
+        if self._output >= 0:
+            self._loop.watch(self._output, self._listen)
+
+    def hear(self, cut: bool = False) -> int:
+        """``cut``: what is there is read as lines, even where it does not end as one. How many bytes there were."""
         data: Optional[bytes] = None
         if self._output >= 0:
             with contextlib.suppress(BlockingIOError):
@@ -117,6 +133,7 @@ class Hand:
         self._tell(lines)
         if data == b"":
             self.deafen()
+        return len(data or b"")
 
     def expect_stacks(self, wanted: bool) -> None:
         """What it prints from now on are its last words. ``wanted`` False: it lives on, and they are not."""

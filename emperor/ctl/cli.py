@@ -15,8 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 from emperor import __version__
 from emperor.control import client
@@ -27,8 +26,7 @@ from emperor.system.places import CONTROL_NAME, SYSTEM_RUNTIME, control_socket
 from emperor.text import printable
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """A verb: the module with its ``add_arguments`` and ``run``, and the exit when nobody answers."""
 
     module: str
@@ -90,6 +88,9 @@ _VALUED = ("--control-socket", "--timeout")
 _OTHERS = f"{SYSTEM_RUNTIME}-*/{CONTROL_NAME}"
 _MOST_OTHERS = 3
 
+_COLUMNS = 80
+"""Where nobody knows how wide it is."""
+
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     for stream in (sys.stdout, sys.stderr):
@@ -141,21 +142,38 @@ def parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     place = _verb_at(argv)
     name = argv[place] if argv[place:] else ""
     wordy = name not in VERBS or "--help" in argv[:place] or "-h" in argv[:place]
+    width = _columns() - 2  # as argparse has it
     top = argparse.ArgumentParser(
         prog="emperorctl",
         description=_teaching().description(GROUPS) if wordy else None,
         epilog=_teaching().EPILOG if wordy else None,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=functools.partial(argparse.RawDescriptionHelpFormatter, width=width),
         allow_abbrev=False,
     )
     top.add_argument("--version", action="version", version=f"emperorctl {__version__}")
     _add_globals(top, os.environ.get("EMPEROR_CONTROL", ""))
-    verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True, help=argparse.SUPPRESS)
+    verbs = top.add_subparsers(prog="emperorctl", dest="verb", metavar="VERB", required=True, help=argparse.SUPPRESS)
     if name in VERBS:
-        one = verbs.add_parser(name, description=f"{name}: {VERBS[name].summary}.", allow_abbrev=False)
+        one = verbs.add_parser(
+            name,
+            description=f"{name}: {VERBS[name].summary}.",
+            formatter_class=functools.partial(argparse.HelpFormatter, width=width),
+            allow_abbrev=False,
+        )
         _add_globals(one)
         _module(VERBS[name]).add_arguments(one)
     return top
+
+
+def _columns() -> int:
+    """Of the terminal. argparse asks shutil, which it imports for that, and anew for every argument that is added."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isdecimal() and int(told):
+        return int(told)
+    try:
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or _COLUMNS  # type: ignore[union-attr]
+    except (AttributeError, ValueError, OSError):
+        return _COLUMNS
 
 
 def verb_parser(name: str) -> argparse.ArgumentParser:

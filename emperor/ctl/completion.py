@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
 
 from emperor.config import options
 from emperor.control.messages import OK, USAGE, Request
@@ -84,8 +83,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
 def _names(console: Console) -> list[str]:
     """Whatever is amiss is told by the verb that is being typed, not while it is."""
     try:
-        reply: dict[str, Any] = next(console.answers(Request("status", options={"lines": 0}), _ASKED_SECONDS), {})
-        names = [str(row["name"]) for row in reply.get("data") or []]
+        replies = console.answers(Request("status", options={"lines": 0}), _ASKED_SECONDS)
+        names = [str(row["name"]) for reply in replies for row in reply.get("data") or []]
     except (EmperorError, LookupError, TypeError):
         return []
     return [name for name in names if VASSAL_NAME.fullmatch(name)]

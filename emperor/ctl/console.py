@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
-from emperor.control.messages import Request
-from emperor.model import VASSAL_NAME
+from emperor.control.messages import USAGE, Request
+from emperor.errors import EmperorError
 from emperor.text import printable
 
 Ask = Callable[[Request, Optional[float]], Iterator[dict[str, Any]]]
 """``control.client.call`` with its path filled in; the number is the timeout in seconds."""
 
+ANOTHER_VERSION = "the running emperor is another version of this program -- if it is the older one, emperorctl upgrade makes it this one"
+
 COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1"}
 
 
-@dataclass(frozen=True)
-class Console:
+class Console(NamedTuple):
     """``timeout`` is None where the person said nothing; ``terminal``: may the screen be cleared?"""
 
     write: Callable[[str], None]
@@ -49,10 +49,18 @@ class Console:
         return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m"
 
     def answers(self, request: Request, otherwise: Optional[float]) -> Iterator[dict[str, Any]]:
-        """Ask; ``otherwise`` is the timeout where the person said nothing."""
-        return self.ask(request, otherwise if self.timeout is None else self.timeout)
+        """Ask; ``otherwise`` is the timeout where the person said nothing. EmperorError: it does not know the question,
+        for it is another version than we are."""
+        for reply in self.ask(request, otherwise if self.timeout is None else self.timeout):
+            if reply.get("exit") == USAGE and "unknown" in str(reply.get("error")):
+                raise EmperorError(f"{request.verb}: {ANOTHER_VERSION}")
+            yield reply
 
 
 def impossible_names(names: list[str]) -> list[str]:
     """Those that no vassal can have; the emperor would refuse the whole request."""
+    if not names:
+        return []
+    from emperor.model import VASSAL_NAME  # takes longer to import than all that the list of vassals needs
+
     return [name for name in names if not VASSAL_NAME.fullmatch(name)]

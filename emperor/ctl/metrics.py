@@ -74,10 +74,13 @@ class Found(NamedTuple):
 
 
 def _asked(console: Console) -> Found:
-    reply = list(console.answers(Request("status", (), {"numbers": True}), _SECONDS))[-1]
-    data = reply.get("data")
-    if not isinstance(data, list):
-        raise EmperorError(f"metrics: {reply.get('error') or 'the emperor is another version of this program'}")
+    data: list[Snapshot] = []
+    for number, reply in enumerate(console.answers(Request("status", (), {"numbers": True}), _SECONDS)):
+        found = reply.get("data")
+        # The last of several has nothing more.
+        if not isinstance(found, list) and (number == 0 or not reply.get("ok")):
+            raise EmperorError(f"metrics: {reply.get('error') or 'the emperor is another version of this program'}")
+        data += found or ()
     version = list(console.answers(Request("version"), _SECONDS))[-1]
     known = "" if version.get("exit") == DENIED else str(version.get("data") or "")
     return Found(data, known, sockdiag.queues())

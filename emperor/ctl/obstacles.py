@@ -16,9 +16,9 @@ def no_way(look: Look, who: Identity) -> str:
     if end.kind == MISSING:
         link = next((step for step in reversed(look.way) if step.kind == LINK), None)
         if link is not None and f"{end.path}/".startswith(f"{link.target.rstrip('/')}/"):
-            return f"{link.path} is a link to {link.target}, and {end.path} is not there"
-        return f"there is no {end.path}"
-    return _ODD.get(end.kind, "").format(end.path)
+            return f"{_named(link.path)} is a link to {_named(link.target)}, and {_named(end.path)} is not there"
+        return f"there is no {_named(end.path)}"
+    return _ODD.get(end.kind, "").format(_named(end.path))
 
 
 _ODD = {
@@ -26,6 +26,11 @@ _ODD = {
     LOOP: "{}: links that lead nowhere but to each other",
     HIDDEN: "{}: cannot be looked at",
 }
+
+
+def _named(path: str) -> str:
+    """What follows dashes is a mend of ours: none is read out of a user's names."""
+    return path.replace(" -- ", " \\x2d- ")
 
 
 def mended(flaw: str, mend: str) -> str:

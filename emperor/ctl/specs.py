@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from emperor.control.messages import FAILED, NO_VASSAL, Request
-from emperor.ctl.console import Console, impossible_names
+from emperor.ctl.console import ANOTHER_VERSION, Console, impossible_names
 from emperor.errors import EmperorError
 from emperor.model import VassalSpec
 from emperor.text import printable
@@ -32,4 +32,4 @@ def _spec(data: Any) -> VassalSpec:
     try:
         return VassalSpec.from_json(json.dumps(data))
     except (ValueError, TypeError, KeyError, AttributeError):
-        raise EmperorError("the emperor is another version of this program -- emperorctl upgrade") from None
+        raise EmperorError(ANOTHER_VERSION) from None

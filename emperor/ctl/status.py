@@ -8,7 +8,7 @@ from typing import Any
 
 from emperor.control.client import NoDaemon
 from emperor.control.messages import UNKNOWN, Request
-from emperor.ctl import block, overview
+from emperor.ctl import overview
 from emperor.ctl.console import Console, impossible_names
 from emperor.text import printable
 
@@ -56,6 +56,8 @@ def _show(names: list[str], console: Console) -> int:
     if console.json:
         console.print_json(snapshots)
     elif names:
+        from emperor.ctl import block  # a shell loop asks for the list
+
         console.write("\n".join(block.render(one, console.paint) + "\n" for one in snapshots))
     else:
         _list(snapshots, console, failure)

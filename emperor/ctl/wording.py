@@ -6,15 +6,16 @@ import grp
 import pwd
 import signal
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any, Union
 
 from emperor.text import printable
 
 
 def duration(seconds: float) -> str:
-    """supervisorctl's form, ``0:08:05``."""
-    return str(timedelta(seconds=max(0, int(seconds))))
+    """supervisorctl's form, ``0:08:05``: Python's of a timedelta, whose module takes long to import."""
+    days, rest = divmod(max(0, int(seconds)), 86400)
+    clock = f"{rest // 3600}:{rest // 60 % 60:02}:{rest % 60:02}"
+    return f"{plural(days, 'day')}, {clock}" if days else clock
 
 
 def span(seconds: float) -> str:

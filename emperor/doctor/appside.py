@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from emperor.ctl.overview import LEAVING
-from emperor.ctl.wording import duration, exit_reason, plural, problem_text
+from emperor.ctl.wording import duration, exit_reason, plural
 from emperor.doctor import mends
 from emperor.doctor.facts import Subject
 from emperor.doctor.finding import FAILS, MAY_FAIL, Finding
@@ -45,7 +45,7 @@ def paths(subject: Subject, problems: Sequence[Problem], flaw: str) -> Iterator[
         what, mend = mends.of_message(flaw)
         yield Finding("app-python", subject.name, what, why, (*mend, *again), weight)
     for one in problems[:MOST_PROBLEMS]:
-        what, mend = mends.of_message(problem_text(one))
+        what, mend = mends.of_problem(one)
         lesser = weight if one.fatal else MAY_FAIL
         said = why if one.fatal else "it starts all the same; what needs that path will fail"
         yield Finding("app-path", subject.name, what, said, (*mend, *again), lesser)
@@ -62,13 +62,12 @@ def tried(subject: Subject, loads: bool, output: str) -> Iterator[Finding]:
         return
     lines = [printable(line) for line in output.split("\n") if line.strip()]
     last = clip(lines[-1].strip(), 300) if lines else "it ended without a word"
-    what, mend = mends.of_message(last)
     told = "\n".join(traceback_of(lines) or lines[-12:])
     again = f"# mend the app, then: emperorctl restart {name}"
     up = subject.state in UP
     why = f"{'it serves, and its next start will fail' if up else _DOWN.format(name)}\n{told}"
-    said = f"import: {what}" if up else f"{subject.state}: {what}"
-    yield Finding("app-failed", name, said, why, (*mend, again), MAY_FAIL if up else FAILS)
+    said = f"import: {last}" if up else f"{subject.state}: {last}"
+    yield Finding("app-failed", name, said, why, (again,), MAY_FAIL if up else FAILS)
 
 
 def _nothing(subject: Subject) -> Iterator[Finding]:
@@ -76,14 +75,16 @@ def _nothing(subject: Subject) -> Iterator[Finding]:
 
 
 def _invalid(subject: Subject) -> Iterator[Finding]:
-    problems = [one for one in subject.snapshot.get("problems") or () if _fatal(one)]
-    texts = [problem_text(one) for one in problems[:MOST_PROBLEMS]] or [_error(subject)]
-    for text in texts:
-        what, mend = mends.of_message(text)
+    told = [mends.of_problem(one) for one in _problems(subject)[:MOST_PROBLEMS]]
+    for what, mend in told or [(_error(subject), ())]:
         check = (
             f"emperorctl check {mends.quoted(subject.config)}  # until it is well; the emperor sees the change itself"
         )
         yield Finding("app-invalid", subject.name, what, _DOWN.format(subject.name), (*mend, check))
+
+
+def _problems(subject: Subject) -> list[Any]:
+    return [one for one in subject.snapshot.get("problems") or () if _fatal(one)]
 
 
 def _fatal(problem: Any) -> bool:
@@ -91,16 +92,14 @@ def _fatal(problem: Any) -> bool:
 
 
 def _failed(subject: Subject) -> Iterator[Finding]:
-    error = _error(subject) or exit_reason(subject.snapshot.get("last_exit") or {}) or "it does not run"
-    what, mend = mends.of_message(error)
+    """Why, in the words of its own process, which may be the app's: no command is taken from them."""
+    what = _error(subject) or exit_reason(subject.snapshot.get("last_exit") or {}) or "it does not run"
     traceback = [line for line in str(subject.snapshot.get("traceback") or "").split("\n") if line.strip()]
     told = "\n" + "\n".join(traceback_of(traceback) or traceback[-12:]) if traceback else ""
     kind = "app-python" if what.startswith(("virtualenv ", "python ")) else "app-failed"
     command = "start" if subject.state == "FATAL" else "restart"
-    order = f"emperorctl {command} {subject.name}"
-    runs = bool(mend) and not mend[0].startswith("#")
-    last = order if runs else f"# mend it, then: {order}"
-    yield Finding(kind, subject.name, f"{subject.state}: {what}", _DOWN.format(subject.name) + told, (*mend, last))
+    last = f"# mend it, then: emperorctl {command} {subject.name}"
+    yield Finding(kind, subject.name, f"{subject.state}: {what}", _DOWN.format(subject.name) + told, (last,))
 
 
 def _stopped(subject: Subject) -> Iterator[Finding]:
@@ -154,7 +153,8 @@ def _serving(subject: Subject) -> Iterator[Finding]:
         yield Finding("app-mute", name, what, why, (f"emperorctl logs -n 50 {name}",))
     yield from _stuck(subject)
     if _error(subject):
-        what, mend = mends.of_message(_error(subject))
+        # Without problems it is the word of the process that did not come up.
+        what, mend = next((mends.of_problem(one) for one in _problems(subject)), (_error(subject), ()))
         why = f"what was changed has no effect: {name} serves by what it was told before"
         check = f"emperorctl check {mends.quoted(subject.config)}"
         yield Finding("ini-behind", name, what, why, (*mend, check, f"emperorctl reload {name}"), MAY_FAIL)

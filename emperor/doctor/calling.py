@@ -15,15 +15,17 @@ from typing import Any, NamedTuple
 from emperor.control.client import NoDaemon, NotPermitted, Unanswered
 from emperor.control.messages import Request
 from emperor.doctor import replies
-from emperor.doctor.facts import Subject
+from emperor.doctor.facts import Aftermath, Subject
 from emperor.errors import EmperorError
 from emperor.model import VassalSpec
 from emperor.system import accounts, trust
 from emperor.text import printable
 
 LINES = 60
-_PATIENCE = 5.0
-"""Seconds for the emperor's answers."""
+PATIENCE = 5.0
+"""Seconds for the emperor's answers: for each, and for all that its vassals were told."""
+
+_BUSY = "the emperor did not answer in time -- ask again in a moment"
 
 _LOGGED = 0.6
 """Seconds within which the log has what the request has caused."""
@@ -32,12 +34,15 @@ Ask = Callable[[Request, float], Iterator[dict[str, Any]]]
 
 
 class Roll(NamedTuple):
-    """What the emperor says. ``silence``: "" if it says anything."""
+    """What the emperor says. ``silence``: "" if it says anything. ``denied``: it does not hear us.
+
+    ``distrust``: why root does not act on what it says; "": it does.
+    """
 
     subjects: tuple[Subject, ...] = ()
     silence: str = ""
     denied: bool = False
-    unseen: tuple[str, ...] = ()
+    distrust: str = ""
 
 
 def called(ask: Ask, control: str, peer: tuple[int, int] | None) -> Roll:
@@ -49,13 +54,14 @@ def called(ask: Ask, control: str, peer: tuple[int, int] | None) -> Roll:
     except NotPermitted as error:
         return Roll(silence=str(error), denied=True)
     flaw = distrust(control, peer)
-    unseen = [flaw] if flaw else []
-    specs: dict[str, VassalSpec | None] = {}
-    for one in snapshots:
-        name = str(one.get("name"))
-        specs[name] = None if flaw else _spec(ask, name)
-    subjects = tuple(Subject(str(one.get("name")), one, specs[str(one.get("name"))]) for one in snapshots)
-    return Roll(subjects, unseen=tuple(unseen))
+    if flaw:
+        return Roll(tuple(Subject(name, one) for name, one in _named(snapshots)), distrust=flaw)
+    end = time.monotonic() + PATIENCE
+    return Roll(tuple(Subject(name, one, *_spec(ask, name, end)) for name, one in _named(snapshots)))
+
+
+def _named(snapshots: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    return ((str(one.get("name")), one) for one in snapshots)
 
 
 def distrust(control: str, peer: tuple[int, int] | None) -> str:
@@ -73,30 +79,40 @@ def distrust(control: str, peer: tuple[int, int] | None) -> str:
 
 def _snapshots(ask: Ask) -> list[dict[str, Any]]:
     for options in ({"lines": LINES, "numbers": True}, {"lines": LINES}):
-        replies_ = list(ask(Request("status", (), options), _PATIENCE))
+        replies_ = list(ask(Request("status", (), options), PATIENCE))
         if all(reply.get("ok") or reply.get("data") for reply in replies_):
             return [one for reply in replies_ for one in reply.get("data") or ()]
     raise Unanswered(f"the emperor refuses: {replies_[-1].get('error')}")
 
 
-def _spec(ask: Ask, name: str) -> VassalSpec | None:
-    """None: its ini is invalid, or the emperor is another version."""
-    with contextlib.suppress(EmperorError, ValueError, TypeError, KeyError, AttributeError):
-        (*_, reply) = ask(Request("spec", (name,)), _PATIENCE)
-        if reply.get("ok"):
-            return VassalSpec.from_json(json.dumps(reply.get("data")))
-    return None
+def _spec(ask: Ask, name: str, end: float) -> tuple[VassalSpec | None, str]:
+    """What it was told; else why that is not known. ``end``: when nobody is asked any more, of the monotonic clock."""
+    left = end - time.monotonic()
+    if left <= 0:
+        return None, _BUSY
+    try:
+        (*_, reply) = ask(Request("spec", (name,)), left)
+        if not reply.get("ok"):
+            # Of a vassal that never was valid there is none; or it went meanwhile, or became somebody else's.
+            return None, printable(str(reply.get("error"))).removeprefix(f"{name}: ")
+        return VassalSpec.from_json(json.dumps(reply.get("data"))), ""
+    except EmperorError:
+        return None, _BUSY
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None, "the emperor is another version than this program, and tells them otherwise"
 
 
-def lines_of(ask: Ask, subject: Subject) -> list[str]:
-    """Those that came since it was looked at, once a traceback is among them, or the time for it is over."""
+def aftermath(ask: Ask, subject: Subject) -> Aftermath:
+    """What came since it was looked at, once that says why a request failed, or the time for it is over."""
     before = [str(line) for line in subject.snapshot.get("lines") or ()]
-    end, found = time.monotonic() + _LOGGED, list[str]()
+    end, found = time.monotonic() + _LOGGED, Aftermath()
     while True:
         with contextlib.suppress(EmperorError):
-            (*_, reply) = ask(Request("status", (subject.name,), {"lines": LINES}), _PATIENCE)
-            found = [str(line) for one in reply.get("data") or () for line in one.get("lines") or ()]
-            found = replies.news(found, before)
-        if replies.traceback_of(found) or time.monotonic() > end:
+            (*_, reply) = ask(Request("status", (subject.name,), {"lines": LINES}), PATIENCE)
+            rows = [one for one in reply.get("data") or () if isinstance(one, dict)]
+            lines = [str(line) for one in rows for line in one.get("lines") or ()]
+            death = next((replies.death(subject.snapshot, one) for one in rows), "")
+            found = Aftermath(tuple(replies.news(lines, before)), death)
+        if found.death or replies.traceback_of(found.lines) or time.monotonic() > end:
             return found
         time.sleep(0.05)

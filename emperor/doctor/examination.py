@@ -7,20 +7,27 @@ serves, and one that sleeps wakes up by it.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
 from emperor.doctor import appside, fronts, machinelook, machineside, replies, socketside
-from emperor.doctor.calling import Ask, called, lines_of
-from emperor.doctor.facts import Knock, Subject, Well
-from emperor.doctor.finding import Finding
+from emperor.doctor.calling import Ask, aftermath, called
+from emperor.doctor.facts import Aftermath, Knock, Subject, Well
+from emperor.doctor.finding import FAILS, Finding
 from emperor.doctor.imports import tried, wanted
 from emperor.doctor.knocking import knocks
 from emperor.doctor.socketside import UP
 from emperor.doctor.surveying import machine, surroundings
 from emperor.model import Identity
+
+_UNTOLD = "its sockets, its files, and what web servers pass to it"
+
+
+_LOST = re.compile(r"(?:there is no|cannot enter|cannot read) (/[^\s,:]+)")
+"""As ``ctl.obstacles`` says it."""
 
 
 class Wish(NamedTuple):
@@ -46,7 +53,6 @@ class Report(NamedTuple):
     unseen: tuple[str, ...] = ()
     strangers: tuple[str, ...] = ()
     denied: bool = False
-    subjects: tuple[Subject, ...] = ()
 
 
 class Notes:
@@ -67,13 +73,14 @@ def examine(wish: Wish, ask: Ask, tell: Callable[[str], None] = lambda text: Non
     known = {one.name for one in roll.subjects}
     strangers = tuple(name for name in wish.names if name not in known) if not roll.silence else ()
     chosen = [one for one in roll.subjects if not wish.names or one.name in wish.names]
-    notes.unseen += roll.unseen
+    notes.unseen += [roll.distrust] if roll.distrust else []
+    notes.unseen += [f"{one.name}: {_UNTOLD}: {one.silence}" for one in chosen if one.silence]
     tell("web servers")
     servers, unread = fronts.servers(wish.confs)
     notes.unseen += unread
     web = fronts.user_of(servers, wish.as_user)
-    if not roll.silence and not roll.unseen:
-        notes.findings += fronts.findings(servers, roll.subjects, wish.names)
+    if not roll.silence and not roll.distrust:
+        notes.findings += fronts.findings(servers, roll.subjects, wish.names, fronts.listening(servers, web))
     tell("the machine")
     seen = machine(wish.control, wish.as_user, roll, peer, web, chosen)
     notes.findings += machineside.findings(seen, chosen)
@@ -84,7 +91,7 @@ def examine(wish: Wish, ask: Ask, tell: Callable[[str], None] = lambda text: Non
     tell("apps, as their users")
     _apps(wish, chosen, notes, tell)
     findings, wells = tuple(notes.findings), tuple(notes.wells)
-    return Report(findings, wells, tuple(notes.unseen), strangers, roll.denied, tuple(chosen))
+    return Report(findings, wells, tuple(notes.unseen), strangers, roll.denied)
 
 
 def _sockets(wish: Wish, ask: Ask, chosen: Sequence[Subject], web: Identity, notes: Notes) -> None:
@@ -93,7 +100,7 @@ def _sockets(wish: Wish, ask: Ask, chosen: Sequence[Subject], web: Identity, not
         if knock.late:
             notes.unseen.append(f"{knock.subject.name}: socket {knock.address}: a disk on the way does not answer")
         notes.findings += socketside.findings(knock, acls)
-        notes.findings += replies.findings(knock, lines_of(ask, knock.subject) if _ill(knock) else ())
+        notes.findings += replies.findings(knock, aftermath(ask, knock.subject) if _ill(knock) else Aftermath())
         notes.wells += replies.well(knock)
     if chosen and os.geteuid() not in (0, web.uid):
         notes.unseen.append(f"a request as {web.user}, who is another user: modes and ACLs were read -- ask as root")
@@ -129,12 +136,22 @@ def _ill(knock: Knock) -> bool:
 
 
 def _without_echo(said: list[Finding], seen: Sequence[Finding]) -> list[Finding]:
-    """What the emperor says of a failed start, but for what was seen with the same words now, or tried anew."""
+    """What the emperor says of a failed start, but for what was seen with the same words now, or tried anew.
+
+    The path that its user does not get to is why an error that names it came: what was seen has the better mend.
+    """
     causes = {(one.subject, one.what.rpartition(": ")[2]) for one in seen if one.kind in ("app-path", "app-python")}
+    lost = ((one.subject, _LOST.search(one.what)) for one in seen if one.kind == "app-path" and one.weight == FAILS)
+    causes |= {(name, match[1]) for name, match in lost if match is not None}
     causes |= {(one.subject, "") for one in seen if one.kind in ("app-failed", "app-mended")}
     down = ("app-failed", "app-python")
     return [
         one
         for one in said
-        if one.kind not in down or not any(one.subject == name and cause in one.what for name, cause in causes)
+        if one.kind not in down or not any(one.subject == name and _names(one.what, cause) for name, cause in causes)
     ]
+
+
+def _names(what: str, cause: str) -> bool:
+    """As a whole: /srv/app is not /srv/app2."""
+    return re.search(rf"{re.escape(cause)}(?![\w.-])", what) is not None

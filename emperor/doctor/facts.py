@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from emperor.model import Address, Identity, VassalSpec
 from emperor.supervision.interpreter import FOLDER, MISSING, Step
+from emperor.system.sockdiag import Listener
 
 SOCKET, REGULAR, DIRECTORY, LINK, ELSE = "socket", "file", "folder", "link", "something else"
 """What lies at the end of a way."""
@@ -16,11 +17,12 @@ AclEntry = tuple[int, int, int]
 
 
 class Subject(NamedTuple):
-    """A vassal: what ``status`` says of it, and what it was told; ``spec`` None: that is not known."""
+    """A vassal: what ``status`` says of it, and what it was told. ``silence``: why that is not known, if it is not."""
 
     name: str
     snapshot: Mapping[str, Any]
     spec: VassalSpec | None = None
+    silence: str = ""
 
     @property
     def state(self) -> str:
@@ -75,7 +77,8 @@ class Knock(NamedTuple):
     """One socket of a vassal, looked at and asked as ``who``. ``place`` None: it is no file, or nobody could look.
 
     ``late``: no answer came to the look, in time. ``reply`` None: nobody was asked. ``inode``: the kernel's number of
-    the socket that the emperor holds there, None: it did not say.
+    the socket that the emperor holds there, None: it did not say. ``asker``: who asked instead of ``who``, whom only
+    root can be; "": nobody else did.
     """
 
     subject: Subject
@@ -87,6 +90,14 @@ class Knock(NamedTuple):
     inode: int | None = None
     late: bool = False
     target: str = "/"
+    asker: str = ""
+
+
+class Aftermath(NamedTuple):
+    """Of a request that failed: the vassal's lines since then, and how a worker has died meanwhile; "": none has."""
+
+    lines: tuple[str, ...] = ()
+    death: str = ""
 
 
 class Well(NamedTuple):
@@ -114,7 +125,7 @@ class Disk(NamedTuple):
 
 
 class Machine(NamedTuple):
-    """``euid``: who we are. ``daemon``: "" if it answers, else why not; ``denied``: it listens, and we may not ask.
+    """``daemon``: "" if it answers, else why not; ``denied``: it listens, and we may not ask.
 
     ``control``: where. ``unit``: can systemd start it? ``pid``: the emperor's. ``emperors``: pids of all emperors that
     serve whole folders. ``web``: the web server's user, None: there is none; ``web_name``: as it was asked for.
@@ -122,7 +133,6 @@ class Machine(NamedTuple):
     files and how many it may have.
     """
 
-    euid: int
     control: str = ""
     daemon: str = ""
     denied: bool = False
@@ -137,7 +147,12 @@ class Machine(NamedTuple):
     files: tuple[int, int] | None = None
     mounts: tuple[Mount, ...] = ()
     disks: tuple[Disk, ...] = ()
-    security: str = ""
+
+
+def files_of(listeners: Iterable[Listener]) -> dict[tuple[int, int], int] | None:
+    """As ``place_of`` has them. The kernel that tells of any tells of all."""
+    there = {one.file: one.inode for one in listeners if one.file is not None}
+    return there or None
 
 
 def place_of(raw: Any, listeners: Mapping[tuple[int, int], int] | None) -> Place | None:

@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from functools import partial
 
 from emperor.doctor import errands, looks, socketside
-from emperor.doctor.facts import Knock, Reply, Subject, place_of, reply_of
+from emperor.doctor.facts import Knock, Reply, Subject, files_of, place_of, reply_of
 from emperor.model import UNIX, Identity, VassalSpec
 from emperor.probe.question import Question
 from emperor.probe.recognising import TRIAL
+from emperor.system.accounts import name_of
 from emperor.system.sockdiag import listeners
 
-ASKED = 4.0
+ASKED = 3.0
 """Seconds for a request; one that sleeps is given longer."""
 
 WOKEN = 10.0
@@ -29,12 +30,16 @@ RECOGNISED = 2 * TRIAL + 1
 def knocks(subjects: Sequence[Subject], web: Identity, target: str) -> list[Knock]:
     """Looked at, and asked where that is worth it. Root does both as ``web``; others as who they are."""
     root = os.geteuid() == 0
-    found = [_knock(subject, number, web, target) for subject in subjects for number in _numbers(subject)]
+    asker = "" if root or web.uid == os.geteuid() else name_of(os.geteuid())
+    found = [
+        _knock(subject, number, web, target)._replace(asker=asker)
+        for subject in subjects
+        for number in _numbers(subject)
+    ]
     files = [one for one in found if one.address.family == UNIX]
     foreign = None if root or web.uid == os.geteuid() else web
     seen = errands.told([partial(looks.place, one.address.path, foreign) for one in files], web if root else None)
-    heard = listeners((socket.AF_UNIX,))
-    there = {one.file: one.inode for one in heard if one.file is not None} if heard else None
+    there = files_of(listeners((socket.AF_UNIX,)))
     places = {id(one): place_of(raw, there) for one, raw in zip(files, seen, strict=True)}
     looked = [one._replace(place=places.get(id(one)), late=id(one) in places and not places[id(one)]) for one in found]
     asked = [number for number, one in enumerate(looked) if _worth(one)]

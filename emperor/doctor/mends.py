@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Mapping
+from typing import Any
 
+from emperor.ctl.wording import problem_text
 from emperor.doctor.facts import AclEntry, Place
-from emperor.model import Identity
+from emperor.model import Identity, Problem
 from emperor.system.acl import GROUP, GROUP_OBJ, MASK, USER, WRITE
+from emperor.text import printable
 
-_COMMANDS = ("chmod", "chown", "setfacl", "mkdir", "mv", "rm", "usermod", "systemctl", "emperorctl", "sysctl")
-_ENDS = re.compile(r", or |, then |; |$")
+_SAFE = re.compile(
+    r"(chmod [ugo]\+[rx]{1,2}|chmod [ugo]-w|setfacl -m u:[\w.-]+:[rx]|setfacl -b) /[\w./@%+:,=-]*", re.ASCII
+)
+"""What a message of ours may tell root to type: it lets somebody read or enter, or takes a right away."""
+
+_COMMANDS = ("chmod", "chown", "setfacl", "mkdir", "mv", "rm", "usermod", "systemctl", "sysctl", "curl", "sh", "sudo")
 
 
 def quoted(path: str) -> str:
@@ -18,17 +26,28 @@ def quoted(path: str) -> str:
 
 
 def of_message(message: str) -> tuple[str, tuple[str, ...]]:
-    """What is wrong, and the mend behind its last dashes: as a command if it is one, else as a comment."""
-    what, dashes, mend = message.rpartition(" -- ")
-    if not dashes:
+    """What is wrong, and the mend behind the dashes of a message that is ours: as a command or as a comment.
+
+    Never of what an app or its vassal has said. Names within a message are users': one that looks like a mend, or
+    would be more than one word to a shell, leaves the message whole.
+    """
+    what, dashes, mend = message.partition(" -- ")
+    if not dashes or " -- " in mend:
         return message, ()
-    first = mend.split(" ", 1)[0]
-    if first not in _COMMANDS:
-        return what, (f"# {mend}",)
-    cut = _ENDS.search(mend)
-    assert cut is not None  # the end of the text matches
-    rest = mend[cut.end() :]
-    return what, (mend[: cut.start()], *((f"# or: {rest}",) if rest else ()))
+    command, _, rest = mend.partition(", or ")
+    if _SAFE.fullmatch(command):
+        return what, (command, *((f"# or: {rest}",) if rest else ()))
+    typed = "/" in mend and mend.split(" ", 1)[0] in _COMMANDS
+    return (message, ()) if typed else (what, (f"# {mend}",))
+
+
+def of_problem(problem: Any) -> tuple[str, tuple[str, ...]]:
+    """The same of a ``Problem``, or of one as JSON: its option and its path are the ini's own words."""
+    row = problem if isinstance(problem, Mapping) else vars(problem) if isinstance(problem, Problem) else None
+    if row is None:
+        return problem_text(problem), ()
+    what, mend = of_message(printable(str(row.get("message") or "")))
+    return problem_text({**row, "message": what}), mend
 
 
 def entered(place: Place, who: Identity, acls: bool) -> tuple[str, ...]:
@@ -54,9 +73,14 @@ def written(place: Place, who: Identity, acls: bool) -> tuple[str, ...]:
         return (f"chmod u+w {path}",)
     if masked(place.acl, who):
         return (f"setfacl -m m::rw {path}",)
-    if place.gid in (who.gid, *who.groups):
+    if place.gid in (who.gid, *who.groups) and not named(place.acl, who):
         return (f"chmod g+w {path}",)
     return (f"setfacl -m u:{who.user}:rw {path}",) if acls else (f"chmod o+w {path}",)
+
+
+def named(entries: tuple[AclEntry, ...], who: Identity) -> bool:
+    """Has it an entry of its own, which counts before every group's (acl(5))?"""
+    return any(tag == USER and number == who.uid for tag, _, number in entries)
 
 
 def masked(entries: tuple[AclEntry, ...], who: Identity) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from emperor.doctor.facts import Knock, Reply, Well
+from emperor.doctor.facts import Aftermath, Knock, Reply, Well
 from emperor.doctor.finding import MAY_FAIL, Finding
 from emperor.doctor.socketside import UP
 from emperor.model import ABSTRACT, UNIX
@@ -21,16 +22,15 @@ MOST_LINES = 12
 """Of a traceback that a finding quotes."""
 
 
-def findings(knock: Knock, lines: Sequence[str] = ()) -> Iterator[Finding]:
-    """``lines``: the last ones of the vassal's, from after the request."""
+def findings(knock: Knock, after: Aftermath = Aftermath()) -> Iterator[Finding]:  # noqa: B008 -- a value
     reply = knock.reply
     if reply is None or reply.stage == "connect":
         return
     if not reply.status or reply.flaw:
         if knock.subject.state in UP:
-            yield _silent(knock, reply, lines)
+            yield _silent(knock, reply, after)
     elif reply.status >= 500:
-        yield _error(knock, reply, lines)
+        yield _error(knock, reply, after.lines)
     elif reply.seconds >= SLOW:
         yield _slow(knock, reply)
 
@@ -41,7 +41,10 @@ def well(knock: Knock) -> Iterator[Well]:
     if reply is None or not reply.status or reply.flaw or reply.status >= 500 or reply.seconds >= SLOW:
         return
     took = f"{max(1, round(reply.seconds * 1000))} ms"
-    yield Well(knock.subject.name, f"answered {reply.status} in {took} as {knock.who.user} through {where(knock)}")
+    yield Well(
+        knock.subject.name,
+        f"answered {reply.status} in {took} as {knock.asker or knock.who.user} through {where(knock)}",
+    )
 
 
 def where(knock: Knock) -> str:
@@ -67,6 +70,17 @@ def news(lines: Sequence[str], before: Sequence[str]) -> list[str]:
     return list(lines)
 
 
+def death(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """How a worker has died between two snapshots of a vassal; "": none has, but by order."""
+    known = {row.get("id"): row.get("exits") for row in _workers(before)}
+    dead = (row for row in _workers(after) if (row.get("exits") or 0) > (known.get(row.get("id")) or 0))
+    return next((clip(printable(str(row.get("last_exit") or "")), 200) for row in dead), "")
+
+
+def _workers(snapshot: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    return (row for row in snapshot.get("workers") or () if isinstance(row, Mapping))
+
+
 def _error(knock: Knock, reply: Reply, lines: Sequence[str]) -> Finding:
     name = knock.subject.name
     traceback = traceback_of(lines)
@@ -86,8 +100,11 @@ def _message(traceback: Sequence[str]) -> str:
     return clip(traceback[-1].strip(), 160)
 
 
-def _silent(knock: Knock, reply: Reply, lines: Sequence[str]) -> Finding:
+def _silent(knock: Knock, reply: Reply, after: Aftermath) -> Finding:
     name, spec = knock.subject.name, knock.subject.spec
+    lines = after.lines
+    if after.death:
+        return _died(knock, after)
     mend = [f"emperorctl status {name}  # what its workers do, and for how long", f"emperorctl logs -n 50 {name}"]
     if spec is not None and not spec.harakiri:
         mend.append(f"# in {spec.config}: harakiri = 30 ends a request that hangs, and logs where it hung")
@@ -100,6 +117,15 @@ def _silent(knock: Knock, reply: Reply, lines: Sequence[str]) -> Finding:
         f"visitors wait, and see 504 or 502 in the end{told}",
         tuple(mend),
     )
+
+
+def _died(knock: Knock, after: Aftermath) -> Finding:
+    name = knock.subject.name
+    traceback = traceback_of(after.lines)
+    told = "\n".join(("visitors see 502: nobody is left to answer the request", *traceback))
+    what = f"GET {printable(knock.target)} through {where(knock)} had no whole answer: its worker {after.death}"
+    mend = (f"emperorctl logs -n 50 {name}", f"# then mend the app, and: emperorctl reload {name}")
+    return Finding("app-silent", name, what, told, mend)
 
 
 def _slow(knock: Knock, reply: Reply) -> Finding:

@@ -10,6 +10,7 @@ from emperor.doctor import mends
 from emperor.doctor.facts import SOCKET, Knock, Place
 from emperor.doctor.finding import MAY_FAIL, Finding
 from emperor.model import UNIX, VassalSpec
+from emperor.supervision.interpreter import FOLDER
 
 UP = ("RUNNING", "RELOADING", "IDLE")
 """States in which the socket is to be there."""
@@ -52,8 +53,24 @@ def _closed(knock: Knock, place: Place, acls: bool) -> Finding:
         knock.subject.name,
         f"socket {knock.address}: {who.user}, the web server's user, cannot enter {end.path} ({whose}{acl})",
         _REFUSED.format(knock.address, _DENIED),
-        mends.entered(place, who, acls),
+        _safely(knock, place, mends.entered(place, who, acls), end.uid),
     )
+
+
+def _holder(place: Place) -> int:
+    """Whose the folder is that it lies in."""
+    return next((step.uid for step in reversed(place.way[:-1]) if step.kind == FOLDER), 0)
+
+
+def _safely(knock: Knock, place: Place, lines: tuple[str, ...], uid: int) -> tuple[str, ...]:
+    """Root follows no name in a user's folder, where it may be another thing by then: ``uid`` types it."""
+    users = [step for step in place.way[:-1] if step.kind == FOLDER and step.uid]
+    if knock.asker or not users:
+        return lines
+    if not uid:
+        whose = user_name(users[-1].uid)
+        return tuple(line if line[0] == "#" else f"# once you see what {whose} has there: {line}" for line in lines)
+    return tuple(line if line[0] == "#" else f"runuser -u {user_name(uid)} -- {line}" for line in lines)
 
 
 def _absent(knock: Knock, place: Place) -> Iterator[Finding]:
@@ -78,7 +95,10 @@ def _occupied(knock: Knock, place: Place) -> Finding:
         knock.subject.name,
         f"socket {knock.address}: is a {place.kind} of {user_name(place.uid)}'s, no socket",
         "the web server answers 502: nobody can connect to it, and the vassal cannot bind there",
-        (f"mv {path} {path}.away", f"emperorctl restart {knock.subject.name}"),
+        (
+            *_safely(knock, place, (f"mv {path} {path}.away",), _holder(place)),
+            f"emperorctl restart {knock.subject.name}",
+        ),
     )
 
 
@@ -90,7 +110,11 @@ def _squatted(knock: Knock, place: Place) -> Finding:
         f"socket {knock.address}: the file is {user_name(place.uid)}'s, and another process listens there, not"
         f" {knock.subject.name}",
         "the web server's requests go to that process; the vassal waits at a socket that has no file any more",
-        (f"ss -lxp src {path}  # shows who it is", f"rm {path}", f"emperorctl restart {knock.subject.name}"),
+        (
+            f"ss -lxp src {path}  # shows who it is",
+            *_safely(knock, place, (f"rm {path}",), _holder(place)),
+            f"emperorctl restart {knock.subject.name}",
+        ),
     )
 
 
@@ -98,7 +122,7 @@ def _shut(knock: Knock, place: Place, acls: bool) -> Finding:
     """The kernel has refused; which of mode and ACL it was is read from them."""
     who, path = knock.who, knock.address
     owner = f"{user_name(place.uid)}:{group_name(place.gid)}"
-    mend = (*mends.written(place, who, acls), *_for_good(knock, place))
+    mend = (*_safely(knock, place, mends.written(place, who, acls), place.uid), *_for_good(knock, place))
     why = _REFUSED.format(path, _DENIED)
     if mends.masked(place.acl, who):
         what = f"its ACL lets {who.user} in, and the mask, which is its group bits, takes that away"
@@ -112,6 +136,8 @@ def _which(place: Place, knock: Knock) -> str:
     who = knock.who
     if place.uid == who.uid:
         return "its owner's bits lack w"
+    if mends.named(place.acl, who):
+        return "its ACL has an entry for it that lacks w"
     if place.gid in (who.gid, *who.groups):
         if mends.group_bits(place.acl, place.mode) & 2 and place.mode & 0o020:
             return "its mode allows it: a security module refuses, perhaps"
@@ -128,7 +154,8 @@ def _for_good(knock: Knock, place: Place) -> tuple[str, ...]:
         return ()
     lines = _lines(spec, knock)
     if not lines:
-        return (f"emperorctl restart {spec.name}  # makes the socket anew, as its ini says",)
+        # Somebody has changed it: the ini makes it as it is to be.
+        return ()
     who = knock.who.user
     return (
         f"# for good, in {spec.config}: remove {' and '.join(lines)} (the emperor then lets {who} in and nobody else)",

@@ -71,7 +71,6 @@ def machine(
     limits = [machinelook.number(f"/proc/sys/fs/inotify/max_user_{one}") for one in ("watches", "instances")]
     counts = [(one, most) if most else None for one, most in zip(used or (), limits, strict=False)] or [None, None]
     return Machine(
-        euid,
         control,
         roll.silence,
         roll.denied,

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from emperor.doctor import weblines
+from emperor.doctor.doors import doors, places
 from emperor.doctor.finding import MAY_FAIL, Finding
 from emperor.doctor.webkinds import KINDS
 from emperor.doctor.weblimits import limits
@@ -29,7 +30,6 @@ ALIKE = 0.6
 _HERE = ("", "0.0.0.0", "::", "127.0.0.1", "::1", "localhost", "*")
 _SEEN = {NGINX: "502 Bad Gateway", APACHE: "503 Service Unavailable", LIGHTTPD: "503 Service Unavailable"}
 _GARBLED = {NGINX: "502 Bad Gateway", APACHE: "502 Bad Gateway or 503", LIGHTTPD: "500 Internal Server Error"}
-_PRIVATE = ("/tmp/", "/var/tmp/")
 
 
 class Offer(NamedTuple):
@@ -85,13 +85,17 @@ def findings(
     """``offers``: of all vassals, or those that are left out are somebody else's. ``listening``: who is heard anywhere
     on the machine, so that a pass to a foreign server is none of ours.
     """
-    counted = [one for one in servers if one.running == YES] or list(servers)
+    # A process whose configuration is not known may be anybody's: it takes nobody's place.
+    strangers = [one for one in servers if not one.conf]
+    known = [one for one in servers if one.conf]
+    counted = [*([one for one in known if one.running == YES] or known), *strangers]
     met = [each for server in counted for each in _met(server, offers)]
-    heard = {place for address in listening for place in _places(address)}
+    heard = {door for address in listening for door in doors(address)}
+    well = {one.offer.name for one in met if one.route.protocol == one.socket.protocol and one.route.shadow is None}
     found: list[Finding] = []
     for server in counted:
         found += _server(server, [one for one in met if one.server is server], web)
-        found += _astray(server, offers, heard, {one.offer.name for one in met})
+        found += _astray(server, offers, heard, well)
     for one in met:
         found += _pair(one)
     found += _shadowed(met)
@@ -109,22 +113,12 @@ def _shown(one: Finding) -> Finding:
     )
 
 
-def _places(address: Address) -> Iterator[tuple[str, str]]:
-    """Two addresses that are one for a client share such a key."""
-    if address.family == TCP:
-        host = "here" if address.host in _HERE or address.host.startswith("127.") else address.host
-        yield TCP, f"{host}:{address.port}"
-    else:
-        path = address.path.removeprefix("/var") if address.path.startswith("/var/run/") else address.path
-        yield address.family, path
-
-
 def _met(server: WebServer, offers: Iterable[Offer]) -> Iterator[_Met]:
-    owned = {place: (one, socket) for one in offers for socket in one.sockets for place in _places(socket.address)}
+    owned = {place: (one, socket) for one in offers for socket in one.sockets for place in doors(socket.address)}
     for route in server.routes:
         if route.address is None:
             continue
-        found = next((owned[place] for place in _places(route.address) if place in owned), None)
+        found = next((owned[place] for place in places(route.address) if place in owned), None)
         if found is not None:
             yield _Met(server, route, *found)
 
@@ -169,12 +163,12 @@ def _shut_out(one: _Met, web: Web) -> bool:
 def _astray(
     server: WebServer, offers: Sequence[Offer], heard: Collection[tuple[str, str]], reached: Collection[str]
 ) -> Iterator[Finding]:
-    owned = {place for one in offers for socket in one.sockets for place in _places(socket.address)}
+    owned = {place for one in offers for socket in one.sockets for place in doors(socket.address)}
     for route in server.routes:
         if route.address is None or _far(route.address):
             continue
-        places = set(_places(route.address))
-        if places & owned or places & set(heard):
+        goes = set(places(route.address))
+        if goes & owned or goes & set(heard):
             continue
         meant = _meant(route, offers, reached)
         what = (
@@ -197,14 +191,14 @@ def _far(address: Address) -> bool:
 
 
 def _meant(route: Route, offers: Iterable[Offer], reached: Collection[str]) -> tuple[Offer, SocketSpec] | None:
-    """The vassal's socket that is most like it: one that nobody passes to goes before one that has a pass."""
-    best: tuple[tuple[bool, float, bool], Offer, SocketSpec] | None = None
+    """The vassal's socket that is most like it, of those to whom nobody passes well: the others miss nothing."""
+    best: tuple[tuple[float, bool], Offer, SocketSpec] | None = None
     for one in offers:
         for socket in one.sockets:
-            if socket.address.family == ABSTRACT:
+            if socket.address.family == ABSTRACT or one.name in reached:
                 continue
             alike = _alike(route, one, socket)
-            rank = (one.name not in reached, alike, socket.protocol == route.protocol)
+            rank = (alike, socket.protocol == route.protocol)
             if alike >= ALIKE and (best is None or rank > best[0]):
                 best = rank, one, socket
     return best[1:] if best else None
@@ -236,10 +230,11 @@ def _pair(one: _Met) -> Iterator[Finding]:
         yield Finding("web-protocol", name, what, why, (*lines, weblines.reload(server), instead))
     elif not route.variables:
         what = f"{name}: {route.where} passes requests without the variables that say what is asked for"
-        why = "the app's server gets no REQUEST_METHOD and no path, and can only refuse"
+        why = "every visitor sees 500 Internal Server Error, and the app's log has: no REQUEST_METHOD"
         yield Finding("web-variables", name, what, why, (*weblines.params(route), weblines.reload(server)))
-    if server.private_tmp and socket.address.family == UNIX and socket.address.path.startswith(_PRIVATE):
-        what = f"{name}: {socket.address} lies in /tmp, and {kind} has a /tmp of its own (PrivateTmp of its unit)"
+    hidden = [top for top in server.private_tmp if socket.address.path.startswith(f"{top}/")]
+    if hidden and socket.address.family == UNIX:
+        what = f"{name}: {socket.address} lies in {hidden[0]}, and {kind} has one of its own (PrivateTmp of its unit)"
         why = f"it does not see the socket: (2: No such file or directory), {_SEEN[kind]}"
         mend = (
             f"socket = /run/emperor/{name}.sock  # {vassal.config or 'its ini'}; then the same path in {route.where}",

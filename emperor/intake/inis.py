@@ -108,7 +108,7 @@ class Inis:
         """What is known of each name."""
         known = {name: mark for name, mark in self._look.known.items() if isinstance(mark, tuple)}
         return {
-            name: IniState(self._paths[name], self._origin[name], mark)
+            name: IniState(self._paths[name], self._origin[name], tuple(mark))
             for name, mark in known.items()
             if name in self._paths
         }

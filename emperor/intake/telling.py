@@ -12,9 +12,10 @@ from dataclasses import asdict, fields, replace
 from typing import Any, NamedTuple
 
 from emperor.config import effective
-from emperor.config.effective import DEFAULT, Sight, Sources, Value
+from emperor.config.effective import DEFAULT, MASK, Sight, Sources, Value
 from emperor.config.language.inifile import Row
 from emperor.config.placement import EMPEROR, SYSTEMD, VASSAL
+from emperor.config.sockets import FIXED
 from emperor.intake.reading import Settings, Study
 from emperor.model import OWNER, Problem, VassalSpec
 from emperor.supervision.record import Vassal
@@ -23,6 +24,7 @@ _NOT_THE_APPS = ("config", "authority")
 """Fields of a spec that change nothing for the app."""
 
 
+_SOCKETS = ("socket", *FIXED)
 _BINDERS = {EMPEROR: "bound by the emperor", VASSAL: "bound by its vassal", SYSTEMD: "bound by systemd"}
 
 
@@ -81,14 +83,19 @@ def derived(
     identity = spec.identity
     yield Derived("user", f"{identity.user} (uid {identity.uid}, gid {identity.gid})", _whose(spec, settings, by_name))
     interpreter = by_name.get("python", by_name.get("virtualenv", "the emperor's own"))
-    yield Derived("python", spec.python or sys.executable, interpreter if spec.python else "the emperor's own")
-    yield Derived("folder", spec.chdir or spec.folder, by_name.get("chdir", "the ini's folder"))
-    yield Derived("log", spec.logto or f"emperorctl logs {spec.name}", by_name.get("logto", "kept by the emperor"))
+    hidden = {one.option for one in values if one.value == MASK}
+    python = MASK if hidden & {"python", "virtualenv"} else spec.python
+    yield Derived("python", python or sys.executable, interpreter if python else "the emperor's own")
+    folder = MASK if "chdir" in hidden else spec.chdir
+    yield Derived("folder", folder or spec.folder, by_name.get("chdir", "the ini's folder"))
+    log = MASK if "logto" in hidden else spec.logto
+    yield Derived("log", log or f"emperorctl logs {spec.name}", by_name.get("logto", "kept by the emperor"))
     opened = {str(one.get("address")): one for one in sockets}
     for wanted, row in zip(spec.sockets, [*rows, *([None] * len(spec.sockets))]):
         where = str(wanted.address)
         origin = DEFAULT if row is None else Value("", "", row.path, row.line, "").origin
-        yield _socket(f"{where}  {wanted.protocol}", origin, opened.get(where))
+        shown = MASK if row is not None and row.pieced and not hidden.isdisjoint(_SOCKETS) else where
+        yield _socket(f"{shown}  {wanted.protocol}", origin, opened.get(where))
 
 
 def _whose(spec: VassalSpec, settings: Settings, by_name: Mapping[str, str]) -> str:

@@ -149,7 +149,7 @@ class ServerMachine:
         while size - position >= 8:
             version, kind, request_id, length, padding = records.HEADER.unpack_from(data, position)
             if version != records.VERSION:
-                raise ProtocolError(f"fastcgi: version {version}: this is not FastCGI 1")
+                raise ProtocolError(_another(version))
             end = position + 8 + length
             if end + padding > size:
                 break
@@ -161,7 +161,7 @@ class ServerMachine:
             position = end + padding
         self._rest = data[position:]
         if self._rest and self._rest[0] != records.VERSION:
-            raise ProtocolError(f"fastcgi: version {self._rest[0]}: this is not FastCGI 1")
+            raise ProtocolError(_another(self._rest[0]))
 
     def _strange(self, kind: int, request_id: int) -> None:
         # Section 4.2: only a management record (id 0) of unknown type asks for an answer; a type that does
@@ -257,3 +257,12 @@ _HANDLERS: dict[int, Callable[[ServerMachine, int, bytes], None]] = {
     records.DATA: ServerMachine._ignore,
     records.GET_VALUES: ServerMachine._get_values,
 }
+
+
+def _another(version: int) -> str:
+    """What comes in its place, where its first byte tells."""
+    if version == 0:
+        return "fastcgi: this is uwsgi: in nginx, fastcgi_pass in place of uwsgi_pass, or protocol = uwsgi here"
+    if 65 <= version <= 90:
+        return "fastcgi: this is HTTP: in nginx, fastcgi_pass in place of proxy_pass, or protocol = http here"
+    return f"fastcgi: version {version}: this is not FastCGI 1"

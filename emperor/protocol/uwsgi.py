@@ -36,7 +36,7 @@ def parse_request(
     """
     # Nearly every request has 0 there.
     if data and data[0] and data[0] != _SPLIT_PATH:
-        raise ProtocolError(f"uwsgi packet: modifier1 is {data[0]}, not 0: this is not a uwsgi request for WSGI")
+        raise ProtocolError(_another(data))
     if len(data) < 4:
         return None
     size = data[1] | data[2] << 8
@@ -49,6 +49,17 @@ def parse_request(
     if data[0]:
         _split_path(params[0])
     return params, end
+
+
+def _another(data: bytes) -> str:
+    """What comes in its place, where its first bytes tell."""
+    if data[0] == 1 and data[1:2] in (b"", b"\x01"):
+        return (
+            "uwsgi packet: this is FastCGI: in nginx, uwsgi_pass in place of fastcgi_pass, or protocol = fastcgi here"
+        )
+    if 65 <= data[0] <= 90 and data[1:4].rstrip().isalpha():
+        return "uwsgi packet: this is HTTP: in nginx, uwsgi_pass in place of proxy_pass, or protocol = http here"
+    return f"uwsgi packet: modifier1 is {data[0]}, not 0: this is not a uwsgi request for WSGI"
 
 
 def _variables(data: bytes, end: int, fields: dict[str, Any]) -> Params:

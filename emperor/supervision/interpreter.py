@@ -159,7 +159,7 @@ def _odd_end(subject: str, end: Step, lack: str) -> str:
     if end.kind == LOOP:
         return f"{subject}: {end.path}: links that lead nowhere but to each other -- name the folder that is meant"
     if end.kind == HIDDEN:
-        return f"{subject}: {end.path}: cannot be looked at"
+        return f"{subject}: {end.path}: cannot be looked at -- name the one that is meant"
     return f"{subject}: {end.path} is {lack} -- name the one that is meant"
 
 

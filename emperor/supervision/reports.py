@@ -67,6 +67,13 @@ class Workers:
     totals: Totals = EMPTY
 
 
+def of_rows(workers: Sequence[WorkerReport]) -> Totals:
+    """As far as the rows of a vassal tell it that does not add up itself: one of an older program does not."""
+    return Totals(
+        requests=sum(one.requests + one.earlier for one in workers), exceptions=sum(one.exceptions for one in workers)
+    )
+
+
 _OPTIONAL = {
     **{"exits": 0, "last_exit": "", "died_at": None, "retry_at": None},
     **{"renewals": 0, "earlier": 0, "doing": "", "since": None},
@@ -111,6 +118,13 @@ def _row(worker: WorkerReport) -> dict[str, Any]:
     return {key: value for key, value in raw.items() if key not in _OPTIONAL or value != _OPTIONAL[key]}
 
 
+def _seat_of(raw: Any) -> int:
+    # Programs keep a row for each that they have ever seen.
+    if number_of(raw) > MAX_WORKERS:
+        raise ChannelError("channel: a worker's number is out of its range")
+    return number_of(raw)
+
+
 def build(raw: Any) -> Workers:
     """The inverse. Raises ``ChannelError``, ValueError, TypeError or KeyError."""
     workers = list_of(raw["workers"])
@@ -138,7 +152,7 @@ def _totals(raw: Any) -> Totals:
 
 def _worker(raw: Any) -> WorkerReport:
     return WorkerReport(
-        number_of(raw["id"]),
+        _seat_of(raw["id"]),
         number_of(raw["pid"]),
         word_of(raw["state"], 16),
         number_of(raw["requests"]),

@@ -26,7 +26,8 @@ class Rotation:
     """``most``: bytes that the file may have. ``keep``: how many older ones stay, at least 1.
 
     ``permitted``: may we rename in its folder, asked each time. ``shared``: other processes append to it as well, the
-    older generation of a vassal that reloads; then the file itself is the lock (flock(2)).
+    older generation of a vassal that reloads; then the file itself is the lock (flock(2)). Whoever may read it can hold
+    that lock; ours is held for microseconds.
     """
 
     path: str
@@ -40,10 +41,11 @@ class Rotation:
         there = os.fstat(fd)
         return stat.S_ISREG(there.st_mode) and there.st_size > 0 and there.st_size + more > self.most
 
-    def turn(self, fd: int) -> bool:
+    def turn(self, fd: int, patient: bool = True) -> bool:
         """Move the file of ``fd`` away. True: its path is to be opened anew; False: somebody else is just at it.
 
-        Raises OSError: it cannot be moved, or must not be.
+        Raises OSError: it cannot be moved, or must not be. Not ``patient``: whoever holds the lock has held it for
+        longer than any of us would.
         """
         if not self.permitted():
             raise PermissionError(13, "its folder is not root's alone")
@@ -53,7 +55,10 @@ class Rotation:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return False
+            if patient:
+                return False
+            self._move(fd)
+            return True
         try:
             self._move(fd)
         finally:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from emperor.model import VassalSpec
 from emperor.supervision.events import Exit
-from emperor.supervision.reports import WorkerReport
+from emperor.supervision.reports import WorkerReport, of_rows
 from emperor.supervision.totals import EMPTY, Totals
 from emperor.system.processes import Child
 from emperor.tending.hearing import Heard, Hearing
@@ -25,6 +25,7 @@ class Crib:
     ``binds``: it only opens sockets, and ends. ``obeys``: it hears orders; a vassal of an older program does not.
     ``stale_at``: when its word that its app has changed was last written down, monotonic seconds.
     ``told``: to go; it binds nothing for us any more. ``spoke``: we have heard a message of it.
+    ``confessed``: it has said itself why it fails, also in the log.
     ``ended``: how the generation's own process ended, if this one only looks why.
     """
 
@@ -41,7 +42,13 @@ class Crib:
     stale_at: float = -math.inf
     told: bool = False
     spoke: bool = False
+    confessed: bool = False
     ended: Exit | None = None
+
+    @property
+    def done(self) -> Totals:
+        """All that its workers have done."""
+        return self.totals if self.totals != EMPTY else of_rows(self.workers)
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,7 @@ class Ears:
         self._tell(Resized(crib.number, message.workers, message.leaving))
 
     def failed(self, crib: Crib, message: Failed) -> None:
+        crib.confessed = True
         self._tell(BootFailed(crib.number, message.reason, message.traceback))
 
     def workers(self, crib: Crib, message: Workers) -> None:

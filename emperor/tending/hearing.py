@@ -102,14 +102,18 @@ class Hearing:
 
     def _on_channel(self) -> None:
         self._hear_datagram()
-        self._spend(datagrams=1)
+        self._rest_if_exhausted()
 
     def _on_output(self) -> None:
-        self._spend(size=self._hear_output())
+        size = self._hear_output()
+        self._refresh()
+        self._ration = ration.spend(self._ration, size=size)
+        self._rest_if_exhausted()
 
-    def _spend(self, datagrams: int = 0, size: int = 0) -> None:
-        left = ration.refresh(self._ration, self._loop.now())
-        self._ration = replace(left, datagrams=left.datagrams - datagrams, size=left.size - size)
+    def _refresh(self) -> None:
+        self._ration = ration.refresh(self._ration, self._loop.now())
+
+    def _rest_if_exhausted(self) -> None:
         if self._ration.exhausted:
             self._pause()
             self._loop.call_at(self._ration.since + 1.0, self.start)
@@ -140,6 +144,9 @@ class Hearing:
             if flags & socket.MSG_TRUNC:
                 raise ChannelError("channel: a message is too large")
             message = channel.decode(data)
+            batches = int(isinstance(message, Lines))
+            self._refresh()
+            self._ration = ration.spend(self._ration, datagrams=1 - batches, batches=batches, size=len(data))
             fd = self._take_descriptor(message) if flags & socket.MSG_CTRUNC else None
             # Out of the queue. A descriptor that came with it is ours by now, so that its last close is not here.
             self._channel.recv(1)
@@ -174,7 +181,7 @@ class Hearing:
             self._listener.message(message, fd)
 
     def _tell_lines(self, lines: list[str], dropped: int = 0) -> None:
-        self._ration = ration.refresh(self._ration, self._loop.now())
+        self._refresh()
         self._ration, heard, lost = ration.admit(self._ration, len(lines))
         if heard or dropped:
             self._listener.lines(lines[:heard], lost + dropped)

@@ -27,6 +27,14 @@ def is_unexplained(crib: Crib, ended: Exit) -> bool:
     return not (crib.serving or crib.spoke or crib.told or crib.ended is not None or ended.code == 0)
 
 
+def line(crib: Crib, ended: Exit) -> str:
+    """For the vassal's own log, whose last lines are about its last failure; "": it says nothing new there."""
+    if ended.code == 0 or (crib.confessed and ended.code is not None):
+        return ""
+    when = "" if crib.serving else " while it opened its sockets" if crib.binds else " before it served"
+    return f"generation {crib.number}: {ended.reason}{when}"
+
+
 def _in_words(crib: Crib, ended: Exit) -> Exit:
     """An interpreter that could not be exec'd is the shell's exit code; its own words are in the log."""
     words = {processes.NOT_FOUND: "no such program", processes.NOT_EXECUTABLE: "it cannot be executed"}

@@ -14,6 +14,7 @@ from emperor.holding.holdings import Holdings
 from emperor.journal import Journal
 from emperor.model import VassalSpec
 from emperor.supervision import orders
+from emperor.supervision.channel import Message
 from emperor.supervision.events import (
     Begun,
     Called,
@@ -63,13 +64,17 @@ MAX_WAKE = 30.0
 
 @dataclass(frozen=True)
 class PerformerState:
-    """What is handed over; ``lines`` and ``count`` are the ring's, ``past``: of the generations that have ended."""
+    """What is handed over; ``lines`` and ``count`` are the ring's, ``past``: of the generations that have ended.
+
+    ``log_word``: what is wrong with the log that the vassal keeps itself, in its words.
+    """
 
     cribs: tuple[CribState, ...]
     unburied: tuple[GraveState, ...]
     lines: tuple[str, ...]
     count: int
     past: Totals = EMPTY
+    log_word: str = ""
 
 
 class Performer:
@@ -136,7 +141,7 @@ class Performer:
 
     def totals(self) -> Totals:
         """What its workers have done in all generations since the emperor has it."""
-        return together([self._past, *(crib.totals for crib in self._cribs.values())])
+        return together([self._past, *(crib.done for crib in self._cribs.values())])
 
     def do(self, doing: Doing) -> None:
         _DO[type(doing)](self, doing)  # type: ignore[operator]  # each is filed under the type that it takes
@@ -206,10 +211,8 @@ class Performer:
         self._tell(Exited(number, Exit(None, None, reason, time.time()), random.random()))
 
     def export(self) -> PerformerState:
-        cribs = tuple(export_crib(crib) for crib in self._cribs.values())
-        return PerformerState(
-            cribs, self._burials.export(), self.ring.tail(MOST_HANDED_OVER), self.ring.count, self._past
-        )
+        cribs, lines = tuple(export_crib(crib) for crib in self._cribs.values()), self.ring.tail(MOST_HANDED_OVER)
+        return PerformerState(cribs, self._burials.export(), lines, self.ring.count, self._past, self.log.vassals_word)
 
     def adopt(self, state: PerformerState) -> None:
         """Go on where an older program of ours was, in this very process."""
@@ -220,17 +223,25 @@ class Performer:
         for one in state.cribs:
             self.log.follow(one.spec)
             self._attend(adopt_crib(one), one.heard)
+        self.log.recall(state.log_word)
 
     def _attend(self, crib: Crib, heard: Heard = NOTHING_YET) -> None:
         self._cribs[crib.number] = crib
         listener = Listener(
-            lambda message, fd: self._ears.hear(crib, message, fd),
+            lambda message, fd: self._hear(crib, message, fd),
             self.log.hear,
             lambda complaint: self._journal.warning(self.name, complaint),
         )
         crib.hearing = Hearing(crib.child, self._loop, self._share(crib.spec), listener, heard)
         crib.hearing.start()
         self._loop.watch(crib.child.pidfd, lambda: self._ended(crib))
+
+    def _hear(self, crib: Crib, message: Message, fd: int | None) -> None:
+        served = crib.serving
+        self._ears.hear(crib, message, fd)
+        if crib.serving and not served and crib.number > 1:
+            # What comes behind is of the new code.
+            self.log.note(f"--- generation {crib.number} serves ---")
 
     def _share(self, spec: VassalSpec) -> Share:
         return self._closer.share(spec.identity.uid)
@@ -242,7 +253,7 @@ class Performer:
         crib.hearing.stop()
         self._cribs.pop(crib.number, None)
         self._ended_last = (crib.number, crib.child.pid)
-        self._past = self._past.plus(crib.totals)
+        self._past = self._past.plus(crib.done)
         ended = obituary.of(crib, self.holdings.complete(crib.spec))
         if not crib.binds or ended.code != 0:
             # What was bound for one that binds is kept as soon as it is known that it did.
@@ -257,6 +268,9 @@ class Performer:
             self._attend(inquiry)
             return
         self._gate.leave((self.name, crib.number))
+        last = obituary.line(crib, inquiry)
+        if last:
+            self.log.note(last)
         self._tell(Exited(crib.number, inquiry, random.random()))
 
 

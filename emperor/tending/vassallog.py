@@ -65,30 +65,60 @@ class VassalLog:
             return f"logto {self._path}: {self._lost} lines could not be written -- is the disk full?"
         return word_on(self._path, self._file.trouble) if self._file.stuck else ""
 
+    @property
+    def vassals_word(self) -> str:
+        """What a vassal that keeps its log itself has said is wrong with it, and not taken back; "": nothing."""
+        return self._vassals_word if self.kept_by_vassal else ""
+
+    def recall(self, word: str) -> None:
+        """As it was said to an older program of ours: it is not said again as long as nothing changes."""
+        self._vassals_word = word
+
     def say(self, line: str) -> None:
         """A line that came raw: from its standard error, or from us about it."""
-        line = printable(line)
-        self.ring.add(f"{stamp()} {line}")
-        if self._file is not None:
-            self._file.heal()
-        if self._file is not None and not self._file.error:
-            before = self._file.dropped
-            self._file.write(f"{stamp()} {line}")
-            # One that can be written again is well again.
-            self._lost = self._lost + 1 if self._file.dropped > before else 0
-            self._complain_if_stuck()
-        elif not self.kept_by_vassal or self._vassals_word:
-            self._journal.line(self.name, line)
+        self._say([line])
+
+    def note(self, line: str) -> None:
+        """A line of ours that stands between the app's: the journal says the same in its own words."""
+        stamped = f"{stamp()} {printable(line)}"
+        self.ring.add(stamped)
+        self._write([stamped])
 
     def hear(self, lines: Sequence[str], dropped: int) -> None:
-        """``dropped``: how many were lost before these."""
-        if dropped:
-            self.say(f"[{dropped} lines lost]")
+        """What came at once has one time. ``dropped``: how many were lost before these."""
+        together = [f"[{dropped} lines lost]"] if dropped else []
         for line in lines:
             if self.kept_by_vassal and line.startswith(word_on(self._path, "")):
-                # Its own word: a worker's lines begin otherwise.
+                # Its own word: a worker's lines begin otherwise. What came before was said without it.
+                self._say(together)
+                together = []
                 self._vassals_word = "" if line == written_again(self._path) else printable(line)
-            self.say(line)
+            together.append(line)
+        self._say(together)
+
+    def _say(self, raw: Sequence[str]) -> None:
+        now, lines = stamp(), [printable(one) for one in raw]
+        stamped = [f"{now} {line}" for line in lines]
+        for line in stamped:
+            self.ring.add(line)
+        written = self._write(stamped)
+        if not written and (not self.kept_by_vassal or self._vassals_word):
+            for line in lines:
+                self._journal.line(self.name, line)
+
+    def _write(self, stamped: Sequence[str]) -> bool:
+        """False: there is no file of ours that takes lines."""
+        if self._file is not None:
+            self._file.heal()
+        if self._file is None or self._file.error:
+            return False
+        before = self._file.dropped
+        self._file.write_all(stamped)
+        # One that can be written again is well again.
+        lost = self._file.dropped - before
+        self._lost = self._lost + lost if lost else 0
+        self._complain_if_stuck()
+        return True
 
     def reopen(self) -> None:
         if self._file is not None:

@@ -12,12 +12,9 @@ import re
 from collections.abc import Iterable, Mapping
 
 from emperor.webservers import apache, lighttpd, processes
-from emperor.webservers.listening import listening
 from emperor.webservers.processes import Running, option
 from emperor.webservers.route import APACHE, LIGHTTPD, NGINX, NO, YES, WebServer
 from emperor.webservers.shelf import Shelf
-
-__all__ = ["listening", "servers"]
 
 CONFS = {
     NGINX: ("/etc/nginx/nginx.conf", "/usr/local/nginx/conf/nginx.conf", "/usr/local/etc/nginx/nginx.conf"),
@@ -35,10 +32,11 @@ _CLOCKS = 1.5
 def servers(overrides: Mapping[str, str] | None = None) -> list[WebServer]:
     """``overrides``: the main file of one kind of server; then only those it names are looked at."""
     given = {kind: path for kind, path in (overrides or {}).items() if path}
-    live, strangers = processes.running()
+    live, doubtful = processes.running()
     placed = [(_conf(one), one) for one in live]
-    strangers += [one.master for conf, one in placed if not _administrators(conf, one)]
-    placed = [(conf, one) for conf, one in placed if _administrators(conf, one)]
+    claimed = [(_claimed(one, given.get(LIGHTTPD, "")), one) for one in doubtful]
+    placed += [(conf, one) for conf, one in claimed if conf]
+    strangers = [one.master for conf, one in claimed if not conf]
     found: list[WebServer] = []
     if given:
         for kind, path in given.items():
@@ -86,7 +84,7 @@ def _whole(kind: str, conf: str, live: list[Running]) -> WebServer:
 
 
 def _read(kind: str, conf: str, one: Running | None) -> tuple[WebServer, Shelf]:
-    environ = processes.environ(one.master.pid) if one else None
+    environ = processes.environ(one.master.pid) if one and processes.is_believed(one.master) else None
     if kind == APACHE:
         defines = option(one.master.words[1:], "-D") if one else []
         return apache.read(conf, environ=environ, defines=defines)
@@ -117,14 +115,19 @@ def _conf(one: Running) -> str:
     return next((path for path in paths if os.path.exists(path)), paths[0])
 
 
-def _administrators(conf: str, one: Running) -> bool:
-    """Is its file root's, or ours, if the process does not show it?"""
-    if one.master.uid in (0, os.geteuid()):
-        return True
-    try:
-        return os.stat(conf).st_uid in (0, os.geteuid())
-    except (OSError, ValueError):
-        return False
+def _claimed(one: Running, named: str) -> str:
+    """The file of a lighttpd that gave up root's rights; "": it is a stranger.
+
+    Whoever runs it could say anything, and root goes nowhere for it. So it must name the usual file, or the one that
+    the operator has ``named``, and be the user who that file says it is.
+    """
+    if one.kind != LIGHTTPD:
+        return ""
+    told = option(one.master.words[1:], "-f")
+    path = told[-1] if told else CONFS[LIGHTTPD][0]
+    if path not in ((os.path.abspath(named),) if named else CONFS[LIGHTTPD]):
+        return ""
+    return path if lighttpd.read(path)[0].user == _user(one.master.uid) else ""
 
 
 def _same(one: str, other: str) -> bool:
@@ -147,10 +150,10 @@ def _changed(path: str) -> float:
         return 0.0
 
 
-def _unit_says(names: Iterable[str]) -> bool:
+def _unit_says(names: Iterable[str]) -> tuple[str, ...]:
     """PrivateTmp= of systemd.exec(5); the last word counts, and /etc's is the last."""
     if not os.path.isdir("/run/systemd/system"):
-        return False
+        return ()
     said, shelf = False, Shelf()
     for name in names:
         paths = [f"{folder}/{name}" for folder in _UNIT_FOLDERS]
@@ -159,7 +162,7 @@ def _unit_says(names: Iterable[str]) -> bool:
             text = shelf.text(path) if os.path.exists(path) else None
             for word in re.findall(r"^PrivateTmp=\s*(\w+)", text or "", re.MULTILINE | re.ASCII):
                 said = word.lower() in ("yes", "true", "on", "1", "disconnected")
-    return said
+    return processes.TMP if said else ()
 
 
 def _user(uid: int) -> str:

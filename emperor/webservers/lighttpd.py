@@ -230,6 +230,7 @@ def _route(key: str, host: Item, protocol: str, level: _Level, where: Where) -> 
         prefix or level.prefix or "/",
         timeout=seconds(_plain(words.get("read-timeout"))),
         body_limit=level.body,
+        only_files=protocol != HTTP and key.startswith("/") and _plain(words.get("check-local")) != "disable",
     )
 
 

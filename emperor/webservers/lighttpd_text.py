@@ -59,14 +59,13 @@ class Include(NamedTuple):
 
 
 class Condition(NamedTuple):
-    """``field``: HTTP["host"] and the like; "": else. ``chained``: it counts only if the one before it does not."""
+    """``field``: HTTP["host"] and the like; "": else."""
 
     field: str
     op: str
     value: Expression
     block: tuple[Node, ...]
     where: Where
-    chained: bool = False
 
 
 Node = Union[Assignment, Include, Condition]
@@ -128,7 +127,7 @@ class _Reader:
             if token.kind == "name" and token.text in ("include", "include_shell"):
                 found.append(Include(self._value(0), token.text == "include_shell", where))
             elif token.kind == "field":
-                found.append(self._condition(token, where, depth, chained=False))
+                found.append(self._condition(token, where, depth))
                 chain = True
                 continue
             elif token.text in ("else", "elseif", "elif") and chain:
@@ -152,7 +151,7 @@ class _Reader:
             return True
         return False
 
-    def _condition(self, token: _Token, where: Where, depth: int, chained: bool) -> Condition:
+    def _condition(self, token: _Token, where: Where, depth: int) -> Condition:
         key = self._next()
         self._expect("]")
         op = self._next()
@@ -160,14 +159,14 @@ class _Reader:
             raise _Wrong('a condition is $HTTP["…"], then ==, != or =~, then a string')
         value = self._value(0)
         field = f"{token.text[1:].rstrip('[ ')}[{key.text[1:-1]}]"
-        return Condition(field, op.text, value, self._block(depth), where, chained)
+        return Condition(field, op.text, value, self._block(depth), where)
 
     def _other(self, where: Where, depth: int) -> Condition:
         if self._peek().text == "if":
             self._next()
         if self._peek().kind == "field":
-            return self._condition(self._next(), where, depth, chained=True)
-        return Condition("", "", "", self._block(depth), where, True)
+            return self._condition(self._next(), where, depth)
+        return Condition("", "", "", self._block(depth), where)
 
     def _block(self, depth: int) -> tuple[Node, ...]:
         self._expect("{")

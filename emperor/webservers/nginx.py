@@ -6,12 +6,14 @@ refuses becomes a flaw without the file's words in it. Includes are followed her
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import crossplane
+from crossplane.analyzer import DIRECTIVES
 
 from emperor.webservers.nginx_routes import gather
 from emperor.webservers.route import WebServer, Where
@@ -19,6 +21,13 @@ from emperor.webservers.shelf import DEEPEST, Shelf
 from emperor.webservers.tree import Statement
 
 MOST_STATEMENTS = 50_000
+ALIKE = 0.8
+_MEANT = (
+    *("uwsgi_pass", "fastcgi_pass", "proxy_pass", "scgi_pass", "uwsgi_param", "fastcgi_param", "uwsgi_read_timeout"),
+    *("fastcgi_read_timeout", "proxy_read_timeout", "client_max_body_size", "location", "server", "server_name"),
+    *("listen", "include", "upstream", "root", "return", "events", "http", "user", "proxy_set_header", "try_files"),
+)
+"""What decides whether an app is reached. A word that nginx does not know may be a module's, unless it is nearly one."""
 _OF_A_VALUE = re.compile(r'^invalid value ".*" in ', re.DOTALL)
 _PLACE = re.compile(r" in /proc/self/fd/\d+(:\d+)?$")
 _KNOWN = re.compile(
@@ -60,11 +69,13 @@ class _Book:
             if self._room < 0 or depth > 3 * DEEPEST:
                 self.shelf.flaw(path, "too much, or too deep, to be read whole")
                 return
+            if (meant := _misspelt(row["directive"])) is not None:
+                self.shelf.flaw(where, f"nginx knows no directive of that name -- {meant} is meant, perhaps")
             if row["directive"] == "include" and row["args"]:
                 yield from self._included(row["args"][0], where, depth)
                 continue
             block = row.get("block")
-            inner = None if block is None else tuple(self.unfolded((path, block), depth + 1))
+            inner = None if block is None else tuple(self.unfolded((path, block), depth + 1, row["directive"]))
             yield Statement(row["directive"], tuple(row["args"]), where, inner)
 
     def _included(self, pattern: str, where: Where, depth: int) -> Iterator[Statement]:

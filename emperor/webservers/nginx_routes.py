@@ -19,6 +19,8 @@ _PREFIXES = {"uwsgi": UWSGI, "fastcgi": FASTCGI, "proxy": HTTP, "scgi": SCGI}
 """What the directives of each protocol begin with."""
 _ALWAYS = "REQUEST_METHOD"
 """The variable without which no app can be asked anything; every params file has it."""
+_PATHS = {"PATH_INFO": "$document_uri", "REQUEST_URI": "$request_uri", "SCRIPT_NAME": "$fastcgi_script_name"}
+"""As uwsgi_params and fastcgi_params tell them."""
 _NAMELESS = ("", "_", "--", "!@#")
 _DISTRIBUTIONS = re.compile(r"(.*/)?(sites-(enabled|available)/(000-)?default(\.conf)?|conf\.d/default\.conf)")
 _NOT_HTTP = ("upstream", "map", "geo", "types", "split_clients", "stream", "mail", "events")
@@ -39,6 +41,13 @@ class _Level(NamedTuple):
     timeout: Mapping[str, float] = {}
     body: Optional[int] = None
     shadow: Optional[Where] = None
+    ends: Optional[Where] = None
+    """The server's own ``return``; it comes before its locations are looked for."""
+    answered: Optional[Where] = None
+    pattern: str = ""
+    rewrites: bool = False
+    rewritten: frozenset[str] = frozenset()
+    """Protocols whose params tell another path."""
 
 
 class _Server(NamedTuple):
@@ -67,7 +76,9 @@ def gather(conf: str, statements: Sequence[Statement]) -> WebServer:
     known = _directory(servers)
     routes: list[Route] = []
     for server in servers:
-        level = server.level._replace(shadow=_shadow(server, known))
+        ends = _return(server.statement.block or ())
+        rewrites = any(one.name in ("rewrite", "if") for one in server.statement.block or ())
+        level = server.level._replace(shadow=_shadow(server, known), ends=ends, answered=ends, rewrites=rewrites)
         named = _named(server.statement.block or ())
         routes += _routes(server.statement.block or (), level, upstreams, named, 0)
     return WebServer(NGINX, conf, user, group, routes=tuple(routes), default_site=_default_site(servers))
@@ -76,18 +87,36 @@ def gather(conf: str, statements: Sequence[Statement]) -> WebServer:
 def _entered(around: _Level, block: Iterable[Statement]) -> _Level:
     variables, timeout, body = dict(around.variables), dict(around.timeout), around.body
     given: dict[str, set[str]] = {}
+    paths: set[str] = set()
     for one in block:
         kind, _, rest = one.name.partition("_")
         if one.name == "client_max_body_size" and one.args:
             body = size(one.args[0])
         elif kind in _PREFIXES and rest == "param" and one.args:
             given.setdefault(_PREFIXES[kind], set()).add(one.args[0])
+            paths |= {_PREFIXES[kind]} if _tells_another_path(one.args) else set()
         elif kind in _PREFIXES and rest == "read_timeout" and one.args:
             told = seconds(" ".join(one.args))
             timeout.update({} if told is None else {_PREFIXES[kind]: told})
     # One param of a level's own, and it inherits none.
     variables.update({protocol: _ALWAYS in names for protocol, names in given.items()})
-    return around._replace(variables=variables, timeout=timeout, body=body)
+    rewritten = (around.rewritten - given.keys()) | paths
+    return around._replace(variables=variables, timeout=timeout, body=body, rewritten=rewritten)
+
+
+def _tells_another_path(param: Sequence[str]) -> bool:
+    return param[0] in _PATHS and param[1:2] != (_PATHS[param[0]],)
+
+
+def _return(block: Iterable[Statement]) -> Where | None:
+    """That each request comes to: what may leave the list of ngx_http_rewrite_module before it is taken at its word."""
+    for one in block:
+        inner = {each.name for each in one.block or ()} if one.name == "if" else set[str]()
+        if {one.name, *inner} & {"break", "rewrite"}:
+            return None
+        if one.name == "return":
+            return one.where
+    return None
 
 
 def _members(upstream: Statement) -> Iterator[_Target]:
@@ -199,8 +228,20 @@ def _routes(
         elif one.block and one.name not in _NOT_HTTP and depth < _DEEPEST:
             inner = _entered(level, one.block)
             if one.name == "location":
-                inner = inner._replace(prefix=_path(one.args, named))
+                inner = _located(one, inner, level, named)
             yield from _routes(one.block, inner, upstreams, named, depth + 1)
+
+
+def _located(one: Statement, inner: _Level, around: _Level, named: Mapping[str, str]) -> _Level:
+    """What ngx_http_rewrite_module does is of the block alone, and a named location comes after the server's."""
+    block, called = one.block or (), bool(one.args) and one.args[-1].startswith("@")
+    regular = len(one.args) == 2 and one.args[0] in ("~", "~*") or one.args[:1] and one.args[0].startswith("~")
+    return inner._replace(
+        prefix=_path(one.args, named),
+        pattern=" ".join(one.args) if regular else "",
+        answered=_return(block) or (None if called else around.ends),
+        rewrites=around.rewrites or called or any(each.name in ("rewrite", "if") for each in block),
+    )
 
 
 def _passed(
@@ -222,6 +263,9 @@ def _passed(
         level.timeout.get(protocol),
         level.body,
         shadow=level.shadow,
+        answered=level.answered,
+        pattern=level.pattern,
+        rewritten=level.rewrites or protocol in level.rewritten,
     )
     if target in upstreams:
         yield from (route._replace(address=each.address, told=each.where) for each in upstreams[target])

@@ -1,7 +1,7 @@
 """The web servers that run here, as /proc shows them to whoever asks.
 
-A process may call itself what it likes: one counts only if its master is root's or our own, and, where that can be
-read, if its program is one. What others run is none of ours to read a configuration for.
+A process may call itself what it likes, and say what it likes of its files: one is believed only if its master is
+root's or our own, and, where that can be read, if its program is one.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import NamedTuple, Optional
 from emperor.webservers.route import APACHE, LIGHTTPD, NGINX
 
 PROGRAMS = {"nginx": NGINX, "apache2": APACHE, "httpd": APACHE, "lighttpd": LIGHTTPD}
+TMP = ("/tmp", "/var/tmp")
+"""What PrivateTmp= of systemd.exec(5) hides."""
 _TITLE = re.compile(r"nginx: master process (.*)", re.DOTALL)
 _MOST = 4096
 _LONGEST = 64 * 1024
@@ -44,23 +46,24 @@ class Running(NamedTuple):
         return (*others[:200], self.master.pid)
 
 
-def running() -> tuple[list[Running], list[Process]]:
-    """Those whose masters are root's or ours; and the masters that are others'.
+def running() -> tuple[list[Running], list[Running]]:
+    """Those whose masters are root's or ours; and others', whose every word is only what they say.
 
-    lighttpd has one process, which gives up root's rights: of that, whose its file is must decide.
+    A lighttpd that root has started is among these: its one process gives up root's rights.
     """
     boot = _boot()
     found = {one.pid: one for one in (_process(pid, boot) for pid in _numbers()) if one is not None}
     masters = [one for one in found.values() if one.parent not in found or found[one.parent].kind != one.kind]
-    ours, others = [], []
+    ours, others = list[Running](), list[Running]()
     for master in masters:
-        trusted = master.uid in (0, os.geteuid()) or master.kind == LIGHTTPD
-        if not trusted or not _is_its_program(master.pid):
-            others.append(master)
-            continue
         children = tuple(one for one in found.values() if one.parent == master.pid and one.kind == master.kind)
-        ours.append(Running(master.kind, master, children or (master,)))
+        believed = is_believed(master) and _is_its_program(master.pid)
+        (ours if believed else others).append(Running(master.kind, master, children or (master,)))
     return ours, others
+
+
+def is_believed(master: Process) -> bool:
+    return master.uid in (0, os.geteuid())
 
 
 def everybody_is_seen() -> bool:
@@ -97,12 +100,12 @@ def other_root(pid: int) -> bool:
     return there is not None and there != here
 
 
-def own_tmp(pid: int) -> bool | None:
-    """Is its /tmp or /var/tmp another than ours? None: it is not shown to us."""
-    answers = [(_place(f"/proc/{pid}/root{path}"), _place(path)) for path in ("/tmp", "/var/tmp")]
-    if any(there is None for there, _ in answers):
+def own_tmp(pid: int) -> tuple[str, ...] | None:
+    """Which of /tmp and /var/tmp are others than ours. None: it is not shown to us."""
+    answers = [(path, _place(f"/proc/{pid}/root{path}"), _place(path)) for path in TMP]
+    if any(there is None for _, there, _ in answers):
         return None
-    return any(there != here for there, here in answers)
+    return tuple(path for path, there, here in answers if there != here)
 
 
 def unit(pid: int) -> str:

@@ -28,7 +28,10 @@ class Route(NamedTuple):
     the web server tell the app what was asked for (``include uwsgi_params``)? ``timeout``: seconds that it waits for
     the app, ``body_limit``: bytes that a body may have (0: any); None: not told by anything that could be read, and
     ``untold`` knows what holds then. ``told``: where the address stands, if not in the pass itself. ``shadow``: what
-    takes this route's requests before it. ``lacks``: the web server's module that is not loaded.
+    takes this route's requests before it. ``lacks``: the web server's module that is not loaded. ``answered``: where
+    each request is answered before it is passed. ``pattern``: the regular expression that stands in the place of a
+    path. ``rewritten``: the app is told another path than the visitor asked for, or may be. ``only_files``: what is no
+    file of the web server's is never passed.
     """
 
     server: str
@@ -44,6 +47,15 @@ class Route(NamedTuple):
     told: Optional[Where] = None
     shadow: Optional[Where] = None
     lacks: str = ""
+    answered: Optional[Where] = None
+    pattern: str = ""
+    rewritten: bool = False
+    only_files: bool = False
+
+    @property
+    def place(self) -> str:
+        """What its requests have in common, for people."""
+        return self.pattern or self.prefix
 
 
 class Untold(NamedTuple):
@@ -67,8 +79,8 @@ class WebServer(NamedTuple):
     """``conf``: its main file. ``user``, ``group``: who its workers are; "": not told. ``pids``: its running processes,
     those of its workers first. ``default_site``: where the distribution's own page is still enabled. ``flaws``: what
     could not be read, or what the server itself would refuse, each a line. ``running``: YES, NO or "" if that cannot be
-    seen. ``stale``: a file of its configuration that is newer than its workers; "": none. ``private_tmp``: is its /tmp
-    not ours?
+    seen. ``stale``: a file of its configuration that is newer than its workers; "": none. ``private_tmp``: which of
+    /tmp and /var/tmp are not ours for it. ``own``: this machine's addresses; (): not known.
     """
 
     kind: str
@@ -81,4 +93,5 @@ class WebServer(NamedTuple):
     flaws: tuple[str, ...] = ()
     running: str = ""
     stale: str = ""
-    private_tmp: bool = False
+    private_tmp: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()

@@ -99,8 +99,13 @@ class Shelf:
 
     @staticmethod
     def _read(path: str) -> bytes:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        # To open a device does something to some of them; what is held is looked at, and that very file is opened.
+        held = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISREG(os.fstat(held).st_mode):
                 raise OSError(0, "not a file")
+            descriptor = os.open(f"/proc/self/fd/{held}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        finally:
+            os.close(held)
+        with open(descriptor, "rb") as file:
             return file.read(LARGEST + 1)

@@ -19,8 +19,9 @@ from emperor.model import VassalSpec
 
 __all__ = ["LONGEST_LINE", "Facts", "Line", "Rules", "compiled", "line_of", "rules_of"]
 
-LONGEST_LINE = 4095
-"""Bytes: with its newline it fits into a pipe in one piece, or not at all (pipe(7), PIPE_BUF)."""
+LONGEST_LINE = 4000
+"""Bytes: who reads it cuts none into two (``system.logs.MAX_LINE``), where the second would begin as a visitor likes;
+and with its newline it fits into a pipe in one piece, or not at all (pipe(7), PIPE_BUF)."""
 
 PIECES = (3072, 2048, 1024, 512)
 """Characters that a word may take, from the first with which the line is short enough."""

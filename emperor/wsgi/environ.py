@@ -56,6 +56,10 @@ OURS = frozenset((
 ))  # fmt: skip
 """Names that nobody else may set: all of them stand in every ``own``."""
 _KNOWN = _USUAL | OURS
+_UNTOLD = (
+    "request: no REQUEST_METHOD: the web server does not say what was asked for: in nginx, include uwsgi_params; (for "
+    "fastcgi_pass, include fastcgi_params;) beside the pass"
+)
 _REQUIRED = frozenset(DEFAULTS)
 
 
@@ -71,7 +75,10 @@ def adopt(fields: Mapping[str, Any], displaced: Sequence[tuple[str, Any]], own: 
 
 
 def settle(environ: dict[str, Any], displaced: Sequence[tuple[str, Any]], own: Mapping[str, Any]) -> dict[str, Any]:
-    """The same of a copy of ``own`` that a codec has filled, and of what that displaced: ``Params`` of it."""
+    """The same of a copy of ``own`` that a codec has filled, and of what that displaced: ``Params`` of it.
+
+    ``ProtocolError`` 500: the web server does not say what was asked for.
+    """
     if displaced and _matters(displaced):
         environ = _merged(environ, displaced, own)
     # One pass over everything at the speed of C; only what fails it is looked at piece by piece.
@@ -84,7 +91,7 @@ def settle(environ: dict[str, Any], displaced: Sequence[tuple[str, Any]], own: M
     if environ.setdefault("SCRIPT_NAME", "")[-1:] == "/":
         _move_last_slash(environ, has_path)
     if not environ.keys() >= _REQUIRED:
-        environ = {**DEFAULTS, **environ}
+        environ = _completed(environ)
     # Empty where nginx has no server_name.
     environ["SERVER_NAME"] = environ["SERVER_NAME"] or DEFAULTS["SERVER_NAME"]
     if not (environ["PATH_INFO"] and environ["SERVER_PORT"] and environ["REQUEST_METHOD"]):
@@ -138,6 +145,13 @@ def _matters(displaced: Sequence[tuple[str, Any]]) -> bool:
 def _merged(environ: dict[str, Any], displaced: Sequence[tuple[str, Any]], own: Mapping[str, Any]) -> dict[str, Any]:
     pairs = chain(displaced, environ.items())
     return {**own, **merge((name, value) for name, value in pairs if name not in OURS)}
+
+
+def _completed(environ: dict[str, Any]) -> dict[str, Any]:
+    if "REQUEST_METHOD" not in environ:
+        # By any default every address would show the front page, and nobody would know why.
+        raise ProtocolError(_UNTOLD, 500)
+    return {**DEFAULTS, **environ}
 
 
 def _is_for_apps(name: str) -> bool:

@@ -56,6 +56,17 @@ def test_a_row_whose_app_answers_with_an_error_is_invalid(places: Places) -> Non
     assert "mini-emperor" in outcome.fault and "status 500" in outcome.fault
 
 
+def test_a_command_is_measured_beside_itself_without_nginx_and_leaves_no_process(places: Places) -> None:
+    ours = Contender("ours-many", "uwsgi", "bare", processes=2)
+    row = Row("smoke", "status", ours, ours, (Claim("command", 1, 1), Claim("command-cpu")), "status")
+    played = campaign.play(row, Extent(rounds=1), places, lambda text, left: None)
+    assert played.outcome.fault == "" and played.nginx == ""
+    assert len(played.outcome.rounds) == 4
+    wall, cpu = played.outcome.comparisons
+    assert cpu.ours > 0 and wall.ours > 0
+    assert not [pid for pid in measure.parents() if str(places.folder) in _command(pid)]
+
+
 def _command(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/cmdline").read_text(errors="replace")

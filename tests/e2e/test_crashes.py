@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.conftest import StartEmperor
 from tests.e2e.harness import procfs
-from tests.e2e.harness.daemon import Emperor, Vassal
+from tests.e2e.harness.daemon import Emperor, Vassal, replace_file
 from tests.e2e.harness.waiting import wait_for
 
 
@@ -168,3 +168,24 @@ def test_an_app_that_never_gets_ready_is_not_waited_for_for_ever(daemon: Emperor
     site.write()
     row = site.state("BACKOFF")
     assert "start-timeout" in row["error"] or "ready" in row["error"]
+
+
+def test_the_last_lines_are_about_the_last_failure_and_tell_where_new_code_begins(daemon: Emperor) -> None:
+    site = daemon.add("site")
+    site.running()
+    assert site.get("/say?old").status == 200
+    assert daemon.ctl("reload", "site").returncode == 0
+    assert site.get("/say?new").status == 200
+    wait_for(lambda: "stdout: new" in daemon.ctl("logs", "site").stdout, what="the new code's line")
+    text = daemon.ctl("logs", "site").stdout
+    assert text.index("stdout: old") < text.index("--- generation 2 serves ---") < text.index("stdout: new")
+    for death, words in (
+        ("import ctypes; ctypes.string_at(0)", "generation 3: killed by SIGSEGV before it served"),
+        ("import os; os._exit(7)", "generation 4: exited with code 7 before it served"),
+    ):
+        site.own(replace_file(site.folder / "app.py", f"{death}\n"))
+        assert daemon.ctl("reload", "site").returncode != 0
+        lines = daemon.ctl("logs", "site", "-n", "40").stdout.splitlines()
+        assert lines[-1].endswith(words), lines
+    assert any('app.py", line 1 in <module>' in line for line in lines), lines
+    assert site.get().status == 200

@@ -362,7 +362,7 @@ def test_an_error_of_the_apps_is_shown_with_its_traceback(town: Town) -> None:
 def test_an_import_that_does_not_end_is_found(town: Town) -> None:
     vassal = town.place("stalled")
     vassal.own(replace_file(vassal.folder / "app.py", HANGING_IMPORT))
-    vassal.write().until(lambda row: row["state"] == "STARTING" and (row["uptime"] or 0) > 5, "a long start")
+    vassal.write().until(lambda row: row.get("state") == "STARTING" and (row["uptime"] or 0) > 5, "a long start")
     assert "start-timeout" in town.finds("stalled", "app-stalled")["what"]
 
 

@@ -4,10 +4,12 @@ says written and typed as it stands, and the 200 seen."""
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,9 +65,10 @@ class Town(NamedTuple):
         return ask(self.port, path, method, data, {"Host": f"{name}.example"}).status
 
     def seen_by(self, vassal: Vassal, data: bytes) -> tuple[str, str]:
-        """Method and path of a POST to /facts, as its app has them."""
-        environ = ask(self.port, "/facts", "POST", data, {"Host": f"{vassal.name}.example"}).json["environ"]
-        return environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        """Method and path of a POST to /facts, as its app has them; "": it was not asked."""
+        answer = ask(self.port, "/facts", "POST", data, {"Host": f"{vassal.name}.example"})
+        environ = answer.json["environ"] if answer.status == 200 else {}
+        return environ.get("REQUEST_METHOD", ""), environ.get("PATH_INFO", "")
 
     def answers(self, name: str, status: int, path: str = "/facts", data: bytes | None = None) -> None:
         """After a mend the old process may still answer for a moment."""
@@ -128,7 +131,13 @@ def _is(words: list[str], kind: str) -> bool:
 
 @pytest.fixture(scope="module")
 def town(shared_emperor: Emperor, shared_folder: Path) -> Iterator[Town]:
-    folder = shared_folder / "n"
+    with running(shared_emperor, shared_folder / "n") as town:
+        yield town
+
+
+@contextmanager
+def running(daemon: Emperor, folder: Path, inside: tuple[str, ...] = ()) -> Iterator[Town]:
+    """``inside``: a command that nginx is an argument of."""
     (folder / "sites-enabled").mkdir(parents=True, mode=0o755)
     for name in ("uwsgi_params", "fastcgi_params"):
         shutil.copy(f"/etc/nginx/{name}", folder / name)
@@ -147,7 +156,7 @@ def town(shared_emperor: Emperor, shared_folder: Path) -> Iterator[Town]:
     assert program
     with (folder / "output").open("wb") as output:
         nginx = subprocess.Popen(
-            [program, "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf", "-p", str(folder)],
+            [*inside, program, "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf", "-p", str(folder)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -155,7 +164,7 @@ def town(shared_emperor: Emperor, shared_folder: Path) -> Iterator[Town]:
         )
         try:
             wait_for((folder / "nginx.pid").exists, what="nginx listens")
-            yield Town(shared_emperor, folder, port, nginx)
+            yield Town(daemon, folder, port, nginx)
         finally:
             nginx.terminate()
             nginx.wait(10)
@@ -213,10 +222,10 @@ def test_a_pass_without_its_variables(town: Town, vassals: dict[str, Vassal]) ->
     one = vassals["bare"]
     town.site(one.name, f"uwsgi_pass unix:{one.socket};")
     town.reload()
-    # The server has to guess what was asked for: the front page at every address, and every form is sent in vain.
-    town.answers(one.name, 200)
-    assert town.seen_by(one, b"x") == ("GET", "/")
-    town.mends(town.finds(one.name, "web-variables"))
+    town.answers(one.name, 500)
+    finding = town.finds(one.name, "web-variables")
+    assert "500" in finding["why"]
+    town.mends(finding)
     wait_for(lambda: town.seen_by(one, b"x"), lambda seen: seen == ("POST", "/facts"), "what was asked for")
     town.is_well(one.name)
 
@@ -349,6 +358,28 @@ def test_nginx_runs_as_somebody_who_is_given_no_sockets(town: Town, vassals: dic
         subprocess.run(["gpasswd", "-d", bob, "www-data"], capture_output=True)
         town.conf.write_text(whole)
         town.reload()
+
+
+def test_nginx_has_a_tmp_of_its_own(shared_emperor: Emperor, users: Users, folder: Path) -> None:
+    """As a unit with PrivateTmp=yes: the socket is there for everybody else."""
+    place = f"/var/tmp/{folder.parent.name}-{os.getpid()}.sock"
+    one = shared_emperor.add("private", users.alice, "facts.py", socket=place)
+    one.running()
+    private = folder / "tmp"
+    private.mkdir(mode=0o777)
+    inside = ("unshare", "--mount", "sh", "-c", f'mount --bind {private} /var/tmp && exec "$@"', "sh")
+    with running(shared_emperor, folder / "n", inside) as town:
+        passed(town, one)
+        town.reload()
+        town.answers(one.name, 502)
+        assert "No such file or directory" in (town.folder / "error.log").read_text()
+        finding = town.finds(one.name, "web-private-tmp")
+        assert place in finding["what"] and finding["mend"][0].startswith("socket = /run/emperor/private.sock  # ")
+        one.write(socket=town.daemon.run / "private.sock")
+        passed(town, one)
+        town.reload()
+        town.answers(one.name, 200)
+        town.is_well(one.name)
 
 
 def test_nginx_does_not_run(town: Town, vassals: dict[str, Vassal]) -> None:

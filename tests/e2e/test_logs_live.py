@@ -99,6 +99,9 @@ def test_a_log_that_is_not_there_keeps_nobody_from_serving_and_heals(daemon: Emp
         assert warned["warnings"][0].startswith(f"logto {path}: No such file or directory")
         say(site, "while-it-is-not-there")
         daemon.wait_for_log(f"{site.name}| [1] stdout: while-it-is-not-there")
+        # What it has said to one program it does not say again to the next.
+        assert daemon.ctl("upgrade").returncode == 0
+        assert site.row()["warnings"] == warned["warnings"]
         path.parent.mkdir()
         os.chown(path.parent, *((users.alice.uid, users.alice.gid) if site.name == "b" else (0, 0)))
 

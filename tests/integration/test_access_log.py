@@ -330,11 +330,17 @@ def test_it_stands_in_the_way_of_those_who_asked_for_it_alone(lines: tuple[str, 
     assert (recorder(spec(APP, *lines), Sent()) is not None) is wanted
 
 
-def test_a_worker_that_logs_nothing_does_not_even_load_it() -> None:
+@pytest.mark.parametrize(
+    "act",
+    ["worker.server_of(spec, [], None, Tally())", "worker.prepare(spec)"],
+    ids=["in the worker", "before the fork"],
+)
+def test_a_worker_that_logs_nothing_does_not_even_load_it(act: str) -> None:
+    """And one that does has it from before it was forked, in pages that it shares."""
     code = (
         "import sys, json; from emperor import worker; from emperor.model import VassalSpec\n"
         "class Tally: sent = None\n"
-        "spec = VassalSpec.from_json(sys.argv[1]); worker.server_of(spec, [], None, Tally())\n"
+        f"spec = VassalSpec.from_json(sys.argv[1]); {act}\n"
         "print(sorted(name for name in sys.modules if 'recorded' in name or 'accesslog' in name))"
     )
 

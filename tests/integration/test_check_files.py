@@ -27,7 +27,7 @@ PUBLISHED = {
         "OK, 9 warnings, 2 differences",
         [NO_USER, "without chmod-socket uWSGI makes it 0755, for its own user alone; here it is 0660, and the web "],
         [
-            *("strict", "log-4xx", "log-5xx", "cheaper-algo", "processes", "cheaper", "cheaper-initial"),
+            *("strict", "cheaper-algo", "processes", "cheaper", "cheaper-initial"),
             *("cheaper-busyness-multiplier", "cheaper-busyness-min", "cheaper-busyness-max"),
             *("cheaper-busyness-backlog-alert", "cheaper-busyness-backlog-step", "harakiri", "max-requests"),
             *("max-worker-lifetime", "reload-on-rss", "worker-reload-mercy", "procname-prefix"),

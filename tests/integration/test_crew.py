@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from emperor.crew import hand
 from emperor.supervision import backoff, seat
 from emperor.system.scoreboard import Tally
 from tests.integration.crew_world import World, answers, idles, ready, stubborn
@@ -65,6 +66,47 @@ def test_lines_come_with_the_index_of_their_worker(world: World) -> None:
             f"two of {index}",
             "\\xff\\x1b[m end",
         ]
+
+
+def test_what_a_busy_worker_prints_is_heard_together_and_in_order(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hand, "REST", 0.3)
+    heard: list[int] = []
+    together = world._heard
+
+    def hears(index: int, lines: list[str]) -> None:
+        heard.append(len(lines))
+        together(index, lines)
+
+    monkeypatch.setattr(world, "_heard", hears)
+
+    def act(index: int, report: int, tally: Tally) -> None:
+        for number in range(100):
+            os.write(1, b"%d\n" % number)
+            time.sleep(0.001)
+        idles(index, report, tally)
+
+    world.start(act)
+    world.until(lambda: len(world.lines) == 100)
+    assert [text for _, text in world.lines] == [str(number) for number in range(100)]
+    assert len(heard) < 50
+
+
+def test_a_worker_that_ends_while_nobody_listens_is_heard_to_its_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hand, "REST", 3600.0)
+
+    def act(index: int, report: int, tally: Tally) -> None:
+        ready(report)
+        for number in range(20):
+            os.write(1, b"%d\n" % number)
+            time.sleep(0.001)
+
+    world.start(act)
+    world.until(world.said("19"))
+    assert [text for _, text in world.lines][:20] == [str(number) for number in range(20)]
 
 
 def test_the_last_words_of_a_worker_are_heard_before_its_end(world: World) -> None:

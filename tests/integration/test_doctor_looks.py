@@ -8,10 +8,11 @@ import threading
 from functools import partial
 from pathlib import Path
 
-from emperor.doctor import errands, looks, machinelook
+from emperor.doctor import errands, fronts, looks, machinelook
 from emperor.doctor.facts import REGULAR, SOCKET, place_of, reply_of
 from emperor.model import UNIX, Address, Identity
 from emperor.probe.question import Question
+from emperor.webservers.route import NGINX, Route, WebServer, Where
 
 STRANGER = Identity(61234, 61234, (61234,), "stranger", "/")
 
@@ -47,6 +48,19 @@ def test_a_socket_is_told_by_its_mode_and_by_who_could_write_it(tmp_path: Path) 
     assert odd is not None and (odd.kind, odd.listener) == (REGULAR, None)
     gone = place_of(looks.place(str(tmp_path / "none" / "s")), {})
     assert gone is not None and gone.missing and not gone.kind
+
+
+def test_a_socket_that_was_renamed_after_it_was_bound_listens_where_its_file_is(tmp_path: Path) -> None:
+    bound, named, gone = (Address(UNIX, str(tmp_path / one)) for one in ("bound.new", "named", "gone"))
+    routes = [Route(NGINX, "uwsgi", one, one.path, Where("/x", 1)) for one in (bound, named, gone)]
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(bound.path)
+        listener.listen()
+        os.chmod(tmp_path, 0o755)
+        os.rename(bound.path, named.path)
+        us = Identity(os.geteuid(), os.getegid(), (os.getegid(),), "us", "/")
+        heard = fronts.listening([WebServer(NGINX, "/x", routes=tuple(routes))], us).addresses
+    assert (bound in heard, named in heard, gone in heard) == (False, True, False)
 
 
 def test_for_somebody_else_modes_are_read(tmp_path: Path) -> None:

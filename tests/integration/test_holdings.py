@@ -46,6 +46,9 @@ def test_an_administrators_socket_in_our_folder_is_bound_here(world: World) -> N
             "mode": "0660",
             "owner": there.st_uid,
             "group": there.st_gid,
+            "binder": "emperor",
+            "inode": os.fstat(fd).st_ino,
+            "file": [there.st_dev, there.st_ino],
         }
     ]
 

@@ -198,6 +198,10 @@ def test_a_step_of_the_wall_clock_moves_no_deadline(monkeypatch: pytest.MonkeyPa
 WALL = {"time", "time_ns", "localtime", "gmtime", "ctime", "now", "utcnow", "today"}
 FOR_PEOPLE = {
     "journal.py": "the stamp of a line",
+    "chronicle.py": "when an event was",
+    "crew/stats.py": "uWSGI's last_spawn, which is shown",
+    "serving/recorded.py": "the time of a request's line",
+    "wsgi/accesslog.py": "the time of a request's line",
     "intake/worlds.py": "%t and %T of an ini",
     "tending/performer.py": "Exit.at, which is shown",
     "tending/register.py": "Exit.at, which is shown",

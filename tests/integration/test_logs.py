@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import random
+import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from emperor.supervision import channel
 from emperor.system.logs import MAX_LINE, LineCutter, LogFile, Ring, append, fitting, open_for_append, stamp
+from emperor.system.rotation import Rotation
 from tests.integration.kernel_world import fds_of
 
 FULL = "/dev/full"
@@ -295,3 +300,59 @@ def test_a_line_that_its_escapes_make_long_is_told_in_pieces() -> None:
     assert "".join(fitting([line])) == line and max(map(len, fitting([line]))) <= channel.MAX_LINE
     assert fitting(["", "short"]) == ["", "short"]
     assert MAX_LINE + len("[1024] ") <= channel.MAX_LINE
+
+
+def test_lines_that_are_written_together_are_those_that_are_written_one_by_one(tmp_path: Path) -> None:
+    lines = ["", "one", "grün €", "x" * 5000, *(str(number) * (number % 90) for number in range(500)), "\ud800"]
+    together, single = (LogFile(partial(open_for_append, str(tmp_path / name))) for name in ("together", "single"))
+    together.write_all(lines)
+    assert all([single.write(line) for line in lines])
+    together.write_all([])
+    assert (tmp_path / "together").read_bytes() == (tmp_path / "single").read_bytes()
+    together.close()
+    single.close()
+    assert together.dropped == 0
+
+
+@pytest.mark.parametrize("room", [0, 1, 9, 10, 11, 25, 999, 1000])
+def test_of_lines_that_a_disk_takes_in_part_each_is_whole_or_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    path, left = tmp_path / "log", [room]
+    file = LogFile(lambda: open_for_append(str(path)), lambda lost: f"{lost} lost")
+    real = os.write
+
+    def nearly_full(fd: int, data: bytes) -> int:
+        if not left[0]:
+            raise OSError(28, "No space left on device")
+        done = real(fd, data[: left[0]])
+        left[0] -= done
+        return done
+
+    monkeypatch.setattr(os, "write", nearly_full)
+    lines = [f"line {number:04}" for number in range(100)]  # ten bytes each
+    file.write_all(lines)
+    whole = room // 10
+    assert file.dropped == 100 - whole
+    left[0] = 10**6
+    file.write_all(["more", "and more"])
+    file.close()
+    found = [line for line in path.read_text().splitlines() if line]
+    assert found[:whole] == lines[:whole]
+    told = [f"{100 - whole} lost"] if whole < 100 else []
+    assert found[-2 - len(told) :] == [*told, "more", "and more"]
+    assert len(found) - whole - len(told) - 2 == bool(room % 10)  # the torn one, on a line of its own
+
+
+@given(lines=st.lists(st.text("ab€", max_size=60), max_size=60), most=st.integers(1, 400))
+@settings(max_examples=40, deadline=None)
+def test_lines_that_are_written_together_make_no_log_larger_than_it_may_be(lines: list[str], most: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "log")
+        file = LogFile(lambda: open_for_append(path), rotation=Rotation(path, most, 10_000))
+        file.write_all(lines)
+        file.close()
+        logs = sorted(os.listdir(folder), key=lambda name: -int(name.partition(".")[2] or 0))
+        texts = [Path(folder, name).read_text() for name in logs]
+    assert "".join(texts) == "".join(f"{line}\n" for line in lines)
+    assert all(len(text.encode()) <= most or text.count("\n") == 1 for text in texts)

@@ -70,6 +70,17 @@ def test_while_another_moves_it_the_file_is_written_to_on(tmp_path: Path) -> Non
     log.close()
 
 
+def test_who_only_reads_it_cannot_keep_it_from_being_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = rotated(tmp_path / "log", shared=True)
+    with open(tmp_path / "log") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        assert all(log.write(line(number)) for number in range(3))
+        monkeypatch.setattr(logs, "BARRED", 0.0)
+        assert log.write(line(3)) and log.trouble == ""
+    assert written(tmp_path / "log")["log"] == [line(3)]
+    log.close()
+
+
 def test_what_logrotate_has_moved_is_not_moved_again(tmp_path: Path) -> None:
     path = tmp_path / "log"
     log = rotated(path)

@@ -134,6 +134,10 @@ def test_what_a_vassal_says_of_the_log_that_it_keeps_is_a_warning_until_it_can_w
     word = logs.word_on(str(path), "No space left on device -- lines are lost")
     log.hear([word, "[1] two"], 0)
     assert log.warning == word and notes.lines == [f"app: blog: {word}", "app: blog: [1] two"]
+    heir = VassalLog("blog", notes)
+    heir.follow(keeps(tmp_path, path))
+    heir.recall(log.vassals_word)
+    assert heir.warning == word
     log.hear([logs.written_again(str(path)), "[1] three"], 0)
     assert log.warning == "" and len(notes.lines) == 2
     assert not path.exists()

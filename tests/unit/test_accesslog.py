@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emperor.logformat import LONGEST, NAMED, WORDS
+from emperor.system.logs import MAX_LINE, LineCutter
 from emperor.wsgi.accesslog import LONGEST_LINE, Facts, Rules, compiled, line_of, rules_of
 from tests.unit.config_world import APP, spec
 
@@ -250,3 +251,13 @@ def test_a_format_of_the_ini_is_the_one_that_is_compiled() -> None:
 
 def test_no_piece_is_longer_than_its_room() -> None:
     assert len(compiled("%(uri)")(with_environ(REQUEST_URI="/" + "x" * 5000))) == 3072
+
+
+@pytest.mark.parametrize("length", range(3800, 4200, 7))
+def test_no_visitor_can_begin_a_line_of_the_log(length: int) -> None:
+    """What reads a worker's output cuts lines that are longer than it keeps."""
+    cutter = LineCutter()
+    found = compiled('%(method) "%(uagent)" "%(referer)"')(
+        FACTS._replace(environ={"HTTP_USER_AGENT": "a" * (length // 2), "HTTP_REFERER": "b" * (length // 2)})
+    )
+    assert cutter.feed(f"{found}\n".encode()) == [found] and len(found) <= MAX_LINE

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import figures, front, page, parsing, results, rows
-from benchmarks.campaign import Played
+from benchmarks.campaign import Played, told_once
 from benchmarks.exercises import EXERCISES, Extent
-from benchmarks.servers import SERVERS
+from benchmarks.servers import SERVERS, Places, Plan
 
 WRK = """\
 Running 3s test @ http://127.0.0.1:8080/
@@ -24,7 +24,12 @@ Transfer/sec:      4.07MB
 """
 CPU = rows.Claim("cpu", 1.20, 1.00)
 RATE = rows.Claim("rate", 1.05, 1.15)
+PLACES = Places(Path("/t"), Path("/venv"), Path("/pypy"), Path("/t/payloads"))
 ROW = rows.chosen(("flask-fastcgi",))[0]
+
+
+def plan(contender: rows.Contender) -> Plan:
+    return Plan(contender, Path("/t/one"), PLACES)
 
 
 def test_a_round_of_wrk_is_its_requests_and_rate() -> None:
@@ -102,11 +107,25 @@ def test_a_bound_of_our_own_figure_does_not_look_at_the_peer() -> None:
     assert figures.compare(growth, [({"growth": 9.0}, {"growth": 90.0})]).verdict == figures.MISSED
 
 
+def test_the_least_of_a_figure_is_of_the_best_rounds_whichever_they_are() -> None:
+    rounds = [({"command-least": one}, {"command-least": other}) for one, other in ((70, 90), (60, 120), (100, 80))]
+    found = figures.compare(rows.Claim("command-least"), rounds)
+    assert (found.ours, found.peer, found.ratio) == (60, 80, 0.75)
+
+
+def test_files_that_are_alike_are_told_once_and_empty_ones_not() -> None:
+    named = [("ours/a.ini", "x"), ("ours/b.ini", "x"), ("ours/logs/", ""), ("ours/c.ini", "x"), ("peer/conf", "y")]
+    assert told_once(named) == (("ours/a.ini to ours/c.ini", "x"), ("peer/conf", "y"))
+
+
 def test_every_row_names_what_there_is() -> None:
     for row in rows.ROWS:
         assert row.exercise in EXERCISES
         assert all(claim.metric in rows.METRICS for claim in row.claims)
-        assert all(contender.server in SERVERS and contender.way in front.WAYS for contender in row.contenders)
+        assert all(contender.server in SERVERS for contender in row.contenders)
+        if EXERCISES[row.exercise].fronted:
+            assert all(contender.way in front.WAYS for contender in row.contenders)
+        assert row.exercise != "status" or all(SERVERS[one.server].status(plan(one)) for one in row.contenders)
     assert len({row.key for row in rows.ROWS}) == len(rows.ROWS)
 
 
@@ -148,7 +167,12 @@ def test_the_figures_for_programs_are_json_even_where_there_is_no_ratio() -> Non
 
 def test_the_page_has_no_path_of_the_machine() -> None:
     outcome = figures.judge(ROW, [({"cpu": 60.0, "rate": 9000.0}, {"cpu": 75.0, "rate": 8000.0})])
-    played = Played(outcome, (("/home/ann/venv/bin/emperor", "/tmp/bench-1/ours/vassals.d"),), ("[uwsgi]\n",), "")
+    played = Played(
+        outcome,
+        (("/home/ann/venv/bin/emperor", "/tmp/bench-1/ours/vassals.d"),),
+        (("ours/vassals.d/bench.ini", "[uwsgi]\n"),),
+        "",
+    )
     names = {"/home/ann/venv": "$VENV", "/tmp/bench-1": "$T"}
     text = page.page([played], {"CPU": "AMD EPYC"}, Extent(), "-- lua\n", names)
     assert "/home/ann" not in text and "/tmp/bench-1" not in text
@@ -162,3 +186,15 @@ def test_nginx_keeps_only_those_connections_open_that_it_is_told_to() -> None:
     assert "fastcgi_keep_conn on;" in text["fastcgi-kept"] and "keepalive 64;" in text["fastcgi-kept"]
     assert "keep_conn" not in text["fastcgi"] and "keep_conn" not in text["uwsgi"]
     assert "uwsgi_pass unix:/t/app.sock;" in text["uwsgi"]
+
+
+def test_the_row_of_status_has_fifty_of_each_and_both_bounds() -> None:
+    (row,) = rows.chosen(("status",))
+    ours, peer = (SERVERS[one.server].files(plan(one)) for one in row.contenders)
+    assert len(ours) == 50 and len(set(ours.values())) == 1
+    assert "numprocs = 50\n" in peer["supervisord.conf"]
+    slow = {"command": 121.0, "command-least": 121.0, "command-cpu": 1.0}
+    verdicts = [one.verdict for one in figures.judge(row, [(slow, slow)]).comparisons]
+    assert verdicts == [figures.MISSED, figures.GOAL, figures.SHOWN, figures.SHOWN]
+    assert "≤ 120 ms" in results.table([figures.judge(row, [(slow, slow)])])
+    assert results.named(row.peer) == "supervisord"

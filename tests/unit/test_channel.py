@@ -255,6 +255,11 @@ def test_the_state_of_a_worker_is_one_line() -> None:
     )
 
 
+def test_a_worker_has_a_number_that_a_seat_can_have() -> None:
+    with pytest.raises(ChannelError):
+        decode(json.dumps(["workers", {"workers": [{**GOOD_WORKER, "id": MAX_WORKERS + 1}]}]).encode())
+
+
 @pytest.mark.parametrize(
     "totals",
     [

@@ -84,6 +84,19 @@ def test_all_together_take_no_more_than_theirs() -> None:
     assert town.facts()[0]["name"] == "app-2001"
 
 
+def test_one_users_vassals_take_nothing_from_others() -> None:
+    town = Town()
+    town.chronicle.of_emperor("started", "")
+    town.owners.update({f"app-{number}": 1003 for number in range(50)})
+    for _ in range(200):
+        town.dies("shop")
+        town.dies("blog")
+    for number in range(5 * MOST):
+        town.dies(f"app-{number % 50}")
+    names = [one["name"] for one in town.facts()]
+    assert (names.count("shop"), names.count("blog"), names[0], len(names)) == (MOST_OF_ONE, MOST_OF_ONE, None, MOST)
+
+
 def test_an_event_stays_its_owners() -> None:
     town = Town()
     town.dies()

@@ -455,3 +455,12 @@ def test_a_dry_run_sees_that_a_later_ini_has_the_better_claim() -> None:
     assert first.spec is None and "is vassal e2's already" in str(first.problems[-1])
     assert second.spec is not None
     assert [one.spec is None for one in judge_all(found[::-1], RUNTIME)] == [False, True]
+
+
+def test_a_dry_run_warns_of_numbers_that_two_are_to_tell_at_one_address() -> None:
+    found = [(name, ini(name, *lines)) for name, lines in {"a": ["stats = /s"], "b": ["stats = /s"], "c": []}.items()]
+    first, second, third = judge_all(found, RUNTIME)
+    assert [str(one) for one in second.problems] == [
+        "/v/b.ini: stats: /s is vassal a's too -- only one of them can tell its numbers there"
+    ]
+    assert second.spec is not None and first.problems == third.problems == ()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from emperor.errors import ProtocolError
 from emperor.protocol import records
 from emperor.protocol.params import pairs
 from emperor.protocol.responder import BodyEnd, Reply, Request, ServerMachine
@@ -35,3 +38,18 @@ def test_capacity_is_answered_truthfully() -> None:
     assert isinstance(reply, Reply)
     answer = pairs(records.decode_pairs(reply.data[8:]))
     assert by_name(answer) == (("FCGI_MAX_CONNS", "1000"), ("FCGI_MAX_REQS", "8"))
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"\0\x2c\x01\0\x0e\0REQUEST_METHOD", "this is uwsgi"),
+        (b"GET / HTTP/1.1\r\n", "this is HTTP"),
+        (b"\x07\0\0\0\0\0\0\0", "version 7"),
+    ],
+)
+@pytest.mark.parametrize("at_once", [True, False])
+def test_another_protocol_is_called_by_its_name(data: bytes, words: str, at_once: bool) -> None:
+    """What a wrong pass in the web server's configuration sends: its log is where people look."""
+    with pytest.raises(ProtocolError, match=words):
+        ServerMachine(65536, 1, 1).receive(data if at_once else data[:1])

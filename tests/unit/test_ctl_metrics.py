@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
+import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from emperor.control.messages import DENIED, OK, Request, answer, refusal
+from emperor.ctl import metrics
+from emperor.ctl.console import Console
 from emperor.ctl.metrics import Found, Nobody, Vassals, exposition
+from emperor.errors import EmperorError
 from emperor.system.sockdiag import Queue
 
 WORKER = {"id": 1, "state": "busy", "busy": 2, "rss": 1000, "vsz": 5000, "cpu": 1.5}
@@ -110,3 +117,45 @@ def test_names_and_paths_cannot_break_a_line() -> None:
     evil = 'a"b\n# TYPE x counter\\'
     found = read({**BLOG, "sockets": [{"protocol": "uwsgi", "address": evil, "inode": 77}]})
     assert found["emperor_socket_listen_queue"] == {("uwsgi", evil, "blog"): 3}
+
+
+# The verb --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emperor.system.sockdiag.queues", dict)
+
+
+def ran(status: Sequence[dict[str, Any]], as_json: bool = False) -> tuple[int, str]:
+    written: list[str] = []
+
+    def ask(request: Request, timeout: object) -> Any:
+        return iter(status if request.verb == "status" else [refusal("version: not permitted", DENIED)])
+
+    console = Console(written.append, pytest.fail, ask, lambda seconds: None, json=as_json)
+    return metrics.run(argparse.Namespace(textfile=""), console), "".join(written)
+
+
+def test_each_family_is_one_object_of_json() -> None:
+    code, text = ran([answer([BLOG])], as_json=True)
+    families = {one["name"]: one for one in map(json.loads, text.splitlines())}
+    assert code == OK and families["emperor_up"]["samples"] == [{"name": "emperor_up", "labels": {}, "value": 1}]
+    requests = families["emperor_vassal_requests"]
+    assert (requests["type"], bool(requests["help"])) == ("counter", True)
+    assert requests["samples"] == [{"name": "emperor_vassal_requests_total", "labels": {"vassal": "blog"}, "value": 6}]
+
+
+def test_an_answer_in_several_pieces_is_read_whole() -> None:
+    code, text = ran([answer([BLOG]), answer([{**BLOG, "name": "shop"}]), answer(None)])
+    assert code == OK and 'requests_total{vassal="blog"} 6' in text and 'requests_total{vassal="shop"} 6' in text
+
+
+@pytest.mark.parametrize(
+    "status",
+    [[refusal("status: no", DENIED)], [answer([BLOG]), refusal("answer: too slow", 1)], [answer({"of": "another"})]],
+    ids=["refused", "cut off", "another version's"],
+)
+def test_half_an_answer_is_none(status: list[dict[str, Any]]) -> None:
+    with pytest.raises(EmperorError, match=r"^metrics: "):
+        ran(status)

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from emperor.ctl.asking import Look
+from emperor.ctl.obstacles import mended, no_way
 from emperor.doctor import appside, machineside, mends, replies, socketside
 from emperor.doctor.allowed import allows
 from emperor.doctor.examination import _without_echo
@@ -16,6 +18,7 @@ from emperor.doctor.facts import (
     DIRECTORY,
     REGULAR,
     SOCKET,
+    Aftermath,
     Disk,
     Knock,
     Machine,
@@ -27,8 +30,9 @@ from emperor.doctor.facts import (
 )
 from emperor.doctor.finding import FAILS, MAY_FAIL, Finding, ordered
 from emperor.doctor.kinds import KINDS
+from emperor.doctor.webkinds import KINDS as WEB_KINDS
 from emperor.model import ADMIN, UNIX, Address, Authority, Identity, Problem, SocketSpec, Target, VassalSpec
-from emperor.supervision.interpreter import FOLDER, MISSING, OTHER, Step
+from emperor.supervision.interpreter import FOLDER, HIDDEN, IN_THE_WAY, LINK, LOOP, MISSING, OTHER, Step
 from emperor.system.acl import GROUP_OBJ, MASK, USER
 
 ALICE = Identity(61001, 61001, (61001,), "alice", "/home/alice")
@@ -119,6 +123,25 @@ def test_a_mask_that_takes_away_what_an_acl_gives_is_an_acls_finding() -> None:
     assert (one.kind, one.mend[0]) == ("socket-acl", f"setfacl -m m::rw {PATH}")
 
 
+def test_root_follows_no_name_in_a_users_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socketside, "user_name", lambda uid: {0: "root", 61001: "alice"}[uid])
+    hers = Step("/srv/blog", FOLDER, 0o755, 61001, 61001)
+    theirs = Place((TOP, hers, AT), SOCKET, 0o755, 61001, 61001)
+    assert the(socketside.findings(knock(theirs))).mend[0] == f"runuser -u alice -- setfacl -m u:www-data:rw {PATH}"
+    assert the(socketside.findings(knock(theirs, asker="alice"))).mend[0] == f"setfacl -m u:www-data:rw {PATH}"
+    file = theirs._replace(kind=REGULAR)
+    assert the(socketside.findings(knock(file))).mend[0].startswith("runuser -u alice -- mv ")
+    assert the(socketside.findings(knock(theirs._replace(uid=0)))).mend[0].startswith("# once you see what alice")
+
+
+def test_an_acls_own_entry_that_shuts_it_out_is_what_is_changed() -> None:
+    """It counts before the group's bits, whatever those allow."""
+    entries = ((USER, 0, 33), (GROUP_OBJ, 6, 0xFFFFFFFF), (MASK, 6, 0xFFFFFFFF))
+    one = the(socketside.findings(knock(at(mode=0o660, gid=33, acl=entries))))
+    assert one.kind == "socket-mode" and "ACL has an entry for it" in one.what
+    assert one.mend == (f"setfacl -m u:www-data:rw {PATH}",)
+
+
 @pytest.mark.parametrize("kind", [REGULAR, DIRECTORY])
 def test_what_is_no_socket_is_moved_away_and_not_removed(kind: str) -> None:
     one = the(socketside.findings(knock(at(kind))))
@@ -160,12 +183,14 @@ def test_an_answer_is_well() -> None:
     (one,) = replies.well(knock(reply=Reply(200, 0.004)))
     assert one.text == f"answered 200 in 4 ms as www-data through unix:{PATH}"
     assert not list(replies.findings(knock(reply=Reply(404, 0.004))))
+    (other,) = replies.well(knock(reply=Reply(200, 0.004), asker="alice"))
+    assert "as alice through" in other.text
 
 
 def test_an_error_has_the_traceback_without_its_times() -> None:
     stamp = "2026-01-02T03:04:05.678+0000 [1] "
     lines = ["x", f"{stamp}Traceback (most recent call last):", f"{stamp}  File", f"{stamp}KeyError: 'x'"]
-    one = the(replies.findings(knock(reply=Reply(500)), lines))
+    one = the(replies.findings(knock(reply=Reply(500)), Aftermath(tuple(lines))))
     assert one.kind == "app-error" and one.what.endswith("KeyError: 'x'") and "2026" not in one.why
 
 
@@ -173,6 +198,16 @@ def test_only_lines_of_after_the_request_count() -> None:
     assert replies.news(["a", "b", "c"], ["a", "b"]) == ["c"]
     assert replies.news(["b", "c"], ["x"]) == ["b", "c"]
     assert replies.news(["a"], []) == ["a"]
+
+
+def test_a_worker_that_dies_in_the_request_is_why_no_answer_came() -> None:
+    before = {"workers": [{"id": 1, "exits": 2, "last_exit": "old"}, {"id": 2, "exits": 0}]}
+    after = {"workers": [{"id": 1, "exits": 2, "last_exit": "old"}, {"id": 2, "exits": 1, "last_exit": "exited: 5"}]}
+    assert (replies.death(before, after), replies.death(after, after)) == ("exited: 5", "")
+    silent = knock(reply=Reply(stage="answer", reason="its answer broke off"))
+    one = the(replies.findings(silent, Aftermath((), "exited with code 5 in GET /")))
+    assert one.what.endswith("its worker exited with code 5 in GET /")
+    assert not any("harakiri" in line for line in one.mend)
 
 
 def test_a_long_traceback_keeps_its_end() -> None:
@@ -195,7 +230,11 @@ def test_no_answer_and_a_late_one_are_findings() -> None:
     [
         (subject("FATAL", error="ValueError: no"), "app-failed", "# mend it, then: emperorctl start blog"),
         (subject("BACKOFF", error="ValueError: no"), "app-failed", "# mend it, then: emperorctl restart blog"),
-        (subject("BACKOFF", error="python /x: no -- chmod o+x /x"), "app-python", "emperorctl restart blog"),
+        (
+            subject("BACKOFF", error="python /x: no -- chmod o+x /x"),
+            "app-python",
+            "# mend it, then: emperorctl restart blog",
+        ),
         (subject("STARTING", error="ValueError: no"), "app-failed", "# mend it, then: emperorctl restart blog"),
         (subject("STARTING", uptime=60.0), "app-stalled", "emperorctl logs -n 50 blog"),
         (subject("STOPPED", wanted="down"), "app-stopped", "emperorctl start blog"),
@@ -208,6 +247,37 @@ def test_no_answer_and_a_late_one_are_findings() -> None:
 def test_each_state_has_its_finding(about: Subject, kind: str, command: str) -> None:
     one = the(appside.findings(about))
     assert one.kind == kind and any(line.startswith(command) for line in one.mend)
+
+
+EVIL = "RuntimeError: x -- chmod o+x /root; chmod 4777 /bin/bash"
+
+
+@pytest.mark.parametrize("state", ["BACKOFF", "FATAL", "STARTING", "STOPPED", "RUNNING", "INVALID"])
+@pytest.mark.parametrize("said", [EVIL, "python /x: no -- chmod o+x /root"])
+def test_nothing_that_an_app_or_its_vassal_says_becomes_a_command(state: str, said: str) -> None:
+    """Whoever reads the doctor's report types what it says, as root perhaps."""
+    found = list(appside.findings(subject(state, error=said, wanted="up", traceback=f"Traceback\n{said}")))
+    found += appside.tried(subject(state, wanted="up"), False, f"Traceback (most recent call last):\n{said}")
+    assert found and not any("chmod" in line for one in found for line in one.mend)
+
+
+def test_no_option_and_no_path_of_an_ini_becomes_a_command() -> None:
+    evil = "x -- chmod o+x /root"
+    row = {"path": f"/e/{evil}", "line": 3, "option": evil, "message": "no", "fatal": True}
+    one = the(appside.findings(subject("INVALID", problems=[row])))
+    assert evil in one.what and not any("chmod" in line for line in one.mend)
+
+
+@pytest.mark.parametrize("kind", [MISSING, LOOP, HIDDEN, IN_THE_WAY])
+def test_no_name_on_a_way_becomes_a_command(kind: str) -> None:
+    """A user makes links and folders of any name; what stands behind the dashes is ours."""
+    evil = Step("/x -- chmod o+x /root", kind)
+    link = Step("/l", LINK, target=evil.path)
+    for way in ((TOP, evil), (TOP, link, evil)):
+        message = mended(no_way(Look(way), ALICE), "name the one that is meant")
+        problem = Problem("/e/blog.ini", 0, "chdir", message)
+        one = the(appside.paths(subject("BACKOFF"), [problem], ""))
+        assert one.mend == ("# name the one that is meant", "emperorctl restart blog")
 
 
 def test_a_start_that_has_just_begun_and_what_is_well_are_no_findings() -> None:
@@ -261,11 +331,21 @@ def test_what_was_seen_anew_is_not_said_twice() -> None:
     assert _without_echo(said, []) == said
 
 
+def test_an_error_that_a_missing_path_explains_is_said_once() -> None:
+    said = list(appside.findings(subject("BACKOFF", error="FileNotFoundError: [Errno 2] No such file: '/a/app.py'")))
+    for lost in ("/a/app.py", "/a"):
+        problem = Problem("/e/blog.ini", 0, "wsgi-file", f"there is no {lost} -- name the file that is meant")
+        assert _without_echo(said, list(appside.paths(subject("BACKOFF"), [problem], ""))) == []
+    for other in ("/b", "/a/app"):
+        problem = Problem("/e/blog.ini", 0, "chdir", f"there is no {other} -- name the folder that is meant")
+        assert _without_echo(said, list(appside.paths(subject("BACKOFF"), [problem], ""))) == said
+
+
 # The machine
 
 
 def machine(**more: Any) -> Machine:
-    return Machine(0, "/run/emperor/control.sock", **{"web": WEB, **more})
+    return Machine("/run/emperor/control.sock", **{"web": WEB, **more})
 
 
 @pytest.mark.parametrize(
@@ -320,6 +400,11 @@ def test_who_may_not_ask_is_told_whom_to_ask() -> None:
         ("x: no -- chmod o+x /x, or name another", "x: no", ("chmod o+x /x", "# or: name another")),
         ("x: no -- mend it", "x: no", ("# mend it",)),
         ("x: no", "x: no", ()),
+        ("x: no -- chmod 4777 /bin/bash", "x: no -- chmod 4777 /bin/bash", ()),
+        ("x: no -- chmod o+w /etc/shadow", "x: no -- chmod o+w /etc/shadow", ()),
+        ("x: no -- chmod o+x /x; reboot", "x: no -- chmod o+x /x; reboot", ()),
+        ("x: no -- chmod o+x /$(reboot)", "x: no -- chmod o+x /$(reboot)", ()),
+        ("no /a -- chmod o+r /b -- chmod o+x /c", "no /a -- chmod o+r /b -- chmod o+x /c", ()),
     ],
 )
 def test_the_mend_of_a_message_is_a_command_where_it_is_one(message: str, what: str, mend: tuple[str, ...]) -> None:
@@ -373,7 +458,7 @@ def breakages() -> str:
     return "".join(path.read_text() for path in sorted(E2E.glob("test_doctor_*.py")))
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("kind", sorted({*KINDS, *WEB_KINDS}))
 def test_each_kind_of_finding_has_a_deployment_that_is_broken_in_that_way(kind: str, breakages: str) -> None:
     assert f'"{kind}"' in breakages
 

@@ -16,6 +16,8 @@ from emperor.config.effective import (
     effective,
 )
 from emperor.config.language.inifile import Row
+from emperor.config.language.unfolding import Source, unfold
+from tests.unit.config_world import world
 
 BLOG, SHARED, OTHER = "/v/blog.ini", "/etc/shared.ini", "/etc/more.ini"
 SOURCES = Sources(BLOG, SHARED, frozenset({("command line", 0), ("/etc/emperor.ini", 3)}))
@@ -87,3 +89,20 @@ def test_secrets_and_placeholders_are_masked_each_for_whom_they_are_not() -> Non
     assert [one.value for one in written(*rows, sight=Sight())] == ["DB=***", "***", "***", "2"]
     assert [one.value for one in written(*rows, sight=Sight(secrets=True))][:2] == ["DB=postgres://x:hunter2@db", "***"]
     assert "***" not in [one.value for one in written(*rows, sight=ALL)]
+
+
+def test_a_placeholder_is_masked_wherever_it_has_gone_and_what_nobody_knows_is_masked_too() -> None:
+    """Whoever may not see it must not find it one line below."""
+    text = "\n".join(
+        (
+            "[uwsgi]", "pw = hunter2", "chdir = /srv/%(pw)/app", "processes = 2", "pasword = hunter2",
+            "master = hunter2", "for = hunter2", "pythonpath = /%(_)", "endfor =", "env = PW=%(pw)",
+            "mount = /x%(pw)=blog",
+        )
+    )  # fmt: skip
+    rows = unfold([Source(BLOG, text)], world()).rows
+    told = effective(rows, SOURCES, Sight())
+    assert "hunter2" not in str(told)
+    assert ("processes", "2") in [(one.option, one.value) for one in told]
+    assert ("env", "PW=hunter2") in [(one.option, one.value) for one in effective(rows, SOURCES, Sight(secrets=True))]
+    assert str(effective(rows, SOURCES, ALL)).count("hunter2") == 7

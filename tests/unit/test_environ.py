@@ -13,7 +13,8 @@ OWN = {**dict.fromkeys(OURS, "ours"), "wsgi.url_scheme": "http"}
 
 
 def environ(*pairs: tuple[str, str]) -> dict[str, Any]:
-    return build([name for name, _ in pairs], [value for _, value in pairs], OWN)
+    told = (("REQUEST_METHOD", "GET"), *pairs)
+    return build([name for name, _ in told], [value for _, value in told], OWN)
 
 
 def changed(*pairs: tuple[str, str]) -> dict[str, Any]:
@@ -23,6 +24,13 @@ def changed(*pairs: tuple[str, str]) -> dict[str, Any]:
 
 def test_what_pep_3333_requires_is_always_there() -> None:
     assert environ() == {**DEFAULTS, **OWN, "PATH_INFO": "/"}
+
+
+def test_a_web_server_that_does_not_say_what_was_asked_for_is_told_so() -> None:
+    """nginx without ``include uwsgi_params`` sends the client's headers alone; a default would show the front page."""
+    with pytest.raises(ProtocolError, match="include uwsgi_params") as caught:
+        build(["HTTP_HOST"], ["blog"], OWN)
+    assert caught.value.status == 500
 
 
 @pytest.mark.parametrize(

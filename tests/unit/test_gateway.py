@@ -494,7 +494,7 @@ def test_what_the_app_writes_to_wsgi_errors_is_in_the_log_when_the_request_ends(
         multithread=False,
         multiprocess=False,
     )
-    gateway.respond(gateway.environ([], []), Wire())
+    gateway.respond(gateway.environ(["REQUEST_METHOD"], ["GET"]), Wire())
     assert raw.getvalue() == b"no newline"
 
 
@@ -517,7 +517,7 @@ def test_what_the_app_wrote_to_wsgi_errors_is_in_the_log_before_the_response_end
             logged.append(raw.getvalue())
 
     gateway = Gateway(application, "Status: ", errors, multithread=False, multiprocess=False)
-    gateway.respond(gateway.environ([], []), send)
+    gateway.respond(gateway.environ(["REQUEST_METHOD"], ["GET"]), send)
     assert logged == [b"no newline"]
 
 
@@ -526,7 +526,7 @@ def test_a_log_that_cannot_be_written_costs_no_request() -> None:
     errors.close()
     gateway = Gateway(MISUSES["never"], "Status: ", errors, multithread=False, multiprocess=False)
     wire = Wire()
-    assert gateway.respond(gateway.environ([], []), wire).failed
+    assert gateway.respond(gateway.environ(["REQUEST_METHOD"], ["GET"]), wire).failed
     assert wire.bytes == PAGE_500
 
 
@@ -538,7 +538,7 @@ def test_text_for_a_body_is_a_500_even_when_it_is_empty(result: str) -> None:
 
     wire, log = Wire(), io.StringIO()
     gateway = Gateway(app, "", log, False, False)
-    assert gateway.respond(gateway.environ([], []), wire).failed
+    assert gateway.respond(gateway.environ(["REQUEST_METHOD"], ["GET"]), wire).failed
     assert "the app returned str" in log.getvalue()
 
 
@@ -548,9 +548,9 @@ def test_every_name_of_wsgi_is_ours() -> None:
 
 def test_one_requests_environ_is_not_anothers() -> None:
     gateway = Gateway(app(), "Status: ", io.StringIO(), multithread=True, multiprocess=True)
-    first = gateway.environ(["A"], ["1"])
+    first = gateway.environ(["REQUEST_METHOD", "A"], ["GET", "1"])
     first["wsgi.input"] = first["own"] = "changed"
-    second = gateway.environ([], [])
+    second = gateway.environ(["REQUEST_METHOD"], ["GET"])
     assert "own" not in second and second["wsgi.input"] != "changed"
     assert type(second) is dict
     assert (second["wsgi.multithread"], second["wsgi.multiprocess"], second["wsgi.run_once"]) == (True, True, False)

@@ -53,7 +53,10 @@ STATE = State(
     begun=4.5,
     vassals=(
         VassalState(
-            RECORD, IniState("/v/blog.ini", "/v", (1, 2, 3)), PerformerState((CRIB,), (GRAVE,), ("a line",), 9), (HELD,)
+            RECORD,
+            IniState("/v/blog.ini", "/v", (1, 2, 3)),
+            PerformerState((CRIB,), (GRAVE,), ("a line",), 9, log_word="logto /v/log: Disk quota exceeded"),
+            (HELD,),
         ),
     ),
     control=ControlState("/run/control.sock", 25, (1, 3), 26, (Caller(27, Peer(0, 0), "", "{", True, False),)),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 import pytest
 
 from emperor.model import ADMIN, UNIX, Address, Authority, Identity, Problem, SocketSpec, Target, VassalSpec
-from emperor.plain import build, lower
+from emperor.plain import build, lower, schema
 from emperor.supervision import generation as gen
 from emperor.supervision.events import Exit
 from emperor.supervision.generation import Event, Patience, Phase
@@ -49,8 +49,22 @@ class Numbers:
     flag: bool = False
 
 
+class Pair(NamedTuple):
+    first: tuple[int, ...]
+    second: Optional[Numbers] = None
+
+
 @pytest.mark.parametrize(
-    "value", [SPEC, VASSAL, Vassal("new"), SERVING, Numbers({1: ("a", 2)}, 1.5, 3, 4, (5, 6), True)]
+    "value",
+    [
+        SPEC,
+        VASSAL,
+        Vassal("new"),
+        SERVING,
+        Numbers({1: ("a", 2)}, 1.5, 3, 4, (5, 6), True),
+        Pair((1, 2), Numbers({})),
+        Pair(()),
+    ],
 )
 def test_a_value_comes_back_from_json_as_it_was(value: Any) -> None:
     assert build(type(value), json.loads(json.dumps(lower(value)))) == value
@@ -86,3 +100,16 @@ def test_what_does_not_fit_is_refused_by_name(raw: Any, complaint: str) -> None:
 def test_what_has_no_plain_form_is_refused() -> None:
     with pytest.raises(TypeError, match="object has no plain form"):
         lower(object())
+
+
+@dataclass(frozen=True)
+class OldPair:
+    first: tuple[int, ...]
+    second: Optional[Numbers] = None
+
+
+def test_a_named_tuple_looks_as_the_dataclass_does_that_it_was() -> None:
+    assert build(Pair, lower(OldPair((1,)))) == Pair((1,))
+    assert schema(Pair)["Pair"] == schema(OldPair)["OldPair"]
+    with pytest.raises(ValueError, match="missing field first"):
+        build(Pair, {})

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from emperor.supervision.ration import BYTES, DATAGRAMS, LINES, Ration, admit, refresh
+from emperor.supervision.ration import BATCHES, BYTES, DATAGRAMS, LINES, Ration, admit, refresh, spend
 
 NOON = 1000.0
 
@@ -38,19 +38,19 @@ def test_no_line_at_all_changes_nothing() -> None:
 
 
 def test_within_its_second_a_ration_stays_what_is_left_of_it() -> None:
-    left = Ration(NOON, 1, 2, 3, 4)
+    left = Ration(NOON, 1, 2, 3, 4, 5)
     assert refresh(left, NOON + 0.999) == left
 
 
 def test_the_next_second_has_a_whole_ration_and_remembers_what_was_lost() -> None:
-    assert refresh(Ration(NOON, 0, -1, -5, 4), NOON + 1.0) == Ration(since=NOON + 1.0, lost=4)
+    assert refresh(Ration(NOON, 0, -1, -5, 4, 0), NOON + 1.0) == Ration(since=NOON + 1.0, lost=4)
 
 
 def test_an_idle_time_is_not_saved_up() -> None:
-    assert refresh(Ration(NOON), NOON + 3600) == Ration(NOON + 3600, LINES, DATAGRAMS, BYTES)
+    assert refresh(Ration(NOON), NOON + 3600) == Ration(NOON + 3600, LINES, DATAGRAMS, BYTES, 0, BATCHES)
 
 
-@pytest.mark.parametrize("spent", [{"datagrams": 0}, {"size": 0}, {"datagrams": -1}, {"size": -8191}])
+@pytest.mark.parametrize("spent", [{"datagrams": 0}, {"size": 0}, {"batches": 0}, {"datagrams": -1}, {"size": -8191}])
 def test_without_datagrams_or_bytes_nothing_more_is_read(spent: dict[str, int]) -> None:
     assert replace(Ration(), **spent).exhausted
 
@@ -58,3 +58,8 @@ def test_without_datagrams_or_bytes_nothing_more_is_read(spent: dict[str, int]) 
 @pytest.mark.parametrize("left", [{}, {"lines": 0}, {"datagrams": 1, "size": 1}])
 def test_lines_alone_are_read_and_counted(left: dict[str, int]) -> None:
     assert not replace(Ration(), **left).exhausted
+
+
+def test_lines_and_other_messages_are_counted_apart_and_their_bytes_together() -> None:
+    spent = spend(spend(Ration(NOON), datagrams=1, size=100), batches=1, size=50)
+    assert spent == Ration(NOON, datagrams=DATAGRAMS - 1, batches=BATCHES - 1, size=BYTES - 150)

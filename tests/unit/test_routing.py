@@ -247,7 +247,8 @@ RECIPES = {
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_front_servers_recipe_routes_right(name: str) -> None:
     sent, seen, mount, manage, script_name = RECIPES[name]
-    environ = build([key for key, _ in sent], [value for _, value in sent], {})
+    told = (("REQUEST_METHOD", "GET"), *sent)
+    environ = build([key for key, _ in told], [value for _, value in told], {})
     app = compose({mount: named("app")}, manage, script_name)
     answer = [part.decode() for part in app(environ, lambda *arguments: None)]
     assert answer == ["app", *seen]

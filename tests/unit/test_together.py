@@ -47,6 +47,11 @@ WRONG = [
     (("processes = 4", "cheaper = 5", "cheaper-initial = 9"), "cheaper", "less than processes, which is 4"),
     (("logto = /var/log/a.log", "touch-reload = /var/log/a.log"), "touch-reload", "is the log"),
     (("logto = a.log", "touch-reload = a.log"), "touch-reload", "is the log"),
+    (("socket = /run/b/a.sock", "stats = /run/b/a.sock"), "stats", "is the address of socket (line 3) -- give"),
+    (("stats = :9000", "http-socket = 127.0.0.1:9000"), "stats", "is the address of http-socket (line 4) -- give"),
+    (("stats = @a", "uwsgi-socket = @a"), "stats", "is the address of uwsgi-socket (line 4) -- give"),
+    (("stats = /run/emperor/blog.sock",), "stats", "is the vassal's own socket, as no other is named -- give"),
+    (("stats = /" + 120 * "a",), "stats", "longer than 107 bytes"),
 ]
 
 

@@ -126,6 +126,22 @@ def test_what_no_packet_can_hold_is_refused_before_it_is_sent(value: str) -> Non
 
 
 @pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"\x01\x01\0\x01\0\x08", "this is FastCGI"),
+        (b"GET / HTTP/1.1\r\n", "this is HTTP"),
+        (b"POST /x HTTP/1.0\r\n", "this is HTTP"),
+        (b"\x05\x0a\0\0", "modifier1 is 5, not 0"),
+        (b"H\xff\xff\0", "modifier1 is 72, not 0"),
+    ],
+)
+def test_another_protocol_is_called_by_its_name(data: bytes, words: str) -> None:
+    """What a wrong pass in the web server's configuration sends: its log is where people look."""
+    with pytest.raises(ProtocolError, match=words):
+        parse_request(data)
+
+
+@pytest.mark.parametrize(
     ("script", "path", "left"),
     [
         ("/shop", "/shop/items", "/items"),

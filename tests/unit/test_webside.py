@@ -10,7 +10,6 @@ import pytest
 from emperor.doctor.finding import FAILS, Finding
 from emperor.doctor.webside import KINDS, Offer, Web, findings
 from emperor.model import FASTCGI, HTTP, TCP, UNIX, UWSGI, Address, SocketSpec
-from emperor.webservers.listening import tcp_listeners, unix_listeners
 from emperor.webservers.route import APACHE, LIGHTTPD, NGINX, NO, YES, Route, WebServer, Where
 from emperor.webservers.tree import literal, seconds, size, tcp_address
 
@@ -107,7 +106,7 @@ CASES = {
         ("a2enmod proxy_uwsgi && systemctl restart apache2",),
     ),
     "web-private-tmp": (
-        server(route(address=IN_TMP), private_tmp=True),
+        server(route(address=IN_TMP), private_tmp=("/tmp",)),
         BLOG._replace(sockets=(SocketSpec(UWSGI, IN_TMP),)),
         (
             "socket = /run/emperor/blog.sock  # /v/blog.ini; then the same path in /etc/nginx/sites-enabled/blog:7",
@@ -122,6 +121,11 @@ def test_each_way_of_not_meeting_is_one_finding_with_its_mend(kind: str) -> None
     one, offer, mend = CASES[kind]
     (found,) = judged(one, offers=[offer])
     assert (found.kind, found.mend) == (kind, mend)
+
+
+def test_what_is_seen_without_the_variables_is_what_our_own_server_makes_of_it() -> None:
+    (found,) = judged(server(route(variables=False)))
+    assert "500" in found.why and "no REQUEST_METHOD" in found.why
 
 
 def test_every_kind_has_a_case_and_its_words() -> None:
@@ -152,10 +156,42 @@ def test_a_pass_to_somebody_else_who_listens_is_none_of_ours() -> None:
     assert (found.kind, found.subject) == ("web-astray", "nginx")
 
 
+def test_a_pass_that_nobody_hears_is_no_vassals_that_is_reached_otherwise() -> None:
+    php = route(protocol=FASTCGI, address=Address(UNIX, "/run/emperor/blog.php.sock"), where=Where("/x", 9))
+    (found,) = judged(server(route(), php))
+    assert (found.kind, found.subject) == ("web-astray", "nginx")
+    assert not any(str(PLACE) in line for line in found.mend)
+
+
+def test_every_spelling_of_a_path_is_the_same_socket() -> None:
+    assert judged(server(route(address=Address(UNIX, "/run/x/..//emperor/./blog.sock")))) == []
+
+
 def test_every_spelling_of_this_machine_is_the_same_socket() -> None:
     blog = BLOG._replace(sockets=(SocketSpec(UWSGI, Address(TCP, host="", port=3031)),))
-    for host in ("127.0.0.1", "localhost", "::1"):
+    for host in ("127.0.0.1", "127.0.0.2", "localhost", "0.0.0.0", "192.0.2.2"):
         assert judged(server(route(address=Address(TCP, host=host, port=3031))), offers=[blog]) == []
+
+
+@pytest.mark.parametrize(
+    ("bound", "passed", "meets"),
+    [
+        ("127.0.0.1", "::1", False),
+        ("127.0.0.1", "127.0.0.2", False),
+        ("127.0.0.1", "localhost", True),
+        ("::1", "localhost", True),
+        ("0.0.0.0", "::1", False),
+        ("::", "::1", True),
+        ("::", "127.0.0.1", True),
+    ],
+)
+def test_one_address_of_this_machine_is_not_another(bound: str, passed: str, meets: bool) -> None:
+    blog = BLOG._replace(sockets=(SocketSpec(UWSGI, Address(TCP, host=bound, port=3031)),))
+    found = judged(server(route(address=Address(TCP, host=passed, port=3031))), offers=[blog])
+    assert (found == []) is meets
+    there = [Address(TCP, host=bound, port=3031)]
+    php = judged(server(route(address=Address(TCP, host=passed, port=3031)), route()), listening=there)
+    assert (php == []) is meets
 
 
 def test_a_server_that_is_only_installed_counts_if_none_runs() -> None:
@@ -222,11 +258,3 @@ def test_a_regular_expressions_plain_beginning_is_its_prefix(text: str, expected
 @pytest.mark.parametrize("text", ["h:0", "h:99999", "h", "a b:1", "[x]:1", "h:1:2", "h:١"])
 def test_what_is_no_address_is_none(text: str) -> None:
     assert tcp_address(text) is None
-
-
-def test_the_kernels_tables_tell_who_listens() -> None:
-    table = "Num RefCount\n0: 00000002 00000000 00010000 0001 01 123 /run/a b.sock\n"
-    table += "0: 00000003 00000000 00000000 0001 03 124 /run/c.sock\n0: 00000002 00000000 00010000 0001 01 125 @x\n"
-    assert {str(one) for one in unix_listeners(table)} == {"/run/a b.sock", "@x"}
-    tcp = "   0: 0100007F:1F40 00000000:0000 0A 00000000:00000000 00:0\n   1: 0100007F:1F41 0100007F:0001 01 0\n"
-    assert {one.port for one in tcp_listeners(tcp)} == {8000}

@@ -37,7 +37,8 @@ OPTION_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 class Row:
     """One ``key = value`` and where it stands. ``referenced``: some ``%(key)`` names it (``references`` knows).
 
-    ``admin``: an administrator wrote it, whoever wrote the ini that it is for.
+    ``admin``: an administrator wrote it, whoever wrote the ini that it is for. ``pieced``: other keys, the environment
+    or files are in its value.
     """
 
     key: str
@@ -46,6 +47,7 @@ class Row:
     line: int
     referenced: bool = False
     admin: bool = False
+    pieced: bool = False
 
 
 def decode(data: bytes, path: str) -> str | Problem:

@@ -152,7 +152,8 @@ class _Stream:
         for turn in turns:
             if turn is not None and row.value.count("%(_)") * len(turn) > LENGTH:
                 raise _TooMuch(row, f"becomes longer than {LENGTH} characters")
-            self._add(row if turn is None else replace(row, value=row.value.replace("%(_)", turn)), depth)
+            value = row.value if turn is None else row.value.replace("%(_)", turn)
+            self._add(replace(row, value=value, pieced=True) if value != row.value else row, depth)
         self.inside = False
 
     def _add(self, row: Row, depth: int) -> None:
@@ -255,7 +256,7 @@ class _Stream:
         if self.references.dangling and not row.key.startswith("log"):
             # A log format's %(addr) is meant for the log; elsewhere it is a slip.
             self._wrong(row, "%(…) names nothing that this ini defines; it stays as it is written", fatal=False)
-        return replace(row, value=value)
+        return replace(row, value=value, pieced=row.pieced or value != row.value)
 
     def _wrong(self, row: Row, message: str, fatal: bool = True) -> None:
         self.problems.append(Problem(row.path, row.line, row.key, message, fatal))
