@@ -12,6 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import takewhile
 from typing import Any, Protocol
 
@@ -124,7 +125,9 @@ class Chronicle:
 
     def _keep(self, name: str, uid: int | None, facts: dict[str, Any]) -> None:
         self.count += 1
-        whole = {"number": self.count, "time": round(self._clock(), 6), "name": name or None, **facts}
+        now = round(self._clock(), 6)
+        at = datetime.fromtimestamp(now).astimezone().isoformat(timespec="milliseconds")
+        whole = {"number": self.count, "time": now, "at": at, "name": name or None, **facts}
         self._file(Entry(self.count, name, uid, json.dumps(whole, separators=(",", ":"))))
 
     def _file(self, entry: Entry) -> None:

@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Optional
 
-from emperor.crew.crew import Crew, Ears
+from emperor.crew.crew import Crew
+from emperor.crew.ears import Ears
 from emperor.orphans import Orphans
 from emperor.supervision import idleness
 from emperor.supervision.channel import Crewed, Failed, Idle, Serving, Stale

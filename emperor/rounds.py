@@ -16,6 +16,9 @@ LOOK_EVERY = 5.0
 """Seconds between two looks at socket files, and the least between two reloads for what a vassal says of its own."""
 
 
+LOST = "a socket file of it is gone from its place"
+
+
 class Realm(Protocol):
     """The daemon's parts."""
 
@@ -64,4 +67,4 @@ class Rounds:
             return
         for loss in losses:
             self._realm.journal.warning(name, loss)
-        register.tell(name, Configured(record.spec, record.problems, reload=True))
+        register.tell(name, Configured(record.spec, record.problems, reload=True, why=LOST))

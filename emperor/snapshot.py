@@ -50,7 +50,7 @@ def snapshot(
         "workers": [_worker(one, now) for one in workers],
         "worker_exits": sum(one.exits for one in workers),
         "serves": vassal.serving is not None and ill.serves,
-        "warnings": _warnings(vassal, ill, performer.log.warning),
+        "warnings": _warnings(vassal, ill, performer.log.warning, performer.log.stats_warning),
         "last_exit": asdict(vassal.last_exit) if vassal.last_exit is not None else None,
         "next_retry_in": round(max(0.0, vassal.retry_at - now), 3) if vassal.retry_at is not None else None,
         "requests": sum(one.requests + one.earlier for one in workers),
@@ -79,7 +79,7 @@ def _worker(report: WorkerReport, now: float) -> dict[str, Any]:
     return raw
 
 
-def _warnings(vassal: Vassal, ill: Trouble, log: str) -> list[str]:
+def _warnings(vassal: Vassal, ill: Trouble, *words: str) -> list[str]:
     """What does not keep the app from serving, the most urgent first; what is merely ignored is a problem alone."""
-    first = [text for text in (ill.text, log) if text]
+    first = [text for text in (ill.text, *words) if text]
     return first + [str(one) for one in vassal.problems if not one.fatal and not options.has_no_effect(one.option)]

@@ -20,7 +20,7 @@ from emperor.duty import BOOT_FAILED, Duty
 from emperor.errors import EmperorError, LoadError
 from emperor.supervision.channel import Failed, Serving
 from emperor.supervision.commission import BIND, CHECK, INQUIRE, Commission
-from emperor.system import prctl, rlimits
+from emperor.system import prctl, rlimits, title
 from emperor.system.hanging import before_the_end_of, looked_at
 from emperor.system.logs import LogFile, append, open_for_append, stamp, word_on
 from emperor.system.openings import Openings
@@ -39,6 +39,7 @@ def main(argv: list[str]) -> None:
         os.set_inheritable(fd, False)
     if not prctl.die_with_parent(signal.SIGKILL, commission.parent):
         sys.exit(0)
+    title.call_itself(commission.spec.name, "vassal")
     uplink = Uplink(socket.socket(fileno=channel))
     sys.argv = [commission.spec.name]
     # On a pipe Python would keep back what an app prints until 8 KiB are full.

@@ -23,7 +23,7 @@ from typing import Any, NoReturn, Optional
 from emperor.errors import EmperorError, LoadError
 from emperor.model import HTTP, VassalSpec
 from emperor.serving.native import Server, Settings
-from emperor.system import prctl, rlimits
+from emperor.system import prctl, rlimits, title
 from emperor.system.hanging import before_the_end_of, looked_at
 from emperor.system.scoreboard import Tally
 from emperor.wsgi import loading
@@ -50,6 +50,7 @@ def work(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if not prctl.die_with_parent(signal.SIGTERM, parent):
         return 0
+    title.call_itself(spec.name, f"worker {number}")
     if spec.harakiri:
         from emperor.system import stacks
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 from typing import Any, Union
 
@@ -18,6 +19,10 @@ configuration.set_hypothesis_home_dir(os.devnull)
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell's background job ignores them, and so would whatever is started here.
+    for signum, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+        if signal.getsignal(signum) is signal.SIG_IGN:
+            signal.signal(signum, usual)
     config.addinivalue_line("markers", "needs(*names): rows of tests/requirements.py that must hold")
 
 

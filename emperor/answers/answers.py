@@ -15,6 +15,7 @@ from emperor.answers.events import May
 from emperor.answers.followers import EVENTS, LOGS, NUMBERS, STATUS, Followers, FollowerState, News, Seen
 from emperor.answers.orders import Orders, PendingState
 from emperor.answers.realm import Realm
+from emperor.answers.turns import Turns
 from emperor.control import messages
 from emperor.control.connection import Reply
 from emperor.control.messages import (
@@ -52,6 +53,7 @@ class Answers:
             NUMBERS: self._rest_with_numbers,
         }
         self._followers = Followers(loop, news)
+        self._turns = Turns(loop)
         self.look_again = self._orders.look_again
         self.tell_followers = self._followers.tell
 
@@ -170,7 +172,13 @@ class Answers:
 
     def config(self, request: Request, peer: Peer, reply: Reply) -> None:
         """Secrets are for administrators and the vassal's own user, whatever else is public."""
-        if self._refused(request, peer, reply):
+        if self._policy.administers(peer):
+            self._config(request, peer, reply)
+        else:
+            self._turns.take(peer.uid, lambda: self._config(request, peer, reply))
+
+    def _config(self, request: Request, peer: Peer, reply: Reply) -> None:
+        if reply.gone or self._refused(request, peer, reply):
             return
         (name,) = request.names
         theirs = self._policy._replace(public=frozenset())

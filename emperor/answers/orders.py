@@ -64,7 +64,9 @@ class Orders:
             before = self._realm.vassals[name]
             refusal = self._realm.order(name, request.verb, int(request.options.get("workers", 0)))
             if refusal:
-                pending.results.append({"name": name, "ok": False, "message": refusal, "seconds": 0.0})
+                serves_on = self._realm.vassals[name].serving is not None and "serves on" not in refusal
+                message = f"{refusal}\nthe old generation serves on" if serves_on else refusal
+                pending.results.append({"name": name, "ok": False, "message": message, "seconds": 0.0})
                 invalid = self._realm.vassals[name].wanted is Wanted.UP
                 pending.exit = NO_VASSAL if invalid else FAILED
             elif request.options.get("wait", True):

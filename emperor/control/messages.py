@@ -201,7 +201,10 @@ def _names(verb: str, row: Verb, names: Any) -> tuple[str, ...]:
         raise ProtocolError(f"request: {verb}: a name cannot be a vassal's")
     least, most = row.names
     if ALL in names and (not row.mutates or most == 1 or len(names) > 1):
-        raise ProtocolError(f"request: {verb}: {ALL} stands alone, and for orders about any number only")
+        how = (
+            "stands alone, without names" if row.mutates and most > 1 else f"is no name for {verb} -- name the vassals"
+        )
+        raise ProtocolError(f"request: {verb}: {ALL!r} {how}")
     unique = tuple(dict.fromkeys(names))
     if not least <= len(unique) <= most:
         raise ProtocolError(f"request: {verb}: takes {least} to {most} names, not {len(unique)}")

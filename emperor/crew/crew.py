@@ -13,10 +13,11 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
+from typing import TYPE_CHECKING, Callable, Optional
 
 from emperor.crew.census import Census
 from emperor.crew.company import Company, Living, Parting, Serve
+from emperor.crew.ears import Ears
 from emperor.crew.hand import Hand, Hearers
 from emperor.crew.pacing import Pacing
 from emperor.crew.retries import Retries
@@ -35,17 +36,6 @@ from emperor.worker import READY
 
 if TYPE_CHECKING:
     from emperor.crew.renewals import Renewals
-
-
-class Ears(NamedTuple):
-    """Who wants to hear what: lines of a worker, the first word that it serves, why one cannot, that all are gone."""
-
-    lines: Callable[[int, list[str]], None]
-    serving: Callable[[], None]
-    failed: Callable[[str, str], None]
-    empty: Callable[[], None]
-    crewed: Callable[[int, int], None]
-    """After an order to resize, whenever one of them changes: how many serve, how many are on their way out."""
 
 
 class Crew:

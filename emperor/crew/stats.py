@@ -23,7 +23,7 @@ from emperor.system.access import DEFAULT_MODE
 from emperor.system.eventloop import Loop
 from emperor.system.scoreboard import Scoreboard
 from emperor.system.sockdiag import queues
-from emperor.system.statsserver import StatsServer
+from emperor.system.statsserver import StatsServer, stats_word
 
 Listeners = Sequence[tuple[socket.socket, str]]
 
@@ -50,7 +50,7 @@ class Stats:
 
     def start(self) -> None:
         if self._address in self._apps:
-            self._say(f"stats {self._address}: is where the app itself serves; its numbers are told nowhere")
+            self._say(stats_word(str(self._address), "is where the app itself serves; its numbers are told nowhere"))
         else:
             self._server.start()
 
@@ -64,7 +64,7 @@ class Stats:
         # Both clocks are looked at each time: the wall clock may have been set.
         now = time.monotonic()
         epoch = time.time() - now
-        found = numbers(self._site, self._queues(), self._workers(now, epoch), self._crew.gone, epoch)
+        found = numbers(self._site, self._queues(), self._workers(epoch), self._crew.gone, epoch)
         return json.dumps(found, separators=(",", ":")).encode("ascii")
 
     def _say(self, line: str) -> None:
@@ -79,13 +79,14 @@ class Stats:
             found.append(Listener(_name(one), protocol, *told))
         return found
 
-    def _workers(self, now: float, epoch: float) -> list[Worker]:
+    def _workers(self, epoch: float) -> list[Worker]:
         cells = {one.pid: one.cell for one in self._crew.living()}
-        return [Worker(one, self._cores(cells.get(one.pid), now, epoch)) for one in self._crew.reports()]
+        return [Worker(one, self._cores(cells.get(one.pid), epoch)) for one in self._crew.reports()]
 
-    def _cores(self, cell: Optional[int], now: float, epoch: float) -> tuple[Core, ...]:
+    def _cores(self, cell: Optional[int], epoch: float) -> tuple[Core, ...]:
         threads = () if cell is None else self._board.threads(cell)
-        # An app can write there what it likes.
+        # An app can write there what it likes. Only now: a request that has just begun is not one of the future.
+        now = time.monotonic()
         return tuple(Core(requests, epoch + since if 0 < since <= now else None) for requests, since in threads)
 
 

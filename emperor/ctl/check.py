@@ -27,7 +27,7 @@ from emperor.ctl.verdict import Verdict
 from emperor.errors import EmperorError
 from emperor.intake.reading import Reader, Settings, Study
 from emperor.model import VASSAL_NAME, Problem, VassalSpec
-from emperor.system.places import vassals_folder
+from emperor.system import places
 from emperor.text import printable
 
 DEBIAN_DEFAULTS = "/usr/share/uwsgi/conf/default.ini"
@@ -41,6 +41,11 @@ OPTIONS = (
 
 OTHER_FORMATS = (".xml", ".yaml", ".yml", ".json", ".js")
 """What uWSGI reads beside inis."""
+
+LOOKALIKES = (".ini", ".conf", ".cfg", ".config")
+"""Ends of names, in small letters, that somebody may take for an ini's."""
+
+_ALLOWED = "letters, digits and _.@-, at most 64, and begins with no dot or dash"
 
 _COLOURS = {verdict.ERROR: "red", verdict.WARNING: "yellow", verdict.DIFFERS: "yellow", verdict.IGNORED: ""}
 
@@ -92,8 +97,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 def _check(args: argparse.Namespace, console: Console, launcher: str = "") -> int:
     rule = _rule(args)
-    runtime = os.path.dirname(os.path.abspath(rule.control_socket)) if rule.control_socket else ""
-    settings = Settings.under(rule, runtime)
+    settings = Settings.under(rule, places.beside(args.control_socket or rule.control_socket))
     paths = _paths(args.files, rule, console)
     found = [_study(path, settings) for path in paths]
     named = [(os.path.basename(path).removesuffix(".ini"), one.checked) for path, one in zip(paths, found, strict=True)]
@@ -136,8 +140,16 @@ def _rule(args: argparse.Namespace) -> Rule:
 
 
 def _paths(words: Sequence[str], rule: Rule, console: Console) -> list[str]:
-    usual = rule.emperor or (vassals_folder(os.geteuid(), os.environ),)
-    return [path for word in words or usual for path in _named(word, console)]
+    usual = rule.emperor or (places.vassals_folder(os.geteuid(), os.environ),)
+    return [path for word in words or usual for path in _named(_meant(word, usual), console)]
+
+
+def _meant(word: str, folders: Sequence[str]) -> str:
+    """A vassal's name stands for its ini in the emperor's folder."""
+    if os.path.lexists(word) or not VASSAL_NAME.fullmatch(word):
+        return word
+    inis = [os.path.join(folder, f"{word.removesuffix('.ini')}.ini") for folder in folders]
+    return next((ini for ini in inis if os.path.lexists(ini)), word)
 
 
 def _named(word: str, console: Console) -> list[str]:
@@ -155,6 +167,11 @@ def _inis(folder: str, console: Console) -> list[str]:
     except OSError as error:
         raise EmperorError(f"{folder}: {error.strerror} -- name the files to check") from error
     found = [os.path.join(folder, entry) for entry in entries if _is_vassal(entry) or entry.endswith(OTHER_FORMATS)]
+    for entry in entries:
+        if entry.endswith(".ini") and not _is_vassal(entry):
+            console.error(f"{os.path.join(folder, entry)}: ignored: a vassal's name has {_ALLOWED}")
+        elif entry.lower().endswith(LOOKALIKES) and not _is_vassal(entry):
+            console.error(f"{os.path.join(folder, entry)}: ignored: its name does not end in .ini")
     if not found:
         console.error(f"{folder}: no inis")
     return found
@@ -197,8 +214,7 @@ def _notes(path: str, study: Study) -> tuple[Note, ...]:
 
 def _nameless(entry: str, path: str, study: Study) -> Iterator[Problem]:
     if study.ini is not None and entry.endswith(".ini") and not _is_vassal(entry):
-        allowed = "letters, digits and _.@-, at most 64, and begins with no dot or dash"
-        yield Problem(path, 0, "", f"the emperor passes over this file -- rename it: a vassal's name has {allowed}")
+        yield Problem(path, 0, "", f"the emperor passes over this file -- rename it: a vassal's name has {_ALLOWED}")
 
 
 def looked_at(found: Sequence[tuple[Found, Checked]], settings: Settings) -> list[Prospect]:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Optional
 
 from emperor import __version__
 from emperor.control import client
-from emperor.control.messages import DENIED, FAILED, NO_DAEMON, UNKNOWN, USAGE
+from emperor.control.messages import DENIED, FAILED, NO_DAEMON, UNKNOWN, USAGE, Request
 from emperor.ctl.console import Console
 from emperor.errors import EmperorError
 from emperor.system.places import CONTROL_NAME, SYSTEM_RUNTIME, control_socket
@@ -88,14 +88,23 @@ _VALUED = ("--control-socket", "--timeout")
 _OTHERS = f"{SYSTEM_RUNTIME}-*/{CONTROL_NAME}"
 _MOST_OTHERS = 3
 
+_TIMEOUT = "seconds to wait for the emperor's answer (default: 10; orders: as long as a start may take)"
+
+_PATIENCE = 5.0
+"""Seconds for a word that is only an addition."""
+
 _COLUMNS = 80
 """Where nobody knows how wide it is."""
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
-    for stream in (sys.stdout, sys.stderr):
+    if sys.stdout is None:
+        # Started with >&-: what is opened next would be standard output.
+        _complain("standard output is closed")
+        return FAILED
+    for stream in filter(None, (sys.stdout, sys.stderr)):
         # A log line in an alphabet that the locale lacks is no reason to fail.
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # nothing has replaced them yet
+        stream.reconfigure(errors="backslashreplace")
     try:
         code = _run(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
@@ -103,8 +112,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except BrokenPipeError:
-        # Or the interpreter would try to flush once more at its end, and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go_of_output()
         return 128 + signal.SIGPIPE
 
 
@@ -145,6 +153,7 @@ def parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     width = _columns() - 2  # as argparse has it
     top = argparse.ArgumentParser(
         prog="emperorctl",
+        usage="emperorctl [options] VERB …" if wordy else None,
         description=_teaching().description(GROUPS) if wordy else None,
         epilog=_teaching().EPILOG if wordy else None,
         formatter_class=functools.partial(argparse.RawDescriptionHelpFormatter, width=width),
@@ -211,7 +220,7 @@ def _add_globals(target: argparse.ArgumentParser, control: Any = argparse.SUPPRE
     target.add_argument(
         "--no-color", action="store_true", default=flag, help="no colour on a terminal, as with $NO_COLOR"
     )
-    target.add_argument("--timeout", type=_seconds, metavar="S", default=default, help="seconds to wait")
+    target.add_argument("--timeout", type=_seconds, metavar="S", default=default, help=_TIMEOUT)
 
 
 def _seconds(text: str) -> float:
@@ -240,17 +249,36 @@ def _console(args: argparse.Namespace, path: str) -> Console:
         colour=terminal and not plain,
         terminal=terminal,
         timeout=args.timeout,
+        meant=functools.partial(_meant, path),
     )
 
 
+def _meant(path: str, names: Sequence[str]) -> str:
+    from emperor.ctl.guesses import did_you_mean  # who types well needs none of it
+
+    return did_you_mean(names, lambda: client.call(path, Request("status"), _PATIENCE))
+
+
 def _write(text: str) -> None:
-    sys.stdout.write(text)
-    # A followed log is to be seen as it comes, through a pipe as well; everything else is a few lines.
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(text)
+        # A followed log is to be seen as it comes, through a pipe as well; everything else is a few lines.
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _let_go_of_output()
+        raise EmperorError(f"standard output: {error.strerror}") from None
+
+
+def _let_go_of_output() -> None:
+    """Or the interpreter would try to flush once more at its end, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _write_error(text: str) -> None:
-    sys.stderr.write(text)
+    if sys.stderr is not None:
+        sys.stderr.write(text)
 
 
 def _complain(text: str) -> None:

@@ -7,7 +7,7 @@ its own. A test gives it lists to write to.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Optional
 
 from emperor.control.messages import USAGE, Request
@@ -17,13 +17,20 @@ from emperor.text import printable
 Ask = Callable[[Request, Optional[float]], Iterator[dict[str, Any]]]
 """``control.client.call`` with its path filled in; the number is the timeout in seconds."""
 
-ANOTHER_VERSION = "the running emperor is another version of this program -- if it is the older one, emperorctl upgrade makes it this one"
+ANOTHER_VERSION = (
+    "the running emperor is another version of this program -- emperorctl upgrade makes it this one, if it is the older"
+)
+NO_SUCH = ("no such vassal", "no vassal of yours")
+"""How the emperor's answer ends if it does not know a name."""
 
 COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1"}
 
 
 class Console(NamedTuple):
-    """``timeout`` is None where the person said nothing; ``terminal``: may the screen be cleared?"""
+    """``timeout`` is None where the person said nothing; ``terminal``: may the screen be cleared?
+
+    ``meant``: what is added to a refusal of names that nobody has.
+    """
 
     write: Callable[[str], None]
     complain: Callable[[str], None]
@@ -33,6 +40,7 @@ class Console(NamedTuple):
     colour: bool = False
     terminal: bool = False
     timeout: Optional[float] = None
+    meant: Callable[[Sequence[str]], str] = lambda names: ""
 
     def print(self, text: str) -> None:
         self.write(text + "\n")
@@ -54,7 +62,9 @@ class Console(NamedTuple):
         for reply in self.ask(request, otherwise if self.timeout is None else self.timeout):
             if reply.get("exit") == USAGE and "unknown" in str(reply.get("error")):
                 raise EmperorError(f"{request.verb}: {ANOTHER_VERSION}")
-            yield reply
+            # Who follows asks again and again.
+            stranger = str(reply.get("error") or "").endswith(NO_SUCH) and not request.options.get("follow")
+            yield {**reply, "error": f"{reply['error']}{self.meant(request.names)}"} if stranger else reply
 
 
 def impossible_names(names: list[str]) -> list[str]:

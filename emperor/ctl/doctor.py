@@ -113,8 +113,8 @@ def _close(report: Report, findings: Sequence[Finding], console: Console) -> Non
     fails = sum(1 for one in findings if one.weight == FAILS)
     may = len(findings) - fails
     if findings:
-        words = [f"{plural(fails, 'finding')} by which requests fail"] if fails else []
-        words += [f"{plural(may, 'finding')} by which they may"] if may else []
+        words = [f"{plural(fails, 'problem')}: requests fail"] if fails else []
+        words += [f"{plural(may, 'warning')}: requests may fail"] if may else []
         console.print(", ".join(words))
     elif not report.strangers:
         console.print("nothing found")

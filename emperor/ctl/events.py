@@ -17,10 +17,10 @@ _FOLLOWED_FROM = 10
 """Events before the first new one, where the person names no number."""
 
 _EPILOG = """\
-Each line has number, time (seconds since 1970), name (null: the emperor itself), event and reason; of vassals also
-from and to (states), generation, pid and restarts, where they are known. event is one of state, reload-begun,
-reload-done, reload-failed (rolled back), crash, start-failed, given-up, invalid, mended, scaled, asleep, woken, gone,
-worker-died, harakiri; of the emperor started, upgraded, stopping.
+Each line has number, time (seconds since 1970), at (the same for people), name (null: the emperor itself), event and
+reason; of vassals also from and to (states), generation, pid and restarts, where they are known. event is one of
+state, reload-begun, reload-done, reload-failed (rolled back), crash, start-failed, given-up, invalid, mended, scaled,
+asleep, woken, gone, worker-died, harakiri; of the emperor started, upgraded, stopping.
 
 examples:
   emperorctl events                           what has happened lately
@@ -39,6 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-n",
         "--last",
+        "--lines",
+        dest="last",
         type=_count,
         default=None,
         metavar="N",

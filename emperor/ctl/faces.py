@@ -15,6 +15,7 @@ from emperor.faces.facts import Facts, gather
 from emperor.faces.wish import Wish, check_wish, unheeded
 from emperor.intake.reading import Settings, check_file
 from emperor.model import VassalSpec
+from emperor.system import places
 from emperor.system.accounts import SystemAccounts
 
 _RENDER = {"nginx": nginx.render, "apache": apache.render, "lighttpd": lighttpd.render}
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.error(wrong)
         return USAGE
     is_file = "/" in args.name or args.name.endswith(".ini")
-    spec = _from_file(args.name, args.vassals_defaults, console) if is_file else spec_of(args.name, console)
+    spec = _from_file(args, console) if is_file else spec_of(args.name, console)
     if isinstance(spec, int):
         return spec
     try:
@@ -79,8 +80,10 @@ def _tell(text: str, facts: Facts, console: Console) -> int:
     return OK
 
 
-def _from_file(path: str, defaults: str, console: Console) -> VassalSpec | int:
-    checked = check_file(path, Settings(defaults=os.path.abspath(defaults) if defaults else ""))
+def _from_file(args: argparse.Namespace, console: Console) -> VassalSpec | int:
+    defaults = os.path.abspath(args.vassals_defaults) if args.vassals_defaults else ""
+    settings = Settings(defaults=defaults, runtime=places.beside(args.control_socket))
+    checked = check_file(args.name, settings)
     if checked.spec is not None:
         return checked.spec
     for problem in checked.problems:

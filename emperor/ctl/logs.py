@@ -33,7 +33,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-f", "--follow", action="store_true", help="go on with the next lines, also of the next emperor, until Ctrl-C"
     )
-    parser.add_argument("-n", "--lines", type=_count, default=10, metavar="N", help="how many lines (default: 10)")
+    parser.add_argument(
+        "-n",
+        "--lines",
+        "--last",
+        dest="lines",
+        type=_count,
+        default=10,
+        metavar="N",
+        help="how many lines (default: 10)",
+    )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:

@@ -10,7 +10,7 @@ import argparse
 import contextlib
 import json
 import os
-import tempfile
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
@@ -106,21 +106,39 @@ def exposition(collector: Collector) -> str:
 
 
 def _replace(path: str, text: str) -> None:
-    """EmperorError: it cannot be written, and is as it was."""
-    folder, name = os.path.split(os.path.abspath(path))
+    """EmperorError: it cannot be written, and is as it was.
+
+    All of it happens in the folder that was opened, whatever its path leads to meanwhile: it may be the exporter's.
+    """
+    where, name = os.path.split(os.path.abspath(path))
+    fresh = f".{name}.{os.urandom(4).hex()}"
     try:
-        fd, fresh = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
-        try:
-            with open(fd, "w", encoding="utf-8") as file:
-                os.fchmod(fd, _MODE)
-                file.write(text)
-            os.replace(fresh, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(fresh)
-            raise
+        folder = os.open(where, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        words = f"its folder is not there -- mkdir -p {shlex.quote(where)}"
+        raise EmperorError(f"metrics: {path}: {words}") from None
     except OSError as error:
+        raise EmperorError(f"metrics: {path}: {error.strerror}") from None
+    try:
+        _write(folder, fresh, text)
+        os.replace(fresh, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.unlink(fresh, dir_fd=folder)
+        if not isinstance(error, OSError):
+            raise
         raise EmperorError(f"metrics: {path}: {error.strerror} -- it is as it was") from None
+    finally:
+        os.close(folder)
+
+
+def _write(folder: int, name: str, text: str) -> None:
+    """A new file, which nobody reads before it is whole."""
+    fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder)
+    with open(fd, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fchmod(fd, _MODE)
 
 
 class Nobody(Collector):
@@ -195,9 +213,18 @@ def _serves(one: Snapshot) -> float:
 
 _COUNTERS = (
     _Number("requests", "Requests answered, whatever the answer", _total("requests")),
-    _Number("exceptions", "Requests in which the app raised an exception", _total("exceptions")),
+    _Number(
+        "exceptions",
+        "Requests whose exception reached the server; what a framework turns into a 500 page is none",
+        _total("exceptions"),
+    ),
     _Number("harakiris", "Workers killed because a request took longer than harakiri", _total("harakiris")),
     _Number("sent_bytes", "Bytes of answers; 0 unless stats or a request log has them counted", _total("sent")),
+    _Number(
+        "worker_deaths",
+        "Workers that ended without being told to, in the generation that is shown",
+        _plain("worker_exits"),
+    ),
     _Number("restarts", "Starts after a generation that ended by itself", _plain("restarts")),
     _Number("reloads", "Generations that have taken over from a running one", _plain("reloads")),
 )

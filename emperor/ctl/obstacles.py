@@ -8,17 +8,27 @@ from emperor.model import Identity
 from emperor.supervision.interpreter import FOLDER, HIDDEN, IN_THE_WAY, LINK, LOOP, MISSING, Step, closed, opening
 
 
-def no_way(look: Look, who: Identity) -> str:
-    """Why ``who`` does not get there, with the mend if that is a mode; "" if they do."""
+def no_way(look: Look, who: Identity, listed: bool = False) -> str:
+    """Why ``who`` does not get there, with the mend if that is a mode; "" if they do. ``listed``: Python reads the
+    folder's list for what it imports."""
     end = look.end
     if end.kind == FOLDER and not end.usable:
-        return f"{closed(end, who)} -- {opening(end, who)}"
+        return f"{closed(end, who)} -- {_listing(end, who) if listed else opening(end, who)}"
     if end.kind == MISSING:
         link = next((step for step in reversed(look.way) if step.kind == LINK), None)
         if link is not None and f"{end.path}/".startswith(f"{link.target.rstrip('/')}/"):
             return f"{_named(link.path)} is a link to {_named(link.target)}, and {_named(end.path)} is not there"
         return f"there is no {_named(end.path)}"
     return _ODD.get(end.kind, "").format(_named(end.path))
+
+
+def _listing(end: Step, who: Identity) -> str:
+    """One user more, before everybody."""
+    mend = opening(end, who)
+    if not mend.startswith("chmod "):
+        return mend
+    wide = mend.replace("+x ", "+rx ", 1)
+    return f"setfacl -m u:{who.user}:rx {end.path}, or {wide}" if wide.startswith("chmod o") else wide
 
 
 _ODD = {

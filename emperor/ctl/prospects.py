@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from emperor.config.language.inifile import Row
 from emperor.config.options import find
-from emperor.config.placement import EMPEROR, VASSAL
+from emperor.config.placement import EMPEROR
 from emperor.ctl.asking import (
     BOUND,
     CHDIR,
@@ -91,14 +91,16 @@ class _Judge:
 
     def folder(self, ask: Ask, look: Look) -> None:
         row = _last(self.ini.rows, ask.kind)
-        flaw = no_way(look, self.who) or ("" if look.end.kind == FOLDER else f"{look.end.path} is no folder")
+        flaw = no_way(look, self.who, listed=True) or (
+            "" if look.end.kind == FOLDER else f"{look.end.path} is no folder"
+        )
         if flaw:
             make = "make it, or " if look.end.kind == MISSING else ""
             self.once(look.end, row, mended(flaw, f"{make}name the folder that is meant"))
 
     def script(self, ask: Ask, look: Look) -> None:
         row = self._of_target(ask.number)
-        flaw = no_way(look, self.who)
+        flaw = no_way(look, self.who, listed=True)
         if not flaw and look.end.kind == FOLDER:
             flaw = f"{look.end.path} is a folder, no script"
         if flaw:
@@ -107,7 +109,7 @@ class _Judge:
             self.once(look.end, row, unreadable(look, self.who))
 
     def library(self, ask: Ask, look: Look) -> None:
-        flaw = no_way(look, self.who)
+        flaw = no_way(look, self.who, listed=True)
         if flaw:
             self.once(look.end, _nth(self.ini.rows, ask), mended(flaw, "nothing is imported from it"), fatal=False)
 
@@ -138,20 +140,20 @@ class _Judge:
         self.say(row, f"is a {kind}, no socket -- move it away, or name another path")
 
     def log(self, ask: Ask, look: Look) -> None:
-        """What an emperor cannot write there goes to its own log; a vassal does not start."""
-        row, folder, fatal = _last(self.ini.rows, "logto"), os.path.dirname(ask.path), self.ini.log.binder == VASSAL
+        """What cannot be written there goes to the emperor alone; the app serves all the same."""
+        row, folder = _last(self.ini.rows, "logto"), os.path.dirname(ask.path)
         missing = look.end.kind == MISSING and look.end.path == ask.path
         flaw = "" if missing else no_way(look, self.who)
         if flaw:
             mend = f"make {folder}, for {self.who.user}, or leave this line out"
-            self.once(look.end, row, mended(flaw, mend), fatal)
+            self.once(look.end, row, mended(flaw, mend), fatal=False)
         elif look.end.kind == FOLDER:
-            self.say(row, "is a folder -- name the file", fatal)
+            self.say(row, "is a folder -- name the file", fatal=False)
         elif not look.writable:
             at = look.way[-2] if missing else look.end
             whose = f"({look.owner}'s, mode {octal(at.mode)})"
             mend = f"name a file in a folder of {self.who.user}'s, or leave this line out"
-            self.say(row, f"{self.who.user}, who opens it, cannot write {at.path} {whose} -- {mend}", fatal)
+            self.say(row, f"{self.who.user}, who opens it, cannot write {at.path} {whose} -- {mend}", fatal=False)
 
     def places(self) -> None:
         """What is the emperor's own to bind and to open."""

@@ -14,7 +14,7 @@ from emperor.text import printable
 
 _SECONDS = 10.0
 _AGAIN_SECONDS = 2.0
-_LAST_LINES = 10
+_LAST_LINES = 20
 
 _CLEAR = "\x1b[H\x1b[2J"
 """ECMA-48: CUP to the top left, ED of the whole screen."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os.path
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -24,6 +26,12 @@ STUCK = 5.0
 MOST_PROBLEMS = 5
 """Of one ini."""
 
+_PROBLEM = {"path", "line", "option", "message", "fatal"}
+
+_EXITED = re.compile(r"exited with code \d+|killed by SIG[A-Z]+")
+_NO_MODULE = re.compile(r"No module named '([A-Za-z_]\w{0,63})", re.ASCII)
+_TAKEN = re.compile(r":(\d{1,5}): bind: Address already in use")
+
 _DOWN = "visitors of {} see 502, or wait for a 504: nobody answers them"
 
 
@@ -40,7 +48,7 @@ def paths(subject: Subject, problems: Sequence[Problem], flaw: str) -> Iterator[
     up = subject.state in UP
     weight = MAY_FAIL if up else FAILS
     why = "it serves, and its next start will fail" if up else _DOWN.format(subject.name)
-    again = () if up else (f"emperorctl restart {subject.name}",)
+    again = () if up else (f"emperorctl {_again(subject)} {subject.name}",)
     if flaw:
         what, mend = mends.of_message(flaw)
         yield Finding("app-python", subject.name, what, why, (*mend, *again), weight)
@@ -58,16 +66,18 @@ def tried(subject: Subject, loads: bool, output: str) -> Iterator[Finding]:
         if subject.state in ("BACKOFF", "FATAL", "STOPPED") and subject.snapshot.get("wanted") == "up":
             what = f"{subject.state}, and its app can be imported by now"
             why = "what was wrong is mended; it is not tried again, or only later"
-            yield Finding("app-mended", name, what, why, (f"emperorctl restart {name}",))
+            yield Finding("app-mended", name, what, why, (f"emperorctl {_again(subject)} {name}",))
         return
     lines = [printable(line) for line in output.split("\n") if line.strip()]
-    last = clip(lines[-1].strip(), 300) if lines else "it ended without a word"
+    last = _ended(clip(lines[-1].strip(), 300)) if lines else "it ended without a word"
     told = "\n".join(traceback_of(lines) or lines[-12:])
-    again = f"# mend the app, then: emperorctl restart {name}"
+    again = f"# mend the app, then: emperorctl {_again(subject)} {name}"
     up = subject.state in UP
     why = f"{'it serves, and its next start will fail' if up else _DOWN.format(name)}\n{told}"
     said = f"import: {last}" if up else f"{subject.state}: {last}"
-    yield Finding("app-failed", name, said, why, (again,), MAY_FAIL if up else FAILS)
+    yield Finding(
+        "app-failed", name, said, why, (*_packages(subject, last), _check(subject), again), MAY_FAIL if up else FAILS
+    )
 
 
 def _nothing(subject: Subject) -> Iterator[Finding]:
@@ -97,9 +107,41 @@ def _failed(subject: Subject) -> Iterator[Finding]:
     traceback = [line for line in str(subject.snapshot.get("traceback") or "").split("\n") if line.strip()]
     told = "\n" + "\n".join(traceback_of(traceback) or traceback[-12:]) if traceback else ""
     kind = "app-python" if what.startswith(("virtualenv ", "python ")) else "app-failed"
-    command = "start" if subject.state == "FATAL" else "restart"
-    last = f"# mend it, then: emperorctl {command} {subject.name}"
-    yield Finding(kind, subject.name, f"{subject.state}: {what}", _DOWN.format(subject.name) + told, (last,))
+    last = f"# mend it, then: emperorctl {_again(subject)} {subject.name}"
+    mend = (*_packages(subject, what), *((_check(subject),) if traceback else ()), *_who_listens(what), last)
+    # A signal may be anybody's, and at any time.
+    said = what if traceback or "killed" in what else _ended(what)
+    yield Finding(kind, subject.name, f"{subject.state}: {said}", _DOWN.format(subject.name) + told, mend)
+
+
+def _again(subject: Subject) -> str:
+    return "start" if subject.state == "FATAL" else "restart"
+
+
+def _ended(what: str) -> str:
+    """An end that nobody ordered, and no exception explains."""
+    if not _EXITED.fullmatch(what):
+        return what
+    return f"{what}: its module ended the process as it was imported (os._exit, or a crash in C code)"
+
+
+def _check(subject: Subject) -> str:
+    return f"emperorctl check --import {mends.quoted(subject.config)}  # until it is well"
+
+
+def _packages(subject: Subject, what: str) -> Iterator[str]:
+    """For a module that is not there. A comment: its name is the app's word, and what brings it may be called
+    otherwise."""
+    lost, spec = _NO_MODULE.search(what), subject.spec
+    if lost is not None and spec is not None and spec.virtualenv:
+        python = mends.quoted(f"{spec.virtualenv}/bin/python")
+        yield f"# as {spec.identity.user}: {python} -m pip install {lost[1]}  # or the package that brings it"
+
+
+def _who_listens(what: str) -> Iterator[str]:
+    taken = _TAKEN.search(what)
+    if taken is not None:
+        yield f"ss -ltnp 'sport = :{taken[1]}'  # shows who has it; end that one, or name another port"
 
 
 def _stopped(subject: Subject) -> Iterator[Finding]:
@@ -151,6 +193,8 @@ def _serving(subject: Subject) -> Iterator[Finding]:
         what = f"{subject.state}, and no worker serves: {printable(str(warning))}"
         why = f"whoever connects waits; the web server answers 504 in the end{told}"
         yield Finding("app-mute", name, what, why, (f"emperorctl logs -n 50 {name}",))
+    else:
+        yield from _warned(subject)
     yield from _stuck(subject)
     if _error(subject):
         # Without problems it is the word of the process that did not come up.
@@ -158,6 +202,64 @@ def _serving(subject: Subject) -> Iterator[Finding]:
         why = f"what was changed has no effect: {name} serves by what it was told before"
         check = f"emperorctl check {mends.quoted(subject.config)}"
         yield Finding("ini-behind", name, what, why, (*mend, check, f"emperorctl reload {name}"), MAY_FAIL)
+
+
+def _warned(subject: Subject) -> Iterator[Finding]:
+    """What ``status`` warns of. The text of a log's trouble may be the vassal's own: its path is the ini's."""
+    name, check = subject.name, f"emperorctl check {mends.quoted(subject.config)}"
+    odd = [one for one in subject.snapshot.get("problems") or () if not _fatal(one)]
+    told = {str(Problem(**one)): one for one in odd if isinstance(one, Mapping) and one.keys() == _PROBLEM}
+    for text in [str(one) for one in subject.snapshot.get("warnings") or ()][:MOST_PROBLEMS]:
+        if text in told:
+            what, mend = mends.of_problem(told[text])
+            yield Finding("warned", name, what, f"{name} serves without what that line asks", (*mend, check), MAY_FAIL)
+        elif text.startswith("logto "):
+            lines = (*_log_made(subject, text), f"emperorctl reload {name}  # opens it anew")
+            yield Finding(
+                "warned", name, printable(text), "lines of its log are not where its ini says", lines, MAY_FAIL
+            )
+        else:
+            why = "the visitor whose request a worker has when it dies sees 502"
+            yield Finding("warned", name, printable(text), why, (f"emperorctl logs -n 50 {name}",), MAY_FAIL)
+
+
+def _log_made(subject: Subject, text: str) -> Iterator[str]:
+    spec = subject.spec
+    if spec is None or not spec.logto:
+        return
+    folder = mends.quoted(os.path.dirname(spec.logto))
+    if "No such file" in text:
+        yield f"mkdir -p {folder}"
+    elif "Permission denied" in text:
+        user = spec.identity.user
+        yield f"# {user} is to write {folder}: chown {user} {folder}, or name another folder"
+
+
+def frozen(subject: Subject, states: Mapping[int, str]) -> Iterator[Finding]:
+    """``states``: of its workers' processes, by pid, in the letters of proc_pid_stat(5)."""
+    rows = [one for one in subject.snapshot.get("workers") or () if isinstance(one, Mapping)]
+    still = [one for one in rows if states.get(one.get("pid") or 0) in _STILL]
+    if not still:
+        return
+    weight = FAILS if len(still) == len(rows) else MAY_FAIL
+    for one in still[:MOST_PROBLEMS]:
+        pid, letter = one["pid"], states[one["pid"]]
+        what, mend = _STILL[letter]
+        yield Finding(
+            "app-stuck",
+            subject.name,
+            f"worker {one.get('id')} (pid {pid}) {what}",
+            "whoever comes to it waits; the web server answers 504 in the end",
+            (mend.format(pid=pid, name=subject.name),),
+            weight,
+        )
+
+
+_STILL = {
+    "T": ("is stopped by a signal (SIGSTOP, SIGTSTP)", "kill -CONT {pid}"),
+    "t": ("is stopped by a debugger", "grep TracerPid /proc/{pid}/status  # shows whose"),
+    "D": ("waits for a disk that does not answer, or a network's (state D)", "cat /proc/{pid}/stack  # says for what"),
+}
 
 
 def _stuck(subject: Subject) -> Iterator[Finding]:

@@ -17,7 +17,7 @@ from emperor.control.messages import Request
 from emperor.doctor import replies
 from emperor.doctor.facts import Aftermath, Subject
 from emperor.errors import EmperorError
-from emperor.model import VassalSpec
+from emperor.model import VASSAL_NAME, VassalSpec
 from emperor.system import accounts, trust
 from emperor.text import printable
 
@@ -61,7 +61,10 @@ def called(ask: Ask, control: str, peer: tuple[int, int] | None) -> Roll:
 
 
 def _named(snapshots: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
-    return ((str(one.get("name")), one) for one in snapshots)
+    """But those of names that no vassal of ours has: a user's own emperor says what it likes, and names stand in
+    commands that are typed."""
+    named = ((str(one.get("name")), one) for one in snapshots)
+    return ((name, one) for name, one in named if VASSAL_NAME.fullmatch(name))
 
 
 def distrust(control: str, peer: tuple[int, int] | None) -> str:
@@ -112,7 +115,7 @@ def aftermath(ask: Ask, subject: Subject) -> Aftermath:
             rows = [one for one in reply.get("data") or () if isinstance(one, dict)]
             lines = [str(line) for one in rows for line in one.get("lines") or ()]
             death = next((replies.death(subject.snapshot, one) for one in rows), "")
-            found = Aftermath(tuple(replies.news(lines, before)), death)
+            found = Aftermath(tuple(replies.news(lines, before)), death, next(iter(rows), {}))
         if found.death or replies.traceback_of(found.lines) or time.monotonic() > end:
             return found
         time.sleep(0.05)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from emperor.doctor.finding import FAILS, Finding
 from emperor.doctor.imports import tried, wanted
 from emperor.doctor.knocking import knocks
 from emperor.doctor.socketside import UP
-from emperor.doctor.surveying import machine, surroundings
+from emperor.doctor.surveying import machine, safely, surroundings
 from emperor.model import Identity
 
 _UNTOLD = "its sockets, its files, and what web servers pass to it"
@@ -90,17 +90,29 @@ def examine(wish: Wish, ask: Ask, tell: Callable[[str], None] = lambda text: Non
         _sockets(wish, ask, chosen, web, notes)
     tell("apps, as their users")
     _apps(wish, chosen, notes, tell)
-    findings, wells = tuple(notes.findings), tuple(notes.wells)
-    return Report(findings, wells, tuple(notes.unseen), strangers, roll.denied)
+    findings = tuple(_without_commands(notes.findings, known) if roll.distrust else notes.findings)
+    return Report(findings, tuple(notes.wells), tuple(notes.unseen), strangers, roll.denied)
+
+
+def _without_commands(found: Sequence[Finding], names: Collection[str]) -> list[Finding]:
+    """What an emperor says that root does not trust: root types nothing on its word."""
+    told = "# ask as that emperor's own user what to type"
+    return [one._replace(mend=(told,)) if one.subject in names else one for one in found]
 
 
 def _sockets(wish: Wish, ask: Ask, chosen: Sequence[Subject], web: Identity, notes: Notes) -> None:
     acls = shutil.which("setfacl") is not None
-    for knock in knocks(chosen, web, wish.target):
+    for knock in knocks(chosen, web, wish.target, os.path.dirname(wish.control)):
         if knock.late:
             notes.unseen.append(f"{knock.subject.name}: socket {knock.address}: a disk on the way does not answer")
         notes.findings += socketside.findings(knock, acls)
-        notes.findings += replies.findings(knock, aftermath(ask, knock.subject) if _ill(knock) else Aftermath())
+        after = aftermath(ask, knock.subject) if _ill(knock) else Aftermath()
+        fallen = knock.subject._replace(snapshot=after.snapshot)
+        if knock.subject.state == "IDLE" and fallen.state in ("BACKOFF", "FATAL"):
+            # It was woken, and did not come up: why says more than that no answer came.
+            notes.findings += appside.findings(fallen)
+        else:
+            notes.findings += replies.findings(knock, after)
         notes.wells += replies.well(knock)
     if chosen and os.geteuid() not in (0, web.uid):
         notes.unseen.append(f"a request as {web.user}, who is another user: modes and ACLs were read -- ask as root")
@@ -113,21 +125,22 @@ def _apps(wish: Wish, chosen: Sequence[Subject], notes: Notes, tell: Callable[[s
         tell("imports, as the apps' users")
     fresh, untried = tried(doubtful, wish.control)
     said = _without_echo([one for subject in chosen for one in appside.findings(subject)], (*about, *fresh))
-    notes.findings += [*said, *about, *fresh]
+    notes.findings += safely([*said, *about, *fresh])
     notes.unseen += [*blind, *untried]
     for subject in chosen:
         if subject.state not in UP and not any(one.subject == subject.name for one in notes.findings):
             notes.unseen.append(f"{subject.name}: what it answers: it is {subject.state} -- ask again in a moment")
-        most = machinelook.most_files(_worker(subject))
+        if subject.spec is not None and subject.state in UP:
+            letters = machinelook.states(_workers(subject), subject.spec.identity.uid)
+            notes.findings += appside.frozen(subject, letters)
+        most = machinelook.most_files(next(iter(_workers(subject)), 0))
         notes.findings += machineside.open_files(subject, most) if most else ()
 
 
-def _worker(subject: Subject) -> int:
-    """The pid of one; 0: there is none."""
-    for one in subject.snapshot.get("workers") or ():
-        if isinstance(one, Mapping) and type(one.get("pid")) is int:
-            return int(one["pid"])
-    return 0
+def _workers(subject: Subject) -> list[int]:
+    """Their pids."""
+    rows = [one for one in subject.snapshot.get("workers") or () if isinstance(one, Mapping)]
+    return [one["pid"] for one in rows if type(one.get("pid")) is int and one["pid"] > 0]
 
 
 def _ill(knock: Knock) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from emperor.model import Address, Identity, VassalSpec
@@ -78,7 +79,7 @@ class Knock(NamedTuple):
 
     ``late``: no answer came to the look, in time. ``reply`` None: nobody was asked. ``inode``: the kernel's number of
     the socket that the emperor holds there, None: it did not say. ``asker``: who asked instead of ``who``, whom only
-    root can be; "": nobody else did.
+    root can be; "": nobody else did. ``own``: it is in the emperor's own folder, where no ini has named it.
     """
 
     subject: Subject
@@ -91,13 +92,16 @@ class Knock(NamedTuple):
     late: bool = False
     target: str = "/"
     asker: str = ""
+    own: bool = False
 
 
 class Aftermath(NamedTuple):
-    """Of a request that failed: the vassal's lines since then, and how a worker has died meanwhile; "": none has."""
+    """Of a request that failed: the vassal's lines since then, how a worker has died meanwhile ("": none has), and what
+    ``status`` says of the vassal by then."""
 
     lines: tuple[str, ...] = ()
     death: str = ""
+    snapshot: Mapping[str, Any] = MappingProxyType({})
 
 
 class Well(NamedTuple):
@@ -130,7 +134,7 @@ class Machine(NamedTuple):
     ``control``: where. ``unit``: can systemd start it? ``pid``: the emperor's. ``emperors``: pids of all emperors that
     serve whole folders. ``web``: the web server's user, None: there is none; ``web_name``: as it was asked for.
     ``watches``, ``instances``: of inotify, used and allowed, by the emperor's user. ``files``: the emperor's open
-    files and how many it may have.
+    files and how many it may have. ``others``: control sockets of other emperors.
     """
 
     control: str = ""
@@ -147,6 +151,7 @@ class Machine(NamedTuple):
     files: tuple[int, int] | None = None
     mounts: tuple[Mount, ...] = ()
     disks: tuple[Disk, ...] = ()
+    others: tuple[str, ...] = ()
 
 
 def files_of(listeners: Iterable[Listener]) -> dict[tuple[int, int], int] | None:

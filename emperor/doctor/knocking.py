@@ -15,7 +15,6 @@ from emperor.doctor import errands, looks, socketside
 from emperor.doctor.facts import Knock, Reply, Subject, files_of, place_of, reply_of
 from emperor.model import UNIX, Identity, VassalSpec
 from emperor.probe.question import Question
-from emperor.probe.recognising import TRIAL
 from emperor.system.accounts import name_of
 from emperor.system.sockdiag import listeners
 
@@ -23,16 +22,22 @@ ASKED = 3.0
 """Seconds for a request; one that sleeps is given longer."""
 
 WOKEN = 10.0
-RECOGNISED = 2 * TRIAL + 1
-"""Seconds more, in which it is tried what else is spoken there."""
+KEPT = 64 * 1024
+"""Bytes of an answer: a page is not read to its end for its status."""
+
+MORE = 1.0
+"""Seconds in which an answer that came at last is told."""
 
 
-def knocks(subjects: Sequence[Subject], web: Identity, target: str) -> list[Knock]:
-    """Looked at, and asked where that is worth it. Root does both as ``web``; others as who they are."""
+def knocks(subjects: Sequence[Subject], web: Identity, target: str, runtime: str) -> list[Knock]:
+    """Looked at, and asked where that is worth it. Root does both as ``web``; others as who they are.
+
+    ``runtime``: the emperor's own folder.
+    """
     root = os.geteuid() == 0
     asker = "" if root or web.uid == os.geteuid() else name_of(os.geteuid())
     found = [
-        _knock(subject, number, web, target)._replace(asker=asker)
+        _owned(_knock(subject, number, web, target)._replace(asker=asker), runtime)
         for subject in subjects
         for number in _numbers(subject)
     ]
@@ -45,7 +50,7 @@ def knocks(subjects: Sequence[Subject], web: Identity, target: str) -> list[Knoc
     asked = [number for number, one in enumerate(looked) if _worth(one)]
     patience = max((_patience(looked[number]) for number in asked), default=0.0)
     tasks = [partial(looks.request, _question(looked[number])) for number in asked]
-    told = errands.told(tasks, web if root else None, patience + RECOGNISED)
+    told = errands.told(tasks, web if root else None, patience + MORE)
     for number, raw in zip(asked, told, strict=True):
         silence = Reply(seconds=patience, stage="answer", reason=f"no answer within {patience:g} s")
         looked[number] = looked[number]._replace(reply=reply_of(raw) or silence)
@@ -64,6 +69,10 @@ def _knock(subject: Subject, number: int, web: Identity, target: str) -> Knock:
     mount = next((one.mount for one in subject.spec.targets), "") if _no_root(subject.spec) else ""
     whole = f"{mount.rstrip('/')}{target}" if mount else target
     return Knock(subject, told.protocol, told.address, web, inode=inode if type(inode) is int else None, target=whole)
+
+
+def _owned(knock: Knock, runtime: str) -> Knock:
+    return knock._replace(own=knock.address.family == UNIX and knock.address.path.startswith(f"{runtime}/"))
 
 
 def _no_root(spec: VassalSpec) -> bool:
@@ -85,4 +94,5 @@ def _patience(knock: Knock) -> float:
 
 
 def _question(knock: Knock) -> Question:
-    return Question(knock.protocol, knock.address, knock.target, patience=_patience(knock))
+    """Its protocol is its ini's: other ones are not tried, for a request that ends a worker would end one more each."""
+    return Question(knock.protocol, knock.address, knock.target, patience=_patience(knock), keep=KEPT, recognise=False)

@@ -6,6 +6,7 @@ It promises: it opens no file; what it tells is JSON's, and bounded.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from typing import Any
@@ -21,6 +22,8 @@ from emperor.system.walk import Judge, walk
 
 MOST_ENTRIES = 64
 """Of an ACL that are told."""
+
+MOST_LINKS = 40
 
 LITTLE = 256 * 1024
 """Bytes: with less than that, a log is about to lose lines."""
@@ -43,6 +46,31 @@ def place(path: str, who: Identity | None = None) -> list[Any]:
     mode = stat.S_IMODE(there.st_mode)
     file = (there.st_dev, there.st_ino)
     return [way, kind, mode, there.st_uid, there.st_gid, _acl(end.path), writable, *file]
+
+
+def holder(path: str) -> int:
+    """Whose the first folder on the way is that is not root's alone; 0: none is. It looks at nothing beyond that."""
+    here, links, names = "/", 0, path.strip("/").split("/")
+    while names:
+        there = os.lstat(here)
+        if there.st_uid:
+            return there.st_uid
+        name = names.pop(0)
+        try:
+            one = os.lstat(os.path.join(here, name))
+        except FileNotFoundError:
+            return 0
+        if there.st_mode & 0o022 and one.st_uid:
+            return one.st_uid
+        if stat.S_ISLNK(one.st_mode):
+            links += 1
+            target = os.path.normpath(os.path.join(here, os.readlink(os.path.join(here, name))))
+            here, names = "/", [*target.strip("/").split("/"), *names]
+            if links > MOST_LINKS:
+                raise OSError(errno.ELOOP, "links that lead nowhere")
+        elif names:
+            here = os.path.join(here, name)
+    return 0
 
 
 def _judge(who: Identity) -> Judge:

@@ -7,6 +7,7 @@ read is left out.
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import socket
 import struct
@@ -15,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from emperor.doctor.facts import Mount
+from emperor.system.places import CONTROL_NAME, SYSTEM_RUNTIME
 
 TOPS = ("/tmp", "/var/tmp", "/home", "/root", "/run/user")
 """Folders that a unit may hide: PrivateTmp=, ProtectHome= (systemd.exec(5))."""
@@ -63,6 +65,26 @@ def open_files(pid: int) -> tuple[int, int] | None:
     with contextlib.suppress(OSError):
         return (len(os.listdir(f"/proc/{pid}/fd")), most) if most else None
     return None
+
+
+def states(pids: Sequence[int], uid: int) -> dict[int, str]:
+    """The letter of each that is ``uid``'s: pids are its vassal's own word, and may be anybody's."""
+    found = {}
+    for pid in pids:
+        with contextlib.suppress(OSError, IndexError):
+            if os.stat(f"/proc/{pid}").st_uid == uid:
+                found[pid] = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return found
+
+
+def controls(own: str) -> tuple[str, ...]:
+    """Where else an emperor may listen: root's socket, and those of units of their own."""
+    pattern = f"{SYSTEM_RUNTIME}-*/{CONTROL_NAME}"
+    return tuple(
+        one
+        for one in (f"{SYSTEM_RUNTIME}/{CONTROL_NAME}", *sorted(glob.glob(pattern)))
+        if one != own and os.path.exists(one)
+    )
 
 
 def most_files(pid: int) -> int:

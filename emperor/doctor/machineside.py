@@ -51,6 +51,9 @@ def _emperor(machine: Machine) -> Iterator[Finding]:
             mend = ("# ask as root, or as a member of the emperor's --control-group",)
         elif others:
             mend = (f"# pid {', '.join(others)} is an emperor: name its --control-socket", start)
+        mend += tuple(
+            f"emperorctl --control-socket {quoted(one)} doctor  # there is another" for one in machine.others[:3]
+        )
         why = "what no emperor started does not serve: the web server answers 502"
         weight = MAY_FAIL if machine.denied else FAILS
         said = "it listens, and this user may not ask it" if machine.denied else why

@@ -14,9 +14,18 @@ from emperor.system.acl import GROUP, GROUP_OBJ, MASK, USER, WRITE
 from emperor.text import printable
 
 _SAFE = re.compile(
-    r"(chmod [ugo]\+[rx]{1,2}|chmod [ugo]-w|setfacl -m u:[\w.-]+:[rx]|setfacl -b) /[\w./@%+:,=-]*", re.ASCII
+    r"(chmod [ugo]\+[rx]{1,2}|chmod [ugo]-w|setfacl -m u:[\w.-]+:[rx]{1,2}|setfacl -b) /[\w./@%+:,=-]*", re.ASCII
 )
 """What a message of ours may tell root to type: it lets somebody read or enter, or takes a right away."""
+
+_CLOSING = re.compile(
+    r"((?:/[\w./@%+:,=-]*: )?[a-zA-Z ,']+ can write it): ((?:chmod [go]-w|setfacl -b) /[\w./@%+:,=-]*)", re.ASCII
+)
+"""As ``system.writers`` says who else can write an ini."""
+
+_AT_A_PATH = re.compile(
+    r"(?:chmod [ugo][+-][rwx]+|setfacl -\w [\w:.@-]* ?|setfacl -b|mkdir -p) ?(/[\w./@%+:,=-]*)", re.ASCII
+)
 
 _COMMANDS = ("chmod", "chown", "setfacl", "mkdir", "mv", "rm", "usermod", "systemctl", "sysctl", "curl", "sh", "sudo")
 
@@ -43,27 +52,49 @@ def of_message(message: str) -> tuple[str, tuple[str, ...]]:
 
 def of_problem(problem: Any) -> tuple[str, tuple[str, ...]]:
     """The same of a ``Problem``, or of one as JSON: its option and its path are the ini's own words."""
-    row = problem if isinstance(problem, Mapping) else vars(problem) if isinstance(problem, Problem) else None
+    row: Mapping[str, Any] | None = (
+        problem if isinstance(problem, Mapping) else vars(problem) if isinstance(problem, Problem) else None
+    )
     if row is None:
         return problem_text(problem), ()
-    what, mend = of_message(printable(str(row.get("message") or "")))
+    message = printable(str(row.get("message") or ""))
+    closing = _CLOSING.fullmatch(message)
+    what, mend = (closing[1], (closing[2],)) if closing is not None else of_message(message)
     return problem_text({**row, "message": what}), mend
 
 
-def entered(place: Place, who: Identity, acls: bool) -> tuple[str, ...]:
-    """``who`` may pass the folder at which ``place`` ends. ``acls``: is there a setfacl?"""
+def path_of(line: str) -> str:
+    """Of a command that changes what is at one path; "": it is none."""
+    found = _AT_A_PATH.fullmatch(line)
+    return found[1] if found is not None else ""
+
+
+def by_owner(line: str, holder: str, owner: str) -> str:
+    """Root follows no name in a user's folder, where it may be another thing by then. ``holder``: whose folder it is
+    in, "": root's alone; ``owner``: of what is there."""
+    if not holder:
+        return line
+    return (
+        f"# once you see what {holder} has there: {line}"
+        if owner == "root"
+        else f"runuser -u {owner or holder} -- {line}"
+    )
+
+
+def entered(place: Place, who: Identity, acls: bool, named: bool = True) -> tuple[str, ...]:
+    """``who`` may pass the folder at which ``place`` ends. ``acls``: is there a setfacl? ``named``: by the ini?"""
     end = place.end
     path = quoted(end.path)
-    away = "# or leave `socket` out of the ini: it is in the emperor's own folder then"
+    away = ("# or leave `socket` out of the ini: it is in the emperor's own folder then",) if named else ()
     if f"{end.path}/".startswith("/root/"):
         return ("# leave it closed, and leave `socket` out of the ini, or name a folder outside of /root",)
     if end.uid == who.uid:
-        return (f"chmod u+x {path}", away)
+        return (f"chmod u+x {path}", *away)
     if end.gid in (who.gid, *who.groups) and not place.acl:
-        return (f"chmod g+x {path}", away)
+        return (f"chmod g+x {path}", *away)
     if not acls:
-        return (f"chmod o+x {path}", away)
-    return (f"setfacl -m u:{who.user}:x {path}", f"# or: chmod o+x {path}", away)
+        return (f"chmod o+x {path}", *away)
+    return (f"setfacl -m u:{who.user}:x {path}", f"# or: chmod o+x {path}", *away)
 
 
 def written(place: Place, who: Identity, acls: bool) -> tuple[str, ...]:

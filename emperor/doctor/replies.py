@@ -33,6 +33,8 @@ def findings(knock: Knock, after: Aftermath = Aftermath()) -> Iterator[Finding]:
         yield _error(knock, reply, after.lines)
     elif reply.seconds >= SLOW:
         yield _slow(knock, reply)
+    elif reply.status == 404:
+        yield from _unmanaged(knock)
 
 
 def well(knock: Knock) -> Iterator[Well]:
@@ -126,6 +128,19 @@ def _died(knock: Knock, after: Aftermath) -> Finding:
     what = f"GET {printable(knock.target)} through {where(knock)} had no whole answer: its worker {after.death}"
     mend = (f"emperorctl logs -n 50 {name}", f"# then mend the app, and: emperorctl reload {name}")
     return Finding("app-silent", name, what, told, mend)
+
+
+def _unmanaged(knock: Knock) -> Iterator[Finding]:
+    """Without manage-script-name an app is told the whole path, its mount's prefix too, as uWSGI tells it."""
+    spec = knock.subject.spec
+    mount = next((one.mount.rstrip("/") for one in spec.targets if one.mount.rstrip("/")), "") if spec else ""
+    if spec is None or spec.manage_script_name or not mount or knock.target.rstrip("/") != mount:
+        return
+    what = f"GET {printable(knock.target)} through {where(knock)} was answered with 404: mount = {printable(mount)}=…, "
+    why = "404 Not Found for the visitor, unless its own paths begin with the mount's"
+    mend = (f"# in {spec.config}: manage-script-name = true", f"emperorctl reload {spec.name}  # after that")
+    told = f"and the app is asked for {printable(knock.target)} instead of / (no manage-script-name)"
+    yield Finding("app-mount", spec.name, what + told, why, mend, MAY_FAIL)
 
 
 def _slow(knock: Knock, reply: Reply) -> Finding:

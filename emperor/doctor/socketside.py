@@ -11,6 +11,7 @@ from emperor.doctor.facts import SOCKET, Knock, Place
 from emperor.doctor.finding import MAY_FAIL, Finding
 from emperor.model import UNIX, VassalSpec
 from emperor.supervision.interpreter import FOLDER
+from emperor.system.access import access
 
 UP = ("RUNNING", "RELOADING", "IDLE")
 """States in which the socket is to be there."""
@@ -53,7 +54,7 @@ def _closed(knock: Knock, place: Place, acls: bool) -> Finding:
         knock.subject.name,
         f"socket {knock.address}: {who.user}, the web server's user, cannot enter {end.path} ({whose}{acl})",
         _REFUSED.format(knock.address, _DENIED),
-        _safely(knock, place, mends.entered(place, who, acls), end.uid),
+        _safely(knock, place, mends.entered(place, who, acls, named=not knock.own), end.uid),
     )
 
 
@@ -122,7 +123,7 @@ def _shut(knock: Knock, place: Place, acls: bool) -> Finding:
     """The kernel has refused; which of mode and ACL it was is read from them."""
     who, path = knock.who, knock.address
     owner = f"{user_name(place.uid)}:{group_name(place.gid)}"
-    mend = (*_safely(knock, place, mends.written(place, who, acls), place.uid), *_for_good(knock, place))
+    mend = (*_restored(knock, place, acls), *_for_good(knock, place))
     why = _REFUSED.format(path, _DENIED)
     if mends.masked(place.acl, who):
         what = f"its ACL lets {who.user} in, and the mask, which is its group bits, takes that away"
@@ -130,6 +131,31 @@ def _shut(knock: Knock, place: Place, acls: bool) -> Finding:
     reason = f"connecting takes the right to write, and {who.user} has none ({_which(place, knock)})"
     what = f"socket {path}: {owner}, mode {octal(place.mode)}: {reason}"
     return Finding("socket-mode", knock.subject.name, what, why, mend)
+
+
+def _restored(knock: Knock, place: Place, acls: bool) -> tuple[str, ...]:
+    """As the ini makes it, if somebody has changed it by hand; else the narrowest way in."""
+    name, made = knock.subject.name, _made(knock, place)
+    lines = _safely(knock, place, made or mends.written(place, knock.who, acls), place.uid)
+    anew = f"emperorctl stop {name} && emperorctl start {name}"
+    if all(line.startswith("#") for line in lines):
+        return (anew,) if made else (*lines, anew)
+    return (*lines, f"# or: {anew}  # makes it anew") if made else lines
+
+
+def _made(knock: Knock, place: Place) -> tuple[str, ...]:
+    """What gives it owner and mode back by which the web server is let in; (): those are not it."""
+    spec, who, path = knock.subject.spec, knock.who, mends.quoted(place.end.path)
+    said = next((one for one in spec.sockets if one.address == knock.address), None) if spec is not None else None
+    if spec is None or said is None or not said.silent or mends.by_acl(place.acl):
+        return ()
+    roots = not any(step.uid for step in place.way[:-1] if step.kind == FOLDER)
+    told = access(said, spec.identity, spec.web_gid, 0, roots)
+    if told.gid is None or told.gid not in (who.gid, *who.groups):
+        return ()
+    owner = f"{user_name(spec.identity.uid)}:{group_name(told.gid)}"
+    lines = (f"chown {owner} {path}",) if (place.uid, place.gid) != (told.uid, told.gid) else ()
+    return (*lines, *((f"chmod {told.mode:03o} {path}",) if place.mode != told.mode else ()))
 
 
 def _which(place: Place, knock: Knock) -> str:

@@ -14,12 +14,13 @@ from functools import partial
 from emperor.ctl import eyes
 from emperor.ctl.asking import Ini, Place
 from emperor.ctl.prospects import prospect
-from emperor.doctor import appside, errands, looks, machinelook
+from emperor.doctor import appside, errands, looks, machinelook, mends
 from emperor.doctor.calling import Roll
-from emperor.doctor.facts import Disk, Machine, Mount, Subject
+from emperor.doctor.facts import Disk, Machine, Mount, Subject, place_of
 from emperor.doctor.finding import Finding
 from emperor.doctor.surroundings import rows_of
 from emperor.model import UNIX, Identity, VassalSpec
+from emperor.system.accounts import SystemAccounts, name_of
 
 LOOKED = 8.0
 """Seconds for the looks as the apps' users, all together."""
@@ -47,6 +48,41 @@ def surroundings(subjects: Sequence[Subject]) -> tuple[list[Finding], list[str]]
                 continue
             found += appside.paths(subject, prospect(ini, replace(seen, flaw="")).problems, seen.flaw)
     return found, unseen
+
+
+def safely(found: Sequence[Finding]) -> list[Finding]:
+    """What root is told to type at a path in a user's folder is typed by that path's owner."""
+    paths = sorted({path for one in found for line in one.mend if (path := mends.path_of(line))})
+    if os.geteuid() != 0 or not paths:
+        return list(found)
+    holders = dict(zip(paths, errands.told([partial(looks.holder, path) for path in paths], None), strict=True))
+    whose = {path: _whose(path, uid) for path, uid in holders.items()}
+
+    def typed(line: str) -> str:
+        path = mends.path_of(line)
+        return mends.by_owner(line, *whose[path]) if path else line
+
+    return [one._replace(mend=tuple(map(typed, one.mend))) for one in found]
+
+
+def _whose(path: str, holder: int | None) -> tuple[str, str]:
+    """Names of who holds the folder, and of who owns what is there as he sees it. Where nobody could look, root does
+    not go either."""
+    if holder is None:
+        return "somebody", "root"
+    who = SystemAccounts().user(name_of(holder)) if holder else None
+    if who is None:
+        return ("", "") if not holder else (name_of(holder), "root")
+    (seen,) = errands.told([partial(looks.place, path)], who)
+    place = place_of(seen, None)
+    owner = (
+        place.uid
+        if place is not None and place.kind
+        else place.end.uid
+        if place is not None and place.closed
+        else holder
+    )
+    return who.user, name_of(owner)
 
 
 def _ini(subject: Subject) -> Ini:
@@ -85,6 +121,7 @@ def machine(
         machinelook.open_files(pid) if pid else None,
         _mounts(pid, chosen),
         tuple(_disks(control, chosen)),
+        machinelook.controls(control),
     )
 
 

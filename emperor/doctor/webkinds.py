@@ -19,6 +19,8 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "web-default-site": "the distribution's default site takes the app's requests",
         "web-shadowed": "another site, or an earlier line, takes the app's requests",
         "web-unpassed": "no web server passes requests to the vassal",
+        "web-only-files": "lighttpd passes only what is a file of its own (check-local)",
+        "web-mount": "the web server passes a path at which the vassal has no app",
         "web-timeout": "the web server gives up before harakiri does",
         "web-body-limit": "the web server and limit-post allow bodies of different sizes",
     }

@@ -23,6 +23,7 @@ _USUAL = {
 }
 _TESTS = {NGINX: "nginx -t -c", APACHE: "apache2ctl -t -f", LIGHTTPD: "lighttpd -tt -f"}
 _USUAL_TESTS = {NGINX: "nginx -t", APACHE: "apache2ctl configtest", LIGHTTPD: f"lighttpd -tt -f {_USUAL[LIGHTTPD]}"}
+_STARTS = {NGINX: ("nginx -c", ""), APACHE: ("apache2ctl -f", " -k start"), LIGHTTPD: ("lighttpd -f", "")}
 _SIGNALS = {NGINX: "HUP", APACHE: "USR1", LIGHTTPD: "USR1"}
 """After which it reads its files anew, and no request is lost."""
 
@@ -31,7 +32,12 @@ def tests(server: WebServer) -> str:
     """The command by which the server itself judges its files."""
     if server.conf in ("", _USUAL[server.kind]):
         return _USUAL_TESTS[server.kind]
-    return f"{_TESTS[server.kind]} {shlex.quote(server.conf)}"
+    return f"{_as_writer(server)}{_TESTS[server.kind]} {shlex.quote(server.conf)}"
+
+
+def _as_writer(server: WebServer) -> str:
+    """A configuration may load modules and run programs, even where it is only judged."""
+    return f"runuser -u {shlex.quote(server.writer)} -- " if server.writer else ""
 
 
 def reload(server: WebServer) -> str:
@@ -45,7 +51,10 @@ def _signal(server: WebServer) -> str:
 
 
 def start(server: WebServer) -> str:
-    return f"systemctl start {_UNITS[server.kind]}"
+    if server.conf in ("", _USUAL[server.kind]):
+        return f"systemctl start {_UNITS[server.kind]}"
+    command, after = _STARTS[server.kind]
+    return f"{_as_writer(server)}{command} {shlex.quote(server.conf)}{after}"
 
 
 def restart(server: WebServer) -> str:
@@ -69,27 +78,29 @@ def module(server: WebServer, name: str) -> str:
     return restart(server)
 
 
-def passes(route: Route, protocol: str, address: Address) -> tuple[str, ...]:
+def passes(route: Route, protocol: str, address: Address, conf: str = "") -> tuple[str, ...]:
     """The line that passes what ``route`` takes to ``address``, as it stands in that server's language.
+
+    ``conf``: the main file.
 
     None at all if the address cannot be written there.
     """
     if not _PLAIN.fullmatch(str(address)) or protocol not in _APACHE:
         return ()
     if route.server == NGINX:
-        return _nginx(route, protocol, address)
+        return _nginx(route, protocol, address, conf)
     if route.server == APACHE:
         return _apache(route, protocol, address)
     return _lighttpd(route, protocol, address)
 
 
-def _nginx(route: Route, protocol: str, address: Address) -> tuple[str, ...]:
+def _nginx(route: Route, protocol: str, address: Address, conf: str) -> tuple[str, ...]:
     target = f"unix:{address.path}" if address.family == UNIX else _near(address)
     if route.told is not None and protocol == route.protocol:
         return (f"server {target};{at(route.told)}",)
     lines: tuple[str, ...] = ()
     if protocol != HTTP and (protocol != route.protocol or not route.variables):
-        lines = (f"include {_NGINX[protocol]}_params;{at(route.where)}",)
+        lines = (f"include {_params(protocol, conf)};{at(route.where)}",)
     scheme = "http://" if protocol == HTTP else ""
     return (*lines, f"{_NGINX[protocol]}_pass {scheme}{target};{at(route.where)}")
 
@@ -134,8 +145,26 @@ def _near(address: Address) -> str:
     return str(Address(address.family, host=host, port=address.port))
 
 
-def params(route: Route) -> tuple[str, ...]:
-    return (f"include {_NGINX[route.protocol]}_params;{at(route.where)}",)
+def params(route: Route, conf: str = "") -> tuple[str, ...]:
+    return (f"include {_params(route.protocol, conf)};{at(route.where)}",)
+
+
+def _params(protocol: str, conf: str) -> str:
+    """nginx looks for it beside its main file, and only a distribution's has it there."""
+    folder = "" if conf in ("", _USUAL[NGINX]) or conf.startswith("/usr/local/") else "/etc/nginx/"
+    return f"{folder}{_NGINX[protocol]}_params"
+
+
+def only_files(route: Route) -> tuple[str, ...]:
+    return (f'"check-local" => "disable",{at(route.where)}',)
+
+
+def moved(route: Route, prefix: str) -> tuple[str, ...]:
+    """``prefix``: where the app is mounted."""
+    if not _PLAIN.fullmatch(prefix):
+        return ()
+    line = f"location {prefix}" if route.server == NGINX else f'"{prefix}" =>'
+    return (f"{line}  # around {route.where}",)
 
 
 def waits(route: Route, needed: float) -> tuple[str, ...]:

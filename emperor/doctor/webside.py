@@ -7,17 +7,19 @@ that are only installed if none does.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from emperor.doctor import weblines
 from emperor.doctor.doors import doors, places
-from emperor.doctor.finding import MAY_FAIL, Finding
+from emperor.doctor.finding import FAILS, MAY_FAIL, Finding
 from emperor.doctor.webkinds import KINDS
-from emperor.doctor.weblimits import limits
-from emperor.model import ABSTRACT, FASTCGI, HTTP, TCP, UNIX, UWSGI, Address, SocketSpec, VassalSpec
+from emperor.doctor.webpairs import SEEN, Met, Offer, pair
+from emperor.model import ABSTRACT, HTTP, TCP, UNIX, Address, SocketSpec, VassalSpec
 from emperor.text import clip, printable
-from emperor.webservers.route import APACHE, LIGHTTPD, NGINX, NO, YES, Route, WebServer
+from emperor.webservers.route import NO, YES, Route, WebServer, Where
 
 __all__ = ["KINDS", "Offer", "Web", "findings", "offer"]
 
@@ -28,22 +30,6 @@ ALIKE = 0.6
 """How much of a path must be the same for the one to be meant for the other."""
 
 _HERE = ("", "0.0.0.0", "::", "127.0.0.1", "::1", "localhost", "*")
-_SEEN = {NGINX: "502 Bad Gateway", APACHE: "503 Service Unavailable", LIGHTTPD: "503 Service Unavailable"}
-_GARBLED = {NGINX: "502 Bad Gateway", APACHE: "502 Bad Gateway or 503", LIGHTTPD: "500 Internal Server Error"}
-
-
-class Offer(NamedTuple):
-    """One vassal, as a web server may know it. ``prefixes``: of its apps. Seconds and bytes; 0: none."""
-
-    name: str
-    sockets: tuple[SocketSpec, ...]
-    prefixes: tuple[str, ...] = ("/",)
-    config: str = ""
-    user: str = ""
-    limit_post: int = 0
-    harakiri: float = 0.0
-    reload_mercy: float = 0.0
-    socket_timeout: float = 0.0
 
 
 class Web(NamedTuple):
@@ -52,13 +38,6 @@ class Web(NamedTuple):
     user: str = ""
     group: str = ""
     members: frozenset[str] = frozenset()
-
-
-class _Met(NamedTuple):
-    server: WebServer
-    route: Route
-    offer: Offer
-    socket: SocketSpec
 
 
 def offer(spec: VassalSpec) -> Offer:
@@ -91,13 +70,13 @@ def findings(
     counted = [*([one for one in known if one.running == YES] or known), *strangers]
     met = [each for server in counted for each in _met(server, offers)]
     heard = {door for address in listening for door in doors(address)}
-    well = {one.offer.name for one in met if one.route.protocol == one.socket.protocol and one.route.shadow is None}
+    well = {one.offer.name for one in met if _is_well(one)}
     found: list[Finding] = []
     for server in counted:
         found += _server(server, [one for one in met if one.server is server], web)
         found += _astray(server, offers, heard, well)
     for one in met:
-        found += _pair(one)
+        found += pair(one)
     found += _shadowed(met)
     told = {one.subject for one in found if one.kind == "web-astray"}
     found += _unpassed(counted, offers, told | {one.offer.name for one in met})
@@ -113,17 +92,17 @@ def _shown(one: Finding) -> Finding:
     )
 
 
-def _met(server: WebServer, offers: Iterable[Offer]) -> Iterator[_Met]:
+def _met(server: WebServer, offers: Iterable[Offer]) -> Iterator[Met]:
     owned = {place: (one, socket) for one in offers for socket in one.sockets for place in doors(socket.address)}
     for route in server.routes:
         if route.address is None:
             continue
-        found = next((owned[place] for place in places(route.address) if place in owned), None)
+        found = next((owned[place] for place in _places(route.address, server.own) if place in owned), None)
         if found is not None:
-            yield _Met(server, route, *found)
+            yield Met(server, route, *found)
 
 
-def _server(server: WebServer, met: Sequence[_Met], web: Web) -> Iterator[Finding]:
+def _server(server: WebServer, met: Sequence[Met], web: Web) -> Iterator[Finding]:
     kind = server.kind
     for flaw in server.flaws[:MOST_FLAWS]:
         mend = weblines.tests(server) if server.conf else f"emperorctl doctor --{kind}-conf FILE"
@@ -141,7 +120,7 @@ def _server(server: WebServer, met: Sequence[_Met], web: Web) -> Iterator[Findin
     if strangers:
         one = strangers[0]
         what = f"{kind}: it runs as {server.user}, and the emperor gives its sockets to {web.user or web.group}"
-        why = f"{server.user} cannot connect to {one.socket.address}: (13: Permission denied), {_SEEN[kind]}"
+        why = f"{server.user} cannot connect to {one.socket.address}: (13: Permission denied), {SEEN[kind]}"
         lines = (
             f"web-user = {server.user}  # [emperor] in /etc/emperor/emperor.ini, and web-group = {server.group}; then: "
             "systemctl restart emperor",
@@ -150,7 +129,7 @@ def _server(server: WebServer, met: Sequence[_Met], web: Web) -> Iterator[Findin
         yield Finding("web-stranger", kind, what, why, lines if web.group else lines[:1])
 
 
-def _shut_out(one: _Met, web: Web) -> bool:
+def _shut_out(one: Met, web: Web) -> bool:
     """An ini that says who may connect has decided it otherwise."""
     server = one.server
     if not server.user or server.user == "root" or not (web.user or web.group):
@@ -165,37 +144,62 @@ def _astray(
 ) -> Iterator[Finding]:
     owned = {place for one in offers for socket in one.sockets for place in doors(socket.address)}
     for route in server.routes:
-        if route.address is None or _far(route.address):
+        if route.address is None or _far(route.address, server.own):
             continue
-        goes = set(places(route.address))
-        if goes & owned or goes & set(heard):
+        if not owned.isdisjoint(goes := _goes(server, route)) or not goes.isdisjoint(heard):
             continue
-        meant = _meant(route, offers, reached)
+        others = [_goes(server, one) for one in _others(server, route)]
+        helped = any(not one.isdisjoint(owned) or not one.isdisjoint(heard) for one in others)
+        meant = _meant(route, offers, reached, set().union(*others))
         what = (
-            f"{server.kind}: {route.told or route.where} passes {route.prefix} to {route.address}: nobody listens there"
+            f"{server.kind}: {route.told or route.where} passes {route.place} to {route.address}: nobody listens there"
         )
         errno = "111: Connection refused" if route.address.family == TCP else "2: No such file or directory"
-        why = f"({errno}) in its log, {_SEEN[server.kind]} for the visitor"
+        why = f"({errno}) in its log, {SEEN[server.kind]} for the visitor"
+        why = f"({errno}) in its log; the upstream's other servers take its requests while they can" if helped else why
         if meant is None:
             mend = (f"emperorctl status  # which sockets there are; the line to change is {route.told or route.where}",)
             yield Finding("web-astray", server.kind, what, why, mend, MAY_FAIL)
             continue
-        lines = weblines.passes(route, meant[1].protocol, meant[1].address)
+        lines = weblines.passes(route, meant[1].protocol, meant[1].address, server.conf)
         lines = (*lines, weblines.reload(server)) if lines else (f"emperorctl {server.kind} {meant[0].name}",)
-        yield Finding("web-astray", meant[0].name, f"{what}; {meant[0].name} does at {meant[1].address}", why, lines)
+        what, weight = f"{what}; {meant[0].name} does at {meant[1].address}", MAY_FAIL if helped else FAILS
+        yield Finding("web-astray", meant[0].name, what, why, lines, weight)
 
 
-def _far(address: Address) -> bool:
+def _others(server: WebServer, route: Route) -> Iterator[Route]:
+    """Of the same upstream."""
+    if route.told is not None:
+        yield from (one for one in server.routes if one.where == route.where and one.told not in (None, route.told))
+
+
+def _goes(server: WebServer, route: Route) -> set[tuple[str, str]]:
+    return set(_places(route.address, server.own)) if route.address is not None else set()
+
+
+def _places(address: Address, own: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Who listens on each address of this machine is not met on another machine's."""
+    abroad = bool(own) and _far(address, own) and re.fullmatch(r"[0-9.]+|[0-9a-fA-F.]*:[0-9a-fA-F:.]*", address.host)
+    return islice(places(address), 1 if abroad else None)
+
+
+def _far(address: Address, own: Collection[str]) -> bool:
     """On another machine, or under a name that only the network knows."""
-    return address.family == TCP and not (address.host in _HERE or address.host.startswith("127."))
+    near = address.host in _HERE or address.host.startswith("127.") or address.host in own
+    return address.family == TCP and not near
 
 
-def _meant(route: Route, offers: Iterable[Offer], reached: Collection[str]) -> tuple[Offer, SocketSpec] | None:
-    """The vassal's socket that is most like it, of those to whom nobody passes well: the others miss nothing."""
+def _meant(
+    route: Route, offers: Iterable[Offer], reached: Collection[str], known: Collection[tuple[str, str]]
+) -> tuple[Offer, SocketSpec] | None:
+    """The vassal's socket that is most like it, of those to whom nobody passes well: the others miss nothing.
+
+    ``known``: where the same upstream passes to as well.
+    """
     best: tuple[tuple[float, bool], Offer, SocketSpec] | None = None
     for one in offers:
         for socket in one.sockets:
-            if socket.address.family == ABSTRACT or one.name in reached:
+            if socket.address.family == ABSTRACT or one.name in reached or set(doors(socket.address)) & set(known):
                 continue
             alike = _alike(route, one, socket)
             rank = (alike, socket.protocol == route.protocol)
@@ -211,47 +215,18 @@ def _alike(route: Route, one: Offer, socket: SocketSpec) -> float:
     parts = written.replace(".", "/").replace("_", "/").split("/")
     named = one.name in parts or route.prefix.strip("/") == one.name
     mounted = route.prefix != "/" and route.prefix.rstrip("/") in one.prefixes
-    return ratio + 0.5 * named + 0.3 * mounted
+    ports = [each.port for each in (route.address, socket.address) if each is not None and each.family == TCP]
+    same_port = len(ports) == 2 and ports[0] == ports[1]
+    return ratio + 0.5 * named + 0.3 * mounted + ALIKE * same_port
 
 
-def _pair(one: _Met) -> Iterator[Finding]:
-    server, route, vassal, socket = one
-    name, kind = vassal.name, server.kind
-    if route.lacks:
-        what = f"{name}: {route.where} needs {kind}'s module {route.lacks}, which is not loaded"
-        why = "500 or 404 for the visitor: nobody there knows the protocol"
-        yield Finding("web-module", name, what, why, (weblines.module(server, route.lacks),))
-    if route.protocol != socket.protocol:
-        what = f"{name}: {route.where} speaks {_worded(route.protocol)} to {socket.address}, which is a "
-        what += f"{_worded(socket.protocol)} socket"
-        why = f"neither understands the other: {_GARBLED[kind]} for the visitor"
-        lines = weblines.passes(route, socket.protocol, socket.address)
-        instead = f"emperorctl {kind} {name}  # prints the whole of it"
-        yield Finding("web-protocol", name, what, why, (*lines, weblines.reload(server), instead))
-    elif not route.variables:
-        what = f"{name}: {route.where} passes requests without the variables that say what is asked for"
-        why = "every visitor sees 500 Internal Server Error, and the app's log has: no REQUEST_METHOD"
-        yield Finding("web-variables", name, what, why, (*weblines.params(route), weblines.reload(server)))
-    hidden = [top for top in server.private_tmp if socket.address.path.startswith(f"{top}/")]
-    if hidden and socket.address.family == UNIX:
-        what = f"{name}: {socket.address} lies in {hidden[0]}, and {kind} has one of its own (PrivateTmp of its unit)"
-        why = f"it does not see the socket: (2: No such file or directory), {_SEEN[kind]}"
-        mend = (
-            f"socket = /run/emperor/{name}.sock  # {vassal.config or 'its ini'}; then the same path in {route.where}",
-            f"systemctl edit {weblines.unit(server)}  # or this: [Service], PrivateTmp=no; then a restart",
-        )
-        yield Finding("web-private-tmp", name, what, why, mend)
-    yield from limits(server, route, name, vassal.config, vassal.harakiri, vassal.limit_post)
-
-
-def _worded(protocol: str) -> str:
-    return {UWSGI: "uwsgi", FASTCGI: "FastCGI", HTTP: "HTTP"}.get(protocol, "SCGI")
-
-
-def _shadowed(met: Sequence[_Met]) -> Iterator[Finding]:
+def _shadowed(met: Sequence[Met]) -> Iterator[Finding]:
     """Only if no other way leads to it: a second site under the same name may be meant for another time."""
-    free = {one.offer.name for one in met if one.route.shadow is None}
+    free = {one.offer.name for one in met if _is_free(one.route)}
     for one in met:
+        if one.route.answered is not None and one.offer.name not in free:
+            yield _answered(one, one.route.answered)
+            continue
         shadow, name = one.route.shadow, one.offer.name
         if shadow is None or name in free:
             continue
@@ -265,10 +240,26 @@ def _shadowed(met: Sequence[_Met]) -> Iterator[Finding]:
         yield Finding("web-default-site" if default else "web-shadowed", name, what, why, lines)
 
 
+def _is_well(one: Met) -> bool:
+    return one.route.protocol == one.socket.protocol and _is_free(one.route) and not one.route.only_files
+
+
+def _is_free(route: Route) -> bool:
+    return route.shadow is None and route.answered is None
+
+
+def _answered(one: Met, line: Where) -> Finding:
+    what = f"{one.offer.name}: {one.route.where} gets no request: the return at {line} answers them all"
+    mend = (f"# {line}: take it away, or put it where it is meant for", weblines.reload(one.server))
+    return Finding("web-shadowed", one.offer.name, what, "the visitor gets what that line says", mend)
+
+
 def _unpassed(servers: Sequence[WebServer], offers: Iterable[Offer], reached: Collection[str]) -> Iterator[Finding]:
-    """Whoever listens to browsers itself needs none; and a variable in a pass may lead anywhere."""
+    """Whoever listens to browsers itself needs none; and a variable, or what was not read, may lead anywhere."""
     known = [one for one in servers if one.conf]
-    if not known or any(route.address is None and "$" in route.raw for one in known for route in one.routes):
+    if not known or any(one.flaws for one in known):
+        return
+    if any(route.address is None and "$" in route.raw for one in known for route in one.routes):
         return
     kind = known[0].kind
     for one in offers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from emperor.faces.facts import Facts
+from emperor.faces.wish import EVERYWHERE
 from emperor.text import printable
 
 _PLAIN_IN_PATTERNS = "/_~@,=:!-"
@@ -37,6 +38,8 @@ def head(server: str, facts: Facts, how: Iterable[str]) -> list[str]:
         words.append(f"--prefix {facts.wish.prefix}")
     if facts.wish.server_name:
         words.append(f"--server-name {facts.wish.server_name}")
+    if facts.wish.listen != EVERYWHERE:
+        words.append(f"--listen {facts.wish.listen}")
     lines = [f"{server} for the vassal {facts.name} ({facts.config}), as printed by: {' '.join(words)}", "", *how]
     if facts.wish.whole and facts.prefixes:
         lines += ["", "Elsewhere on the site no app is asked: 404, or the web server's own page. (uWSGI asked the app"]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from emperor.errors import ProtocolError
 from emperor.model import ABSTRACT, UNIX, Address
-from emperor.probe.question import ANSWER, CONNECT, MOST_BODY, SEND, Answer, Failure, Question
+from emperor.probe.question import ANSWER, CONNECT, SEND, Answer, Failure, Question
 from emperor.probe.recognising import NAMES, by_bytes, spoken
 from emperor.probe.told import variables
 from emperor.protocol.speeches import SPEECHES, AnswerError, Decode, split_head
@@ -62,7 +62,7 @@ class _Watch:
 def ask(question: Question) -> Answer | Failure:
     """Raises nothing. A server of another protocol is a ``Failure`` that names it, even if it has answered 400."""
     found, sample = _asked(question)
-    if sample is None or not _doubtful(question, found):
+    if sample is None or not question.recognise or not _doubtful(question, found):
         return found
     speaks = by_bytes(sample) or spoken(question, lambda one: _asked(one)[0])
     if not speaks or speaks == question.protocol:
@@ -115,7 +115,7 @@ def _answered(question: Question, watch: _Watch, chunks: Iterator[bytes], decode
     except BrokenOff as error:
         stage = ANSWER if watch.sent or watch.sample else SEND
         return watch.failure(stage, f"its answer broke off: {error.strerror}", error.errno or 0)
-    body, cut, flaw = _body(first, parts)
+    body, cut, flaw = _body(first, parts, question.keep)
     if not cut:
         flaw = _short(question, head.status, head.headers, len(body))
     return Answer(
@@ -132,14 +132,16 @@ def _answered(question: Question, watch: _Watch, chunks: Iterator[bytes], decode
     )
 
 
-def _body(first: bytes, parts: Iterator[bytes]) -> tuple[bytes, bool, str]:
+def _body(first: bytes, parts: Iterator[bytes], keep: int) -> tuple[bytes, bool, str]:
     """The body, whether more was to come, and what kept it from coming."""
     body = bytearray(first)
     try:
+        if len(body) > keep:
+            return bytes(body[:keep]), True, ""
         for part in parts:
             body += part
-            if len(body) > MOST_BODY:
-                return bytes(body[:MOST_BODY]), True, ""
+            if len(body) > keep:
+                return bytes(body[:keep]), True, ""
     except AnswerError as error:
         late = error.status == 504
         return bytes(body), True, f"its answer has no end: {error}" if late else str(error)

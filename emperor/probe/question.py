@@ -11,14 +11,16 @@ CONNECT, SEND, ANSWER = "connect", "send", "answer"
 protocol knows."""
 
 MOST_BODY = 16 * 1024 * 1024
-"""Bytes of an answer's body that are kept."""
+"""Bytes of an answer's body that are kept, where nobody asks for less."""
 
 
 class Question(NamedTuple):
     """``protocol``: uwsgi, fastcgi or http. ``target``: path and query, as in a browser's address bar.
 
     ``script_name``: the prefix that the web server cuts off the path. ``patience``: seconds for the whole. ``extra``:
-    variables that are sent as they are, beside those that tell the request or in place of them.
+    variables that are sent as they are, beside those that tell the request or in place of them. ``keep``: bytes of the
+    answer's body that are kept; the connection is closed at the first one more. ``recognise``: whoever does not answer
+    is asked in other protocols, too.
     """
 
     protocol: str
@@ -31,6 +33,8 @@ class Question(NamedTuple):
     host: str = "localhost"
     patience: float = 10.0
     extra: tuple[tuple[str, str], ...] = ()
+    keep: int = MOST_BODY
+    recognise: bool = True
 
 
 class Answer(NamedTuple):

@@ -27,11 +27,15 @@ class Exit:
 
 @dataclass(frozen=True)
 class Configured:
-    """The ini was read and is valid; ``problems`` are warnings. ``reload``: a running generation is to be replaced."""
+    """The ini was read and is valid; ``problems`` are warnings. ``reload``: a running generation is to be replaced.
+
+    ``why``: told to people, if it is not the ini that has changed.
+    """
 
     spec: VassalSpec
     problems: tuple[Problem, ...] = ()
     reload: bool = True
+    why: str = ""
 
 
 @dataclass(frozen=True)

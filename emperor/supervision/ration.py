@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-LINES = 5000
-"""Each costs the emperor 5 to 20 microseconds, to hear it, to keep it and to write it: a tenth of a core at most."""
+LINES = 2000
+"""Each costs the emperor 10 to 25 microseconds, to hear it, to keep it and to write it: a twentieth of a core."""
 BATCHES = 2000
-"""Messages that are nothing but lines: a worker's output is read 200 times a second at most (``crew.hand``)."""
+"""Messages that are nothing but lines: under load a line comes alone, or a few together (``crew.hand``)."""
 DATAGRAMS = 200
 """All other messages: what comes of one is more than a line."""
-BYTES = 2 << 20
+BYTES = 1 << 20
 """Of messages and of what is printed, together."""
 
 

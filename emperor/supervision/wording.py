@@ -43,6 +43,8 @@ def cause(vassal: Vassal, event: Optional[VassalEvent]) -> str:
     if isinstance(event, Order):
         plain = "its ini is gone" if event.verb == "remove" else f"{event.verb} was ordered"
         return event.why or plain
+    if isinstance(event, Configured) and event.why:
+        return event.why
     if isinstance(event, Tired) and vassal.proven is not None:
         return f"after {vassal.proven.idle:g} s without a request"
     return _CAUSES.get(type(event), "")

@@ -66,6 +66,7 @@ VASSAL_SIDE = (
     "system/stacks.py",
     "system/statslistener.py",
     "system/statsserver.py",
+    "system/title.py",
     "system/umask.py",
     "system/uplink.py",
     "system/walk.py",

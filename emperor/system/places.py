@@ -46,3 +46,8 @@ def _home(euid: int, environ: Mapping[str, str]) -> str:
         return pwd.getpwuid(euid).pw_dir
     except KeyError:  # a container's arbitrary uid has no entry
         return "/"
+
+
+def beside(control: str | None) -> str:
+    """The runtime folder of the emperor that listens there; "": nobody has named one."""
+    return os.path.dirname(os.path.abspath(control)) if control else ""

@@ -21,6 +21,7 @@ from emperor.system import listeners
 from emperor.system.eventloop import Loop, Timer
 from emperor.system.listeners import Bound
 from emperor.system.statslistener import Taken, bind
+from emperor.text import printable
 
 RATION = 100
 BURST = 16
@@ -33,6 +34,15 @@ LONGEST_HEAD = 8192
 TRY_EVERY = 1.0
 TAKEN_IS_NEWS = 10
 """Tries. The generation before this one goes, and its address with it, soon after this one's first word."""
+
+ANSWERS = "can be asked now"
+"""What is said after it could not be for a while."""
+
+
+def stats_word(address: str, text: str) -> str:
+    """A vassal's word on where it tells its numbers; its emperor knows it by its beginning."""
+    return f"stats {printable(address)}: {text}"
+
 
 HEAD = (
     "HTTP/1.0 200 OK\r\nConnection: close\r\nCache-Control: no-store\r\nContent-Type: application/json\r\n"
@@ -85,7 +95,7 @@ class StatsServer:
             self._timer = self._loop.call_at(self._loop.now() + TRY_EVERY, self.start)
             return
         if self._told:
-            self._say(f"stats {self._address}: can be asked now")
+            self._say(stats_word(str(self._address), ANSWERS))
         self._listen()
 
     def close(self) -> None:
@@ -118,7 +128,8 @@ class StatsServer:
     def _perhaps_tell(self, error: ListenError) -> None:
         if not self._told and (self._tries >= TAKEN_IS_NEWS or not isinstance(error, Taken)):
             self._told = True
-            self._say(f"stats {error}; the app serves, and this is tried again")
+            reason = str(error).removeprefix(f"{printable(str(self._address))}: ")
+            self._say(stats_word(str(self._address), f"{reason}; the app serves, and this is tried again"))
 
     def _listen(self) -> None:
         self._timer = None

@@ -66,7 +66,7 @@ MAX_WAKE = 30.0
 class PerformerState:
     """What is handed over; ``lines`` and ``count`` are the ring's, ``past``: of the generations that have ended.
 
-    ``log_word``: what is wrong with the log that the vassal keeps itself, in its words.
+    ``log_word``: what is wrong with the log that the vassal keeps itself, in its words; ``stats_word``: with ``stats``.
     """
 
     cribs: tuple[CribState, ...]
@@ -75,6 +75,7 @@ class PerformerState:
     count: int
     past: Totals = EMPTY
     log_word: str = ""
+    stats_word: str = ""
 
 
 class Performer:
@@ -212,7 +213,15 @@ class Performer:
 
     def export(self) -> PerformerState:
         cribs, lines = tuple(export_crib(crib) for crib in self._cribs.values()), self.ring.tail(MOST_HANDED_OVER)
-        return PerformerState(cribs, self._burials.export(), lines, self.ring.count, self._past, self.log.vassals_word)
+        return PerformerState(
+            cribs,
+            self._burials.export(),
+            lines,
+            self.ring.count,
+            self._past,
+            self.log.vassals_word,
+            self.log.stats_warning,
+        )
 
     def adopt(self, state: PerformerState) -> None:
         """Go on where an older program of ours was, in this very process."""
@@ -223,7 +232,7 @@ class Performer:
         for one in state.cribs:
             self.log.follow(one.spec)
             self._attend(adopt_crib(one), one.heard)
-        self.log.recall(state.log_word)
+        self.log.recall(state.log_word, state.stats_word)
 
     def _attend(self, crib: Crib, heard: Heard = NOTHING_YET) -> None:
         self._cribs[crib.number] = crib

@@ -15,6 +15,7 @@ from emperor.model import NOBODY, Authority, VassalSpec
 from emperor.system import trust
 from emperor.system.logs import LogFile, Ring, open_for_append, stamp, word_on, written_again
 from emperor.system.rotation import Rotation
+from emperor.system.statsserver import ANSWERS, stats_word
 from emperor.text import printable
 
 
@@ -30,6 +31,9 @@ class VassalLog:
         self._file: LogFile | None = None
         self._lost = 0
         self._stuck = self._vassals_word = ""
+        self._stats = ""
+        self.stats_warning = ""
+        """In the words of the vassal that cannot tell its numbers; "": it can, or is not to."""
 
     @property
     def _path(self) -> str:
@@ -39,7 +43,8 @@ class VassalLog:
         """Before a generation starts: write where its spec says."""
         wish = (spec.logto, spec.authority, spec.log_maxsize, spec.log_keep)
         # The new one says itself if it cannot write.
-        self._vassals_word = ""
+        self._vassals_word = self.stats_warning = ""
+        self._stats = stats_word(str(spec.stats), "") if spec.stats is not None else ""
         if wish == self._wish:
             if self._file is not None and self._file.error:
                 # What was in the way may be gone by now.
@@ -70,9 +75,9 @@ class VassalLog:
         """What a vassal that keeps its log itself has said is wrong with it, and not taken back; "": nothing."""
         return self._vassals_word if self.kept_by_vassal else ""
 
-    def recall(self, word: str) -> None:
+    def recall(self, word: str, stats: str = "") -> None:
         """As it was said to an older program of ours: it is not said again as long as nothing changes."""
-        self._vassals_word = word
+        self._vassals_word, self.stats_warning = word, stats
 
     def say(self, line: str) -> None:
         """A line that came raw: from its standard error, or from us about it."""
@@ -93,6 +98,8 @@ class VassalLog:
                 self._say(together)
                 together = []
                 self._vassals_word = "" if line == written_again(self._path) else printable(line)
+            elif self._stats and line.startswith(self._stats):
+                self.stats_warning = "" if line == self._stats + ANSWERS else printable(line)
             together.append(line)
         self._say(together)
 

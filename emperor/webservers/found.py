@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from emperor.webservers import apache, lighttpd, processes
+from emperor.webservers.interfaces import own_addresses
 from emperor.webservers.processes import Running, option
 from emperor.webservers.route import APACHE, LIGHTTPD, NGINX, NO, YES, WebServer
 from emperor.webservers.shelf import Shelf
@@ -33,10 +34,17 @@ def servers(overrides: Mapping[str, str] | None = None) -> list[WebServer]:
     """``overrides``: the main file of one kind of server; then only those it names are looked at."""
     given = {kind: path for kind, path in (overrides or {}).items() if path}
     live, doubtful = processes.running()
+    own = own_addresses()
     placed = [(_conf(one), one) for one in live]
     claimed = [(_claimed(one, given.get(LIGHTTPD, "")), one) for one in doubtful]
     placed += [(conf, one) for conf, one in claimed if conf]
     strangers = [one.master for conf, one in claimed if not conf]
+    return [one._replace(own=own, writer=_writer(one.conf)) for one in _chosen(given, placed, strangers)]
+
+
+def _chosen(
+    given: Mapping[str, str], placed: list[tuple[str, Running]], strangers: list[processes.Process]
+) -> list[WebServer]:
     found: list[WebServer] = []
     if given:
         for kind, path in given.items():
@@ -128,6 +136,20 @@ def _claimed(one: Running, named: str) -> str:
     if path not in ((os.path.abspath(named),) if named else CONFS[LIGHTTPD]):
         return ""
     return path if lighttpd.read(path)[0].user == _user(one.master.uid) else ""
+
+
+def _writer(conf: str) -> str:
+    """The owner of the file, or of the folder that it lies in, if root looks and it is somebody else's."""
+    if not conf or os.geteuid():
+        return ""
+    for path in (conf, os.path.dirname(conf)):
+        try:
+            uid = os.stat(path).st_uid
+        except (OSError, ValueError):
+            continue
+        if uid:
+            return _user(uid)
+    return ""
 
 
 def _same(one: str, other: str) -> bool:

@@ -64,6 +64,8 @@ def read(conf: str, shelf: Shelf | None = None, environ: Mapping[str, str] | Non
     routes = [route._replace(lacks=module if module in lacks else "") for route, module in book.routes]
     if book.everywhere == UWSGI:
         routes = [route._replace(protocol=UWSGI) if route.protocol == "scgi" else route for route in routes]
+    if any(name.startswith("url.rewrite") for name in book.values):
+        routes = [route._replace(rewritten=True) for route in routes]
     user, group = (_plain(book.values.get(name)) for name in ("server.username", "server.groupname"))
     return WebServer(LIGHTTPD, conf, user, group, (), tuple(routes), None, tuple(book.shelf.flaws)), book.shelf
 
@@ -230,8 +232,14 @@ def _route(key: str, host: Item, protocol: str, level: _Level, where: Where) -> 
         prefix or level.prefix or "/",
         timeout=seconds(_plain(words.get("read-timeout"))),
         body_limit=level.body,
-        only_files=protocol != HTTP and key.startswith("/") and _plain(words.get("check-local")) != "disable",
+        only_files=_only_files(key, protocol, words),
     )
+
+
+def _only_files(key: str, protocol: str, words: Mapping[str, Value]) -> bool:
+    """check-local, which mod_proxy does not have; a path that ends like a file's name is one of its own."""
+    path = key.startswith("/") and "." not in key.rpartition("/")[2]
+    return path and protocol != HTTP and _plain(words.get("check-local")) != "disable"
 
 
 def _address(words: Mapping[str, Value], protocol: str) -> Address | None:

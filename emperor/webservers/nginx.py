@@ -21,13 +21,15 @@ from emperor.webservers.shelf import DEEPEST, Shelf
 from emperor.webservers.tree import Statement
 
 MOST_STATEMENTS = 50_000
-ALIKE = 0.8
+ALIKE = 0.85
 _MEANT = (
     *("uwsgi_pass", "fastcgi_pass", "proxy_pass", "scgi_pass", "uwsgi_param", "fastcgi_param", "uwsgi_read_timeout"),
     *("fastcgi_read_timeout", "proxy_read_timeout", "client_max_body_size", "location", "server", "server_name"),
-    *("listen", "include", "upstream", "root", "return", "events", "http", "user", "proxy_set_header", "try_files"),
+    *("listen", "include", "upstream", "return", "proxy_set_header", "try_files"),
 )
-"""What decides whether an app is reached. A word that nginx does not know may be a module's, unless it is nearly one."""
+"""What decides whether an app is reached. A word that is not known may be a module's, unless it is nearly one of these.
+"""
+_OWN_WORDS = ("map", "geo", "types", "split_clients", "charset_map")
 _OF_A_VALUE = re.compile(r'^invalid value ".*" in ', re.DOTALL)
 _PLACE = re.compile(r" in /proc/self/fd/\d+(:\d+)?$")
 _KNOWN = re.compile(
@@ -61,31 +63,35 @@ class _Book:
             self._parsed[path] = () if text is None else _parse(path, text, self.shelf)
         return path, self._parsed[path]
 
-    def unfolded(self, page: tuple[str, Sequence[dict[str, Any]]], depth: int) -> Iterator[Statement]:
+    def unfolded(
+        self, page: tuple[str, Sequence[dict[str, Any]]], depth: int, within: str = "http"
+    ) -> Iterator[Statement]:
+        """``within``: the block's own name; in some, words are no directives."""
         path, rows = page
+        judged = within in DIRECTIVES and within not in _OWN_WORDS
         for row in rows:
             where = Where(path, row["line"])
             self._room -= 1
             if self._room < 0 or depth > 3 * DEEPEST:
                 self.shelf.flaw(path, "too much, or too deep, to be read whole")
                 return
-            if (meant := _misspelt(row["directive"])) is not None:
+            if judged and (meant := _misspelt(row["directive"])):
                 self.shelf.flaw(where, f"nginx knows no directive of that name -- {meant} is meant, perhaps")
             if row["directive"] == "include" and row["args"]:
-                yield from self._included(row["args"][0], where, depth)
+                yield from self._included(row["args"][0], where, depth, within)
                 continue
             block = row.get("block")
             inner = None if block is None else tuple(self.unfolded((path, block), depth + 1, row["directive"]))
             yield Statement(row["directive"], tuple(row["args"]), where, inner)
 
-    def _included(self, pattern: str, where: Where, depth: int) -> Iterator[Statement]:
+    def _included(self, pattern: str, where: Where, depth: int, within: str) -> Iterator[Statement]:
         whole = pattern if pattern.startswith("/") else os.path.join(self._folder, pattern)
         for path in self.shelf.matching(whole):
             if path in self._open:
                 self.shelf.flaw(where, "a file includes itself")
                 continue
             self._open.append(path)
-            yield from self.unfolded(self.parsed(path, where), depth + 3)
+            yield from self.unfolded(self.parsed(path, where), depth + 3, within)
             self._open.pop()
 
 
@@ -104,6 +110,13 @@ def _parse(path: str, text: str, shelf: Shelf) -> Sequence[dict[str, Any]]:
         shelf.flaw(Where(path, one["line"] or 0), _worded(str(one["error"])))
     rows: Sequence[dict[str, Any]] = payload["config"][0]["parsed"]
     return rows
+
+
+def _misspelt(word: str) -> str:
+    """What is meant; "": nginx knows it, or it is too far from anything."""
+    if word in DIRECTIVES:
+        return ""
+    return next(iter(difflib.get_close_matches(word[:60], _MEANT, 1, ALIKE)), "")
 
 
 def _worded(error: str) -> str:

@@ -235,7 +235,7 @@ def _routes(
 def _located(one: Statement, inner: _Level, around: _Level, named: Mapping[str, str]) -> _Level:
     """What ngx_http_rewrite_module does is of the block alone, and a named location comes after the server's."""
     block, called = one.block or (), bool(one.args) and one.args[-1].startswith("@")
-    regular = len(one.args) == 2 and one.args[0] in ("~", "~*") or one.args[:1] and one.args[0].startswith("~")
+    regular = bool(one.args) and one.args[0].startswith("~")
     return inner._replace(
         prefix=_path(one.args, named),
         pattern=" ".join(one.args) if regular else "",

@@ -80,7 +80,8 @@ class WebServer(NamedTuple):
     those of its workers first. ``default_site``: where the distribution's own page is still enabled. ``flaws``: what
     could not be read, or what the server itself would refuse, each a line. ``running``: YES, NO or "" if that cannot be
     seen. ``stale``: a file of its configuration that is newer than its workers; "": none. ``private_tmp``: which of
-    /tmp and /var/tmp are not ours for it. ``own``: this machine's addresses; (): not known.
+    /tmp and /var/tmp are not ours for it. ``own``: this machine's addresses; (): not known. ``writer``:
+    whoever can change ``conf`` although root asks, so that root shall not have it judged; "": nobody.
     """
 
     kind: str
@@ -95,3 +96,4 @@ class WebServer(NamedTuple):
     stale: str = ""
     private_tmp: tuple[str, ...] = ()
     own: tuple[str, ...] = ()
+    writer: str = ""

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Callable, NamedTuple, Optional
 
 from emperor.logformat import UWSGIS_OWN, VARIABLE, pieces
 from emperor.model import VassalSpec
+from emperor.wsgi.logfacts import BY_THE_SECOND, OWN, Facts, Word, once_a_second
 
 __all__ = ["LONGEST_LINE", "Facts", "Line", "Rules", "compiled", "line_of", "rules_of"]
 
@@ -30,33 +30,7 @@ _OWN_PIECE = 32
 """No number and no date of ours is longer."""
 
 
-class Facts(NamedTuple):
-    """One finished request. ``environ``: as the app was given it.
-
-    ``head``: as it was sent, with the line that tells the status; ``body``: bytes sent behind it, in ``writes`` pieces;
-    ``broken``: the peer did not take all of it. ``begun``: seconds since 1970. ``number``: of this worker's requests.
-    ``worker``: 1 is the first. ``memory``: address space and resident memory of the process, in bytes.
-    """
-
-    environ: Mapping[str, Any]
-    status: int
-    head: bytes
-    body: int
-    writes: int
-    file: bool
-    broken: bool
-    begun: float
-    seconds: float
-    number: int
-    core: int
-    pid: int
-    worker: int
-    memory: Callable[[], tuple[int, int]]
-
-
 Line = Callable[[Facts], str]
-_Word = Callable[[Facts, int], str]
-"""Of the facts, in at most so many characters."""
 
 
 class Rules(NamedTuple):
@@ -102,7 +76,7 @@ def compiled(form: str, empty: str = "-", forwarded: bool = False) -> Line:
     """
     parts = pieces(form)
     escape = _as_json if form.lstrip().startswith("{") else _as_apache
-    words: Sequence[_Word] = [_word(one.word, escape, empty, forwarded) for one in parts if one.word]
+    words: Sequence[Word] = [_word(one.word, escape, empty, forwarded) for one in parts if one.word]
     template = "".join("%s" if one.word else one.text.replace("%", "%%") for one in parts)
     literal = sum(len(one.text.encode("utf-8", "backslashreplace")) for one in parts)
     room = (LONGEST_LINE - literal - _OWN_PIECE * len(words)) // max(1, len(words))
@@ -126,16 +100,16 @@ def compiled(form: str, empty: str = "-", forwarded: bool = False) -> Line:
     return line
 
 
-def _word(word: str, escape: _Escape, empty: str, forwarded: bool) -> _Word:
+def _word(word: str, escape: _Escape, empty: str, forwarded: bool) -> Word:
     if word in _CLIENTS:
         name, blanks = _CLIENTS[word]
         find = _SOUGHT.get(word) or _named(name)
         return _shown(_visitor if forwarded and word == "addr" else find, escape, empty, blanks)
     if word.startswith(VARIABLE):
         return _shown(_named(word[len(VARIABLE) :]), escape, empty, True)
-    if word in _BY_THE_SECOND:
-        return _once_a_second(_BY_THE_SECOND[word])
-    own = _OWN.get(word)
+    if word in BY_THE_SECOND:
+        return once_a_second(BY_THE_SECOND[word])
+    own = OWN.get(word)
     return (lambda facts, room: empty) if own is None else own
 
 
@@ -184,7 +158,7 @@ def _visitor(facts: Facts) -> Any:
 _SOUGHT: Mapping[str, _Find] = {"uri": _uri}
 
 
-def _shown(find: _Find, escape: _Escape, empty: str, blanks: bool) -> _Word:
+def _shown(find: _Find, escape: _Escape, empty: str, blanks: bool) -> Word:
     def word(facts: Facts, room: int) -> str:
         text = find(facts)
         if not text:
@@ -229,75 +203,3 @@ def _apaches(match: re.Match[str]) -> str:
 
 def _as_json(text: str, blanks: bool) -> str:
     return _ODD.sub(lambda match: json.dumps(match.group())[1:-1].replace("\x7f", "\\u007f"), text)
-
-
-# --- what we know ourselves ---
-
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
-
-def _clf_time(second: int) -> str:
-    """Whatever the app's locale is: ``%b`` would follow it."""
-    at = time.localtime(second)
-    month, zone = _MONTHS[at.tm_mon - 1], time.strftime("%z", at)
-    return f"{at.tm_mday:02d}/{month}/{at.tm_year}:{at.tm_hour:02d}:{at.tm_min:02d}:{at.tm_sec:02d} {zone}"
-
-
-_BY_THE_SECOND: Mapping[str, Callable[[int], str]] = {
-    "ltime": _clf_time,
-    "ftime": _clf_time,
-    "ctime": time.ctime,
-    "time": str,
-}
-
-
-def _once_a_second(form: Callable[[int], str]) -> _Word:
-    last = (-1, "")
-
-    def word(facts: Facts, room: int) -> str:
-        nonlocal last
-        second = int(facts.begun)
-        # One look and one change: another thread may be here as well.
-        known = last
-        if known[0] != second:
-            last = known = (second, form(second))
-        return known[1]
-
-    return word
-
-
-def _pairs(facts: Facts) -> list[tuple[str, str]]:
-    return [(name, str(value)) for name, value in facts.environ.items() if not name.startswith("wsgi.")]
-
-
-_OWN: Mapping[str, _Word] = {
-    "status": lambda facts, room: str(facts.status),
-    "rsize": lambda facts, room: str(facts.body),
-    "bytes": lambda facts, room: str(facts.body) if facts.body else "-",
-    "hsize": lambda facts, room: str(len(facts.head)),
-    "size": lambda facts, room: str(len(facts.head) + facts.body),
-    "cl": lambda facts, room: str(int(facts.environ.get("CONTENT_LENGTH") or 0)),
-    "micros": lambda facts, room: str(int(facts.seconds * 1e6)),
-    "msecs": lambda facts, room: str(int(facts.seconds * 1e3)),
-    "secs": lambda facts, room: f"{facts.seconds:f}",
-    "tmsecs": lambda facts, room: str(int(facts.begun * 1e3)),
-    "tmicros": lambda facts, room: str(int(facts.begun * 1e6)),
-    "epoch": lambda facts, room: str(int(facts.begun + facts.seconds)),
-    "pid": lambda facts, room: str(facts.pid),
-    "wid": lambda facts, room: str(facts.worker),
-    "req": lambda facts, room: str(facts.number),
-    "core": lambda facts, room: str(facts.core),
-    "switches": lambda facts, room: str(facts.writes),
-    "via": lambda facts, room: "via sendfile() " if facts.file else "",
-    # uWSGI counts names and values, each with its length in front.
-    "vars": lambda facts, room: str(2 * len(_pairs(facts))),
-    "pktsize": lambda facts, room: str(sum(len(name) + len(value) + 4 for name, value in _pairs(facts))),
-    "modifier1": lambda facts, room: "0",
-    "modifier2": lambda facts, room: "0",
-    "headers": lambda facts, room: str(max(0, facts.head.count(b"\r\n") - 2)),
-    "werr": lambda facts, room: str(int(facts.broken)),
-    "vsz": lambda facts, room: str(facts.memory()[0]),
-    "rss": lambda facts, room: str(facts.memory()[1]),
-    "vszM": lambda facts, room: str(facts.memory()[0] >> 20),
-    "rssM": lambda facts, room: str(facts.memory()[1] >> 20),
-}

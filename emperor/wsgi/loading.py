@@ -17,7 +17,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import ModuleType, TracebackType
+from types import BuiltinFunctionType, FunctionType, ModuleType, TracebackType
 from typing import Any, NoReturn, Optional
 
 from emperor.errors import LoadError
@@ -193,15 +193,15 @@ def _callable(module: ModuleType, where: str, name: str) -> WSGIApplication:
 def _checked(app: Any, where: str, called: str) -> WSGIApplication:
     if not callable(app):
         raise LoadError(f"{where}: {called}: {type(app).__name__} is no WSGI application")
-    if not _takes_two(app):
+    if not _takes(app, {}, None):
         raise LoadError(f"{where}: {called} does not take (environ, start_response) -- a factory? write {called}()")
     return app  # type: ignore[no-any-return]  # what could be looked at was
 
 
-def _takes_two(app: Any) -> bool:
-    """Can it be called as PEP 3333 says? What has no signature that Python can tell is given the benefit."""
+def _takes(value: Any, *arguments: Any) -> bool:
+    """Can it be called so (PEP 3333: with two)? What has no signature that Python can tell is given the benefit."""
     try:
-        inspect.signature(app).bind({}, None)
+        inspect.signature(value).bind(*arguments)
     except TypeError:
         return False
     except ValueError:
@@ -217,22 +217,33 @@ def _attribute(module: ModuleType, dotted: str) -> Any:
 
 
 def _offer(module: ModuleType) -> str:
-    names = sorted(
-        name
-        for name, value in vars(module).items()
-        if not name.startswith("_") and callable(value) and _is_its_own(module, value)
-    )
-    return f"callable there: {', '.join(names[:20])}" if names else "nothing there is callable"
+    """A framework's object first, then other objects, then what the module itself defines; factories if need be."""
+    ranks = {name: _rank(module, value) for name, value in vars(module).items() if not name.startswith("_")}
+    likely = [name for name, rank in ranks.items() if 0 < rank < _FACTORY]
+    names = sorted(likely or (name for name in ranks if ranks[name]), key=lambda name: (ranks[name], name))
+    shown = [name if ranks[name] < _FACTORY else f"{name}()" for name in names[:MOST_OFFERED]]
+    return f"callable there: {', '.join(shown)}" if shown else "nothing there is a WSGI application"
+
+
+MOST_OFFERED = 20
+_FACTORY = 4
+
+
+def _rank(module: ModuleType, value: Any) -> int:
+    """0: nobody means to serve it. Flask's ``request`` and the like are stand-ins that cannot be asked now."""
+    if not callable(value) or type(value).__name__ == "LocalProxy":
+        return 0
+    defined = isinstance(value, (type, FunctionType, BuiltinFunctionType))
+    if defined and value.__module__ != module.__name__:
+        return 0
+    if _takes(value, {}, None):
+        return 3 if defined else 1 if hasattr(type(value), "wsgi_app") else 2
+    return _FACTORY if isinstance(value, FunctionType) and _takes(value) else 0
 
 
 def _of_flup(module: ModuleType) -> str:
     cure = "write application = THAT_APP outside of any function"
     return f" -- what it hands to flup under __main__ is not seen here: {cure}" if starts_flup(module) else ""
-
-
-def _is_its_own(module: ModuleType, value: Any) -> bool:
-    """What is imported from elsewhere (``from flask import Flask``) is not what somebody meant to serve."""
-    return not isinstance(value, type) or value.__module__ == module.__name__
 
 
 def _fail(error: BaseException) -> NoReturn:

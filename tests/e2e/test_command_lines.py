@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import socket
 import subprocess
 from functools import partial
 from pathlib import Path
@@ -41,13 +43,17 @@ def facts(process: subprocess.Popen[bytes], ask: Callable[[], Any]) -> dict[str,
 def test_the_quickstart(launch: Launch, home: Path) -> None:
     shutil.copy(home / "wsgi.py", home / "foobar.py")
     port = free_port()
+    numbers = free_port()
     line = (
-        f"run --http 127.0.0.1:{port} --wsgi-file foobar.py --master --processes 4 --threads 2 --stats 127.0.0.1:9191"
+        f"run --http 127.0.0.1:{port} --wsgi-file foobar.py --master --processes 4 --threads 2 "
+        f"--stats 127.0.0.1:{numbers}"
     )
     seen = facts(launch(*line.split()), lambda: get(f"http://127.0.0.1:{port}/facts"))
     assert seen["environ"]["wsgi.multiprocess"] is seen["environ"]["wsgi.multithread"] is True
     log = (home / "log").read_text()
-    assert "warning: command line: stats: " in log and "emperorctl" in log
+    with socket.create_connection(("127.0.0.1", numbers), timeout=10) as stats:
+        told = json.loads(b"".join(iter(lambda: stats.recv(65536), b"")))
+    assert len(told["workers"]) == 4 and {len(one["cores"]) for one in told["workers"]} == {2}
     assert f"app: serving {home}/foobar.py on 127.0.0.1:{port} (http) as " in log.replace("foobar: ", "app: ")
 
 

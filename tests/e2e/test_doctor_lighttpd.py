@@ -22,6 +22,10 @@ UWSGI = (
 BROKEN = {
     "astray": UWSGI + '"socket" => "{run}/apps/blog.sock" )) )',
     "protocol": 'fastcgi.server = ( "/" => (( "check-local" => "disable", "socket" => "{blog}" )) )',
+    "files": (
+        'scgi.protocol = "uwsgi"\nscgi.server = ( "/" => (( "fix-root-scriptname" => "enable", '
+        '"socket" => "{blog}" )) )'
+    ),
     "small": "server.max-request-size = 1\n" + UWSGI + '"socket" => "{small}" )) )',
 }
 
@@ -53,18 +57,19 @@ def test_each_break_is_seen_named_and_mended(shared_emperor: Emperor, shared_fol
     front = Lighttpd(shared_folder / "web", modules=MODULES)
     front.text = "".join(SITE.format(name=name, line=text) for name, text in lines.items())
     with front:
-        assert [status(front, name) for name in BROKEN] == [503, 500, 413], front.error_log()
+        assert [status(front, name) for name in BROKEN] == [503, 500, 404, 413], front.error_log()
         found = doctor(shared_emperor, front)
-    assert sorted(one["kind"] for one in found) == ["web-astray", "web-body-limit", "web-protocol"]
+    assert sorted(one["kind"] for one in found) == ["web-astray", "web-body-limit", "web-only-files", "web-protocol"]
     mended = {
         "astray": lines["astray"].replace(f'"socket" => "{places["run"]}/apps/blog.sock"', line(found, "web-astray")),
         "protocol": line(found, "web-protocol"),
+        "files": lines["files"].replace('"socket"', line(found, "web-only-files") + ' "socket"'),
         "small": lines["small"].replace("server.max-request-size = 1", line(found, "web-body-limit")),
     }
     front = Lighttpd(shared_folder / "again", modules=MODULES)
     front.text = "".join(SITE.format(name=name, line=text) for name, text in mended.items())
     with front:
-        assert [status(front, name) for name in BROKEN] == [200, 200, 200], front.error_log()
+        assert [status(front, name) for name in BROKEN] == [200, 200, 200, 200], front.error_log()
         assert doctor(shared_emperor, front) == []
 
 

@@ -179,6 +179,8 @@ def vassals(town: Town, users: Users) -> dict[str, Vassal]:
     named["asks-uwsgi"] = {"protocol": "fastcgi"}
     named["upload"] = {"limit_post": 4096}
     named["slow"] = {"harakiri": 20}
+    named["closed"] = {}
+    named["mounted"] = {"wsgi_file": None, "mount": "/shop=app.py", "manage_script_name": "true"}
     made = {}
     for name, options in named.items():
         options["socket"] = town.daemon.run / f"{name}.sock"
@@ -268,6 +270,51 @@ def test_another_site_of_the_same_name_comes_first(town: Town, vassals: dict[str
     town.mends(finding)
     town.answers(one.name, 200)
     town.is_well(one.name)
+
+
+def test_a_return_answers_before_the_pass(town: Town, vassals: dict[str, Vassal]) -> None:
+    one = vassals["closed"]
+    path = passed(town, one, "uwsgi", "return 503;")
+    town.reload()
+    town.answers(one.name, 503)
+    finding = town.finds(one.name, "web-shadowed")
+    assert f"{path}:7" in finding["what"] and f"{path}:7" in finding["mend"][0]
+    path.write_text(path.read_text().replace("return 503;", ""))
+    town.mends(finding)
+    town.answers(one.name, 200)
+    town.is_well(one.name)
+
+
+def test_a_path_at_which_no_app_is_mounted(town: Town, vassals: dict[str, Vassal]) -> None:
+    one = vassals["mounted"]
+    path = passed(town, one)
+    whole = path.read_text()
+    path.write_text(whole.replace("location / {", "location /shopp {"))
+    town.reload()
+    town.answers(one.name, 404, "/shopp/facts")
+    finding = town.finds(one.name, "web-mount")
+    text, _, around = finding["mend"][0].partition("  # around ")
+    assert text == "location /shop" and around.startswith(f"{path}:")
+    path.write_text(path.read_text().replace("location /shopp", text))
+    town.mends(finding)
+    town.answers(one.name, 200, "/shop/facts")
+    town.is_well(one.name)
+
+
+def test_a_directive_that_nginx_does_not_know(town: Town, vassals: dict[str, Vassal]) -> None:
+    """nginx goes on as it was told before; nobody claims then that no line passes to the vassal."""
+    one = vassals["broken"]
+    path = passed(town, one)
+    whole = path.read_text()
+    path.write_text(whole.replace("uwsgi_pass", "uwsgi_pas"))
+    try:
+        finding = town.finds(one.name, "web-configuration", "nginx")
+        assert finding["what"].startswith(f"{path}:6: ") and "uwsgi_pass is meant" in finding["what"]
+        assert "web-unpassed" not in town.doctor(one.name, "--json").stdout
+        with pytest.raises(AssertionError, match=r'unknown directive "uwsgi_pas"'):
+            town.typed(finding["mend"][0])
+    finally:
+        path.unlink()
 
 
 def test_bodies_that_the_app_would_take_are_refused_by_nginx(town: Town, vassals: dict[str, Vassal]) -> None:
@@ -393,4 +440,4 @@ def test_nginx_does_not_run(town: Town, vassals: dict[str, Vassal]) -> None:
     with pytest.raises(ConnectionRefusedError):
         town.status_of(one.name)
     finding = town.finds(one.name, "web-down", "nginx")
-    assert finding["mend"] == ["systemctl start nginx"]
+    assert finding["mend"] == [f"nginx -c {town.conf}"]

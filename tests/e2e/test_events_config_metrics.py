@@ -116,7 +116,8 @@ def test_a_worker_that_takes_too_long_and_a_vassal_that_is_gone_are_events(daemo
 def test_everybody_sees_the_events_of_their_own(daemon: Emperor, hers: Vassal, his: Vassal, users: Users) -> None:
     assert {one["name"] for one in events(daemon, person=users.bob)} == {"his"}
     assert {"hers", "his", None} <= {one["name"] for one in events(daemon)}
-    assert events(daemon, person=people.account("nobody")) == []
+    strangers = daemon.ctl("events", "-f", person=people.account("nobody"))
+    assert (strangers.returncode, strangers.stdout) == (4, ""), "who has nothing to hear holds no place by listening"
     assert daemon.ctl("events", "hers", person=users.bob).returncode == 4
     assert daemon.ctl("events", "unheard-of", person=users.bob).returncode == 4
     assert daemon.ctl("events", "unheard-of").returncode == 6
@@ -267,7 +268,8 @@ def test_the_textfile_is_replaced_whole_and_without_an_emperor_says_so(
     assert ("emperor_vassal_up", "hers", "") in parsed(path.read_text())
     assert daemon.ctl("metrics", "--textfile", str(path)).returncode == 0
     assert path.stat().st_ino != first.st_ino
-    assert daemon.ctl("metrics", "--textfile", str(shared_folder / "no" / "folder")).returncode == 1
+    nowhere = daemon.ctl("metrics", "--textfile", str(shared_folder / "no" / "folder"))
+    assert nowhere.returncode == 1 and nowhere.stderr.endswith(f" -- mkdir -p {shared_folder}/no\n")
     assert daemon.stop() == 0
     try:
         for verb in (

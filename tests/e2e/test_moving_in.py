@@ -255,9 +255,9 @@ BROKEN: dict[str, tuple[dict[str, object], str]] = {
         {"socket": "R/own.sock"},
         "socket: U, who binds it, cannot write R (root's, mode 0755) -- leave this line",
     ),
-    "her_log": ({"logto": "R/own.log"}, "logto: U, who opens it, cannot write R (root's, mode 0755) -- name a file"),
 }
 HERS = ("hers", "her_log")
+HER_LOG = "logto: U, who opens it, cannot write R (root's, mode 0755) -- name a file"
 
 
 def test_what_is_told_not_to_work_does_not_and_the_rest_does(emperor: StartEmperor, users: Users) -> None:
@@ -271,15 +271,23 @@ def test_what_is_told_not_to_work_does_not_and_the_rest_does(emperor: StartEmper
         hers: dict[str, Any] = {"uid": None, "gid": None} if name in HERS else {}
         chown(daemon.add(name, alice, **named, **hers).ini, alice if name in HERS else current())
     sound = daemon.add("sound", alice, socket=alice.home / "sound.sock")
+    her_log = daemon.add("her_log", alice, logto=f"{things}/own.log", uid=None, gid=None)
+    chown(her_log.ini, alice)
     closed = daemon.add("closed", alice, socket=private / "x.sock")
     done = daemon.ctl("--json", "check", str(daemon.vassals))
     assert (done.returncode, done.stderr) == (1, "")
     said = {Path(one["path"]).stem: one for one in json.loads(done.stdout)}
+    def written(message: str) -> str:
+        return re.sub(r"\bR\b", things, re.sub(r"\bU\b", alice.name, message))
+
     for name, (_, message) in BROKEN.items():
-        expected = re.sub(r"\bR\b", things, re.sub(r"\bU\b", alice.name, message))
+        expected = written(message)
         found = [f"{two['option']}: {two['message']}" for two in said[name]["problems"] if two["fatal"]]
         assert len(found) == 1 and found[0].startswith(expected), (name, found)
     assert said["sound"]["verdict"].startswith("OK")
+    assert said["her_log"]["verdict"].startswith("OK, 1 warning")
+    (warning,) = said["her_log"]["problems"]
+    assert f"logto: {warning['message']}".startswith(written(HER_LOG))
     assert said["closed"]["verdict"].startswith("runs, but the web server cannot connect, 1 warning")
     (problem,) = said["closed"]["problems"]
     assert problem["message"] == (
@@ -289,6 +297,7 @@ def test_what_is_told_not_to_work_does_not_and_the_rest_does(emperor: StartEmper
     daemon.start()
     sound.running()
     closed.running()
+    her_log.running()
     for name in BROKEN:
         daemon.wait_for_log(f"{name}: STARTING -> BACKOFF")
     # She sees of her own what root's deputies have seen.

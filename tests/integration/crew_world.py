@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from emperor.crew.crew import Crew, Ears
+from emperor.crew.crew import Crew
+from emperor.crew.ears import Ears
 from emperor.supervision.reports import WorkerReport
 from emperor.system.eventloop import Loop
 from emperor.system.scoreboard import Scoreboard, Tally

@@ -22,6 +22,15 @@ class World:
         self.made = 0
         self.servers: list[StatsServer] = []
 
+    def __enter__(self) -> World:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for server in self.servers:
+            server.close()
+        self.until(lambda: not any(server._clients for server in self.servers))
+        self.loop.close()
+
     def server(self, address: Address, text: bytes = b"{}", http: bool = False) -> StatsServer:
         def document() -> bytes:
             self.made += 1

@@ -184,3 +184,32 @@ def test_what_is_said_of_uwsgi_is_so(line: str, tmp_path: Path, capsys: pytest.C
     assert last.startswith(said or 'unable to set "nowhere" clock')
     (one,) = judged(capsys, str(ini))
     assert any(noted in note["message"] for note in one["differences"])  # type: ignore[attr-defined]
+
+
+def test_of_a_folder_it_is_told_which_files_nobody_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("wiki.conf", "Shop.INI", "-x.ini", "README", "old.ini.bak"):
+        (tmp_path / name).write_text("[uwsgi]\n")
+    cli.main(["check", str(tmp_path)])
+    told = capsys.readouterr().err
+    for name in ("wiki.conf", "Shop.INI"):
+        assert f"emperorctl: {tmp_path}/{name}: ignored: its name does not end in .ini\n" in told
+    assert f"{tmp_path}/-x.ini: ignored: a vassal's name has " in told
+    assert "README" not in told and "old.ini.bak" not in told
+
+
+def test_a_vassals_name_stands_for_its_ini_in_the_emperors_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "blog.ini").write_text("[uwsgi]\nmodule = blog\n")
+    monkeypatch.setattr("emperor.system.places.vassals_folder", lambda euid, environ: str(tmp_path))
+    for word in ("blog", "blog.ini"):
+        assert [one["path"] for one in judged(capsys, word)] == [f"{tmp_path}/blog.ini"]
+    assert [one["path"] for one in judged(capsys, "wiki")] == ["wiki"]
+
+
+def test_default_sockets_are_beside_the_control_socket_that_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "blog.ini").write_text("[uwsgi]\nmodule = blog\nallow-root = true\n")
+    cli.main(["--control-socket", str(tmp_path / "run/control.sock"), "check", "--allow-root", f"{tmp_path}/blog.ini"])
+    assert f"{tmp_path}/run/blog.sock" in capsys.readouterr().out

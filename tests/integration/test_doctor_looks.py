@@ -70,6 +70,19 @@ def test_for_somebody_else_modes_are_read(tmp_path: Path) -> None:
     assert found is not None and found.closed
 
 
+def test_whose_the_first_folder_is_that_is_not_roots_alone(tmp_path: Path) -> None:
+    assert looks.holder("/usr/bin/env") == looks.holder("/bin/sh") == looks.holder("/") == 0
+    if os.geteuid() == 0:
+        for folder in (tmp_path, *tmp_path.parents):
+            assert folder == Path("/tmp") or folder.stat().st_uid == 0
+        (tmp_path / "hers").mkdir()
+        os.chown(tmp_path / "hers", 61234, 61234)
+        os.symlink(tmp_path / "hers", tmp_path / "link")
+        assert looks.holder(str(tmp_path / "hers")) == 0  # its own place is root's
+        assert looks.holder(str(tmp_path / "hers" / "never" / "looked")) == 61234
+        assert looks.holder(str(tmp_path / "link" / "x")) == 61234
+
+
 def test_nobody_who_listens_is_a_refusal_with_the_kernels_number(tmp_path: Path) -> None:
     reply = reply_of(looks.request(Question("uwsgi", Address(UNIX, str(tmp_path / "none")), patience=1.0)))
     assert reply is not None and (reply.status, reply.stage, reply.errno) == (0, "connect", 2)

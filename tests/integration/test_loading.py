@@ -168,6 +168,41 @@ def test_a_missing_callable_is_told_with_what_is_there(tmp_path: Path) -> None:
     assert str(caught.value) == "blog: no 'application' nor 'app' in it: callable there: website"
     with pytest.raises(LoadError, match="no 'shop' in it"):
         load(spec(module("blog:shop")))
+
+
+CROWDED = """
+class Framework:
+    wsgi_app = None
+    def __call__(self, environ, start_response): ...
+class Middleware:
+    def __call__(self, environ, start_response): ...
+class LocalProxy:
+    def __call__(self, *arguments): ...
+    @property
+    def __signature__(self): raise RuntimeError("outside of a request")
+aa_request, zz_site, ww_wrapped = LocalProxy(), Framework(), Middleware()
+def page(name): ...
+def make(): ...
+def plain(environ, start_response): ...
+"""
+
+
+def test_what_looks_like_an_application_is_offered_first_and_a_factory_only_instead(tmp_path: Path) -> None:
+    (tmp_path / "crowd.py").write_text(CROWDED + "from operator import add\n")
+    with pytest.raises(LoadError, match=r"callable there: zz_site, ww_wrapped, plain$"):
+        load(spec(module("crowd")))
+    (tmp_path / "factory.py").write_text("def create_app(): ...\ndef page(name): ...\n")
+    with pytest.raises(LoadError, match=r"callable there: create_app\(\)$"):
+        load(spec(module("factory")))
+    (tmp_path / "empty.py").write_text("from operator import add\n")
+    with pytest.raises(LoadError, match=r"nothing there is a WSGI application$"):
+        load(spec(module("empty")))
+
+
+def test_a_callable_that_is_not_there_or_is_none_is_named(tmp_path: Path) -> None:
+    written(tmp_path / "blog.py", "website", more="limit = 3\n")
+    with pytest.raises(LoadError, match="no 'shop' in it"):
+        load(spec(module("blog:shop")))
     with pytest.raises(LoadError, match="int is no WSGI application"):
         load(spec(module("blog:limit")))
 
@@ -267,7 +302,7 @@ def test_a_script_that_starts_flup_only_when_it_is_run_is_told_what_to_write(tmp
     with pytest.raises(LoadError) as caught:
         load(spec(file(script)))
     assert str(caught.value).endswith(
-        "no 'application' nor 'app' in it: callable there: main -- what it hands to flup under __main__ is not seen "
+        "no 'application' nor 'app' in it: callable there: main() -- what it hands to flup under __main__ is not seen "
         "here: write application = THAT_APP outside of any function"
     )
 

@@ -343,6 +343,12 @@ def test_without_an_identity_we_are_who_asks(tmp_path: Path) -> None:
         assert answer(ask_as(Question("uwsgi", at(running.path)), None)).status == 200
 
 
+def test_no_more_of_a_body_is_kept_than_was_wished_for(tmp_path: Path) -> None:
+    with hostile(tmp_path, says(HEAD + b"\r\n", for_ever=b"x" * 65536)) as address:
+        found = answer(ask(Question("uwsgi", address, keep=1000)))
+    assert (len(found.body), found.cut, found.flaw) == (1000, True, "")
+
+
 def test_many_may_ask_at_once_from_threads(tmp_path: Path) -> None:
     found: list[Answer | Failure] = []
 

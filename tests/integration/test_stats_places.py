@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.front import free_port
 from emperor.errors import ListenError
 from emperor.model import TCP, UNIX, Address
 from emperor.system import statsserver
@@ -29,12 +30,8 @@ sys.stdin.read()
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    one = World()
-    yield one
-    for server in one.servers:
-        server.close()
-    one.until(lambda: not any(server._clients for server in one.servers))
-    one.loop.close()
+    with World() as one:
+        yield one
 
 
 @pytest.fixture
@@ -44,9 +41,7 @@ def address(tmp_path: Path) -> Address:
 
 @pytest.fixture
 def port() -> Address:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return Address(TCP, host="127.0.0.1", port=one.getsockname()[1])
+    return Address(TCP, host="127.0.0.1", port=free_port())
 
 
 def test_the_younger_takes_the_file_over_and_the_older_leaves_it_alone(world: World, address: Address) -> None:

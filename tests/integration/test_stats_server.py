@@ -10,12 +10,16 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from benchmarks.front import free_port
 from emperor.crew.company import Living
 from emperor.crew.stats import Stats
 from emperor.model import ABSTRACT, TCP, UNIX, UWSGI, Address
@@ -37,12 +41,8 @@ SYSTEM = ("sockdiag", "statslistener", "statsserver")
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    one = World()
-    yield one
-    for server in one.servers:
-        server.close()
-    one.until(lambda: not any(server._clients for server in one.servers))
-    one.loop.close()
+    with World() as one:
+        yield one
 
 
 @pytest.fixture
@@ -52,9 +52,7 @@ def address(tmp_path: Path) -> Address:
 
 @pytest.fixture
 def port() -> Address:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return Address(TCP, host="127.0.0.1", port=one.getsockname()[1])
+    return Address(TCP, host="127.0.0.1", port=free_port())
 
 
 def test_whoever_connects_is_told_and_the_connection_ends(world: World, address: Address, port: Address) -> None:
@@ -240,3 +238,15 @@ def test_a_fork_keeps_nothing_of_it(world: World, address: Address) -> None:
         assert os.waitpid(pid, 0)[1] == 0
         until(lambda: slow.recv(1000))
         assert len(world.read(slow)) > HUGE - 100_000
+
+
+def test_a_request_that_begins_while_we_look_is_in_its_core() -> None:
+    """Its worker is told as busy, and one of its threads is what it is busy with."""
+    stats = Stats.__new__(Stats)
+    stats._board = cast(Any, SimpleNamespace(threads=lambda cell: [(3, time.monotonic()), (4, time.monotonic() + 60)]))
+    stats._crew = cast(Any, SimpleNamespace(living=lambda: [SimpleNamespace(pid=102, cell=0)],
+                                            reports=lambda: [WorkerReport(1, 102, "busy", 7, 0, 4096)]))  # fmt: skip
+    before = time.monotonic()
+    ((begun, coming),) = [worker.cores for worker in stats._workers(0.0)]
+    assert begun.since is not None and begun.since >= before
+    assert coming.since is None

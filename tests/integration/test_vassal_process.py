@@ -421,6 +421,12 @@ def test_born_to_an_emperor_that_is_gone_it_does_not_begin(start: Start) -> None
     assert vassal.said == []
 
 
+def test_ps_names_each_of_its_processes(start: Start) -> None:
+    vassal = start(name="a-rather-long-name").serving()
+    titles = [Path(f"/proc/{pid}/comm").read_text() for pid in (vassal.child.pid, facts(vassal)["pid"])]
+    assert titles == ["a-rather vassal\n", "a-rath worker 1\n"]
+
+
 # Its log ----------------------------------------------------------------------------------------------------------
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from emperor.config import placement
-from emperor.model import ADMIN, Authority, VassalSpec
+from emperor.model import ADMIN, UNIX, Address, Authority, VassalSpec
 from emperor.system import logs
+from emperor.system.statsserver import ANSWERS, stats_word
 from emperor.tending.vassallog import VassalLog
 from tests.integration.kernel_world import Notes, vassal_spec
 
@@ -141,6 +142,27 @@ def test_what_a_vassal_says_of_the_log_that_it_keeps_is_a_warning_until_it_can_w
     log.hear([logs.written_again(str(path)), "[1] three"], 0)
     assert log.warning == "" and len(notes.lines) == 2
     assert not path.exists()
+
+
+def test_a_vassal_that_cannot_tell_its_numbers_is_a_warning_until_it_can(
+    log: VassalLog, notes: Notes, tmp_path: Path
+) -> None:
+    spec = replace(vassal_spec(tmp_path), stats=Address(UNIX, "/x/numbers"))
+    log.follow(spec)
+    word = stats_word("/x/numbers", "bind: Permission denied; the app serves, and this is tried again")
+    log.hear([f"[1] {word}", "[1] one"], 0)
+    assert log.stats_warning == ""
+    log.hear([word, "[1] two"], 0)
+    assert (log.stats_warning, log.warning) == (word, "")
+    heir = VassalLog("blog", notes)
+    heir.follow(spec)
+    heir.recall(log.vassals_word, log.stats_warning)
+    assert heir.stats_warning == word
+    log.hear([stats_word("/x/numbers", ANSWERS)], 0)
+    assert log.stats_warning == ""
+    heir.follow(replace(spec, stats=None))
+    heir.hear([word], 0)
+    assert heir.stats_warning == ""
 
 
 def test_a_file_that_could_not_be_opened_is_opened_as_soon_as_it_can_be(

@@ -155,6 +155,57 @@ def test_unknown_directives_and_other_blocks_change_nothing(tmp_path: Path) -> N
     assert only(read(tmp_path, http(f"{strange} server {{ location / {{ http9 on; uwsgi_pass unix:/a; }} }}")))
 
 
+@pytest.mark.parametrize("word", ["uwsgi_pas", "wsgi_pass", "uwgsi_pass", "fastcgi_pas", "proxypass"])
+def test_a_directive_that_is_nearly_a_known_one_is_a_flaw_with_its_line(tmp_path: Path, word: str) -> None:
+    server = read(tmp_path, http(f"server {{ location / {{\n{word} unix:/a; }} }}"))
+    (flaw,) = server.flaws
+    assert flaw.startswith(f"{tmp_path}/nginx.conf:4: nginx knows no directive of that name") and "_pass is" in flaw
+
+
+def test_the_words_of_a_map_are_no_directives(tmp_path: Path) -> None:
+    text = "map $a $b { uwsgi_pas x; include words; } newest { uwsgi_pas x; } server { http3 on; }"
+    assert read(tmp_path, http(text), words="fastcgi_pas y;").flaws == ()
+
+
+PASS = "uwsgi_pass unix:/a;"
+
+
+@pytest.mark.parametrize(
+    ("inner", "line"),
+    [
+        (f"location / {{\nreturn 503; {PASS} }}", 4),
+        (f"return 503;\nlocation / {{ {PASS} }}", 3),
+        (f"location / {{ if ($x) {{ return 503; }} {PASS} }}", 0),
+        (f"location / {{ if ($x) {{ break; }} return 503; {PASS} }}", 0),
+        (f"location / {{ return 418; error_page 418 = @app; }} location @app {{ {PASS} }}", 0),
+        (f"return 503; error_page 503 = @app; location @app {{ {PASS} }}", 0),
+        (f"location / {{ return 503; location /in {{ {PASS} }} }}", 0),
+    ],
+)
+def test_a_return_that_every_request_comes_to_answers_before_the_pass(tmp_path: Path, inner: str, line: int) -> None:
+    answered = only(read(tmp_path, http(f"server {{ {inner} }}"))).answered
+    assert (answered.line if answered else 0) == line
+
+
+@pytest.mark.parametrize(
+    ("inner", "rewritten"),
+    [
+        (PASS, False),
+        (f"include uwsgi_params; {PASS}", False),
+        (f"uwsgi_param PATH_INFO $request_uri; {PASS}", True),
+        (f"uwsgi_param SCRIPT_NAME /x; {PASS}", True),
+        (f"rewrite ^/x/(.*) /$1 break; {PASS}", True),
+    ],
+)
+def test_a_path_that_the_app_is_told_otherwise_is_rewritten(tmp_path: Path, inner: str, rewritten: bool) -> None:
+    assert only(read(tmp_path, http(f"server {{ location /x {{ {inner} }} }}"))).rewritten is rewritten
+
+
+def test_a_location_by_regular_expression_is_shown_as_it_is_written(tmp_path: Path) -> None:
+    text = http(f"server {{ location ~* \\.php$ {{ {PASS} }} }}")
+    assert only(read(tmp_path, text)).place == r"~* \.php$"
+
+
 def test_hostile_includes_end(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "big").write_text("#" * (LARGEST + 1))

@@ -189,6 +189,30 @@ def test_every_kind_of_lighttpds_passes_is_understood(
     assert (route.protocol, route.address, route.prefix, route.lacks) == (protocol, address, prefix, "")
 
 
+@pytest.mark.parametrize(
+    ("option", "key", "more", "only_files"),
+    [
+        ("fastcgi", "/", "", True),
+        ("scgi", "/a", ', "check-local" => "enable"', True),
+        ("scgi", "/a", ', "check-local" => "disable"', False),
+        ("fastcgi", "/a/index.fcgi", "", False),
+        ("fastcgi", ".php", "", False),
+        ("proxy", "/a", "", False),
+    ],
+)
+def test_lighttpd_passes_only_its_own_files_unless_it_is_told_otherwise(
+    tmp_path: Path, option: str, key: str, more: str, only_files: bool
+) -> None:
+    text = f'server.modules = ( "mod_{option}" )\n{option}.server = ( "{key}" => (( "port" => 9000{more} )) )'
+    assert only(lighty(tmp_path, text)).only_files is only_files
+
+
+def test_lighttpds_rewriting_is_told(tmp_path: Path) -> None:
+    text = 'server.modules = ( "mod_fastcgi" )\nfastcgi.server = ( "/a" => (( "port" => 9000 )) )\n'
+    assert not only(lighty(tmp_path, text)).rewritten
+    assert only(lighty(tmp_path, text + 'url.rewrite-once = ( "^/b" => "/a" )\n')).rewritten
+
+
 def test_lighttpds_hosts_limits_and_missing_modules_are_told(tmp_path: Path) -> None:
     text = 'server.username = "web"\nserver.max-request-size = 100\n$HTTP["host"] == "a.test" {\n'
     text += ' fastcgi.server = ( "/a" => ((\n "socket" => "/r/a.sock",\n "read-timeout" => 9 )) )\n}\n'

@@ -77,6 +77,17 @@ def test_nothing_is_looked_at_where_a_strangers_words_lead(
     assert str(theirs) not in touched
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a file away")
+@pytest.mark.parametrize("theirs", ["lighttpd.conf", "."])
+def test_who_can_change_the_named_configuration_is_told(
+    theirs: str, conf: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "running", lambda: ([], []))
+    assert found.servers({LIGHTTPD: conf})[0].writer == ""
+    os.chown(tmp_path / theirs, HERS.pw_uid, HERS.pw_gid)
+    assert found.servers({LIGHTTPD: conf})[0].writer == HERS.pw_name
+
+
 def test_no_device_and_no_pipe_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[int] = []
     real = os.open

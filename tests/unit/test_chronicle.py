@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from itertools import count
 from typing import Any
 
@@ -48,6 +49,7 @@ def test_an_event_has_what_programs_wait_for() -> None:
         {
             "number": 1,
             "time": 100.0,
+            "at": datetime.fromtimestamp(100).astimezone().isoformat(timespec="milliseconds"),
             "name": "blog",
             "event": "harakiri",
             "from": "RUNNING",

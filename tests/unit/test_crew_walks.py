@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from emperor.crew import hand as hands
-from emperor.crew.crew import Crew, Ears
+from emperor.crew.crew import Crew
+from emperor.crew.ears import Ears
 from emperor.crew.hand import Hand
 from emperor.model import Identity, VassalSpec
 from emperor.supervision.generation import Action, Event, Phase

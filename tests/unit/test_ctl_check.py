@@ -67,6 +67,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
         out: list[str] = []
         console = Console(out.append, out.append, lambda *_: iter(()), lambda _: None, json=as_json)
         parser = argparse.ArgumentParser()
+        parser.set_defaults(control_socket=None)
         check.add_arguments(parser)
         return check.run(parser.parse_args(words), console), "".join(out)
 

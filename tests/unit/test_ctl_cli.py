@@ -195,3 +195,17 @@ def test_options_are_told_to_programs() -> None:
     assert code == 0 and [row["name"] for row in rows] == [one.name for one in TABLE]
     assert json.loads(told("home", json=True)[1]) == [row for row in rows if row["name"] == "virtualenv"]
     assert told(markdown=True)[1].strip() == markdown().strip()
+
+
+def test_standard_output_that_is_closed_is_one_line_and_exit_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    assert cli.main(["options"]) == 1
+    assert capsys.readouterr().err == "emperorctl: standard output is closed\n"
+
+
+def test_how_many_lines_or_events_has_either_name_in_both_verbs() -> None:
+    for option in ("-n", "--lines", "--last"):
+        assert parse("logs", option, "5", "a").lines == 5
+        assert parse("events", option, "5").last == 5

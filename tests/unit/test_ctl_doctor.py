@@ -63,7 +63,7 @@ def test_what_fails_comes_first_each_with_what_why_and_mend(monkeypatch: pytest.
         "  mend: emperorctl status blog\n"
         "\n"
         "shop: OK: answered 200 in 4 ms as www-data through unix:/y\n"
-        "1 finding by which requests fail, 1 finding by which they may\n"
+        "1 problem: requests fail, 1 warning: requests may fail\n"
     )
 
 

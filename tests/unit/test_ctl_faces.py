@@ -145,3 +145,24 @@ def test_a_file_that_is_invalid_exits_six_with_every_error(monkeypatch: pytest.M
     desk = Desk()
     assert desk.types("nginx", "a.ini") == 6
     assert (desk.out, desk.err) == ([], ["emperorctl: a.ini:3: uid: there is no such user\n"])
+
+
+@pytest.mark.parametrize("verb", ["nginx", "apache"])
+def test_the_command_that_prints_it_again_is_whole(verb: str) -> None:
+    desk = Desk(REPLY)
+    words = ("--server-name", "www.example.org", "--listen", "127.0.0.1:8080")
+    assert desk.types(verb, "blog", *words) == 0
+    assert f"as printed by: emperorctl {verb} blog {' '.join(words)}\n" in desk.out[0]
+
+
+def test_a_files_default_socket_is_beside_the_control_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Settings] = []
+
+    def check_file(path: str, settings: Settings) -> Checked:
+        seen.append(settings)
+        return Checked(SPEC, ())
+
+    monkeypatch.setattr(faces, "check_file", check_file)
+    assert Desk().types("nginx", "./blog.ini", "--control-socket", "/srv/e/control.sock") == 0
+    assert Desk().types("nginx", "./blog.ini") == 0
+    assert [one.runtime for one in seen] == ["/srv/e", ""]

@@ -245,7 +245,7 @@ def test_log_lines_are_asked_for_only_with_names() -> None:
     bench.run("blog")
     assert bench.asked == [
         (Request("status"), 10.0),
-        (Request("status", ("blog",), {"lines": 10}), 10.0),
+        (Request("status", ("blog",), {"lines": 20}), 10.0),
     ]
 
 

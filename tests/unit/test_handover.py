@@ -55,7 +55,9 @@ STATE = State(
         VassalState(
             RECORD,
             IniState("/v/blog.ini", "/v", (1, 2, 3)),
-            PerformerState((CRIB,), (GRAVE,), ("a line",), 9, log_word="logto /v/log: Disk quota exceeded"),
+            PerformerState(
+                (CRIB,), (GRAVE,), ("a line",), 9, log_word="logto /v/log: full", stats_word="stats @a: taken"
+            ),
             (HELD,),
         ),
     ),

@@ -29,14 +29,14 @@ CONTRACT = frozenset(
 
 
 def shown(
-    vassal: Vassal, *workers: WorkerReport, warning: str = "", lines: int = 0, numbers: bool = False
+    vassal: Vassal, *workers: WorkerReport, warning: str = "", stats: str = "", lines: int = 0, numbers: bool = False
 ) -> dict[str, Any]:
     performer: Any = SimpleNamespace(
         workers=lambda number: workers,
         born=lambda number: 900.0,
         pid=lambda number: 7,
         holdings=SimpleNamespace(shown=lambda: []),
-        log=SimpleNamespace(warning=warning),
+        log=SimpleNamespace(warning=warning, stats_warning=stats),
         ring=SimpleNamespace(last=lambda number: []),
         totals=lambda: Totals(7, 2, 1, 0.5, 900, (0, 7, *[0] * 13)),
     )
@@ -86,10 +86,16 @@ def test_what_a_worker_is_at_is_told_with_its_span() -> None:
 
 
 def test_warnings_begin_with_the_most_urgent() -> None:
-    one = shown(RUNNING, WorkerReport(1, 0, "backoff", 0, 0, 0, 3, "killed by SIGSEGV", 990.0, 1004.5), warning="logto")
+    one = shown(
+        RUNNING,
+        WorkerReport(1, 0, "backoff", 0, 0, 0, 3, "killed by SIGSEGV", 990.0, 1004.5),
+        warning="logto",
+        stats="stats @a",
+    )
     assert one["warnings"] == [
         "no worker serves: killed by SIGSEGV, 3 deaths, next start in 5 s",
         "logto",
+        "stats @a",
         "/e/blog.ini:3: socet: unknown option; did you mean socket?",
     ]
     assert one["serves"] is False

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from emperor.doctor.finding import FAILS, Finding
+from emperor.doctor.finding import FAILS, MAY_FAIL, Finding
 from emperor.doctor.webside import KINDS, Offer, Web, findings
 from emperor.model import FASTCGI, HTTP, TCP, UNIX, UWSGI, Address, SocketSpec
 from emperor.webservers.route import APACHE, LIGHTTPD, NGINX, NO, YES, Route, WebServer, Where
-from emperor.webservers.tree import literal, seconds, size, tcp_address
 
 HERE = Where("/etc/nginx/sites-enabled/blog", 7)
 DEFAULT = Where("/etc/nginx/sites-enabled/default", 21)
@@ -77,6 +76,23 @@ CASES = {
         BLOG,
         ("# /etc/nginx/sites-enabled/blog:7: give it a name, or a path, that /etc/nginx/x:3 does not have", RELOAD),
     ),
+    "web-only-files": (
+        server(route(LIGHTTPD, only_files=True), kind=LIGHTTPD),
+        BLOG,
+        (
+            '"check-local" => "disable",  # /etc/nginx/sites-enabled/blog:7',
+            "lighttpd -tt -f /etc/lighttpd/lighttpd.conf && systemctl reload lighttpd",
+        ),
+    ),
+    "web-mount": (
+        server(route(prefix="/shopp")),
+        BLOG._replace(prefixes=("/shop",)),
+        (
+            "location /shop  # around /etc/nginx/sites-enabled/blog:7",
+            RELOAD,
+            "mount = /shopp=APP  # or this, in /v/blog.ini",
+        ),
+    ),
     "web-timeout": (server(route()), SLOW, ("uwsgi_read_timeout 95s;  # /etc/nginx/sites-enabled/blog:7", RELOAD)),
     "web-body-limit": (
         server(route()),
@@ -121,6 +137,122 @@ def test_each_way_of_not_meeting_is_one_finding_with_its_mend(kind: str) -> None
     one, offer, mend = CASES[kind]
     (found,) = judged(one, offers=[offer])
     assert (found.kind, found.mend) == (kind, mend)
+
+
+@pytest.mark.parametrize(
+    ("one", "mounts"),
+    [
+        (route(prefix="/shopp"), ("/shop", "/")),
+        (route(prefix="/shop"), ("/shop",)),
+        (route(prefix="/shop/"), ("/shop",)),
+        (route(prefix="/shop/cart"), ("/shop",)),
+        (route(prefix="/sho"), ("/shop",)),
+        (route(prefix="/"), ("/shop",)),
+        (route(prefix="/", pattern=r"~ \.php$"), ("/shop",)),
+        (route(prefix="/b"), ("/a", "/b")),
+        (route(prefix="/x", rewritten=True), ("/shop",)),
+    ],
+)
+def test_a_path_that_meets_an_app_is_none_of_a_finding(one: Route, mounts: tuple[str, ...]) -> None:
+    assert judged(server(one), offers=[BLOG._replace(prefixes=mounts)]) == []
+
+
+def test_a_return_before_the_pass_is_who_answers() -> None:
+    (found,) = judged(server(route(answered=Where("/etc/nginx/x", 4))))
+    assert (found.kind, found.subject, found.weight) == ("web-shadowed", "blog", FAILS)
+    assert "the return at /etc/nginx/x:4" in found.what and "/etc/nginx/x:4" in found.mend[0]
+    assert judged(server(route(answered=Where("/x", 4)), route())) == []
+
+
+def test_a_regular_expression_is_shown_as_it_is_written() -> None:
+    php = route(address=OTHER, pattern=r"~ \.php$", where=Where("/x", 9))
+    (found,) = judged(server(route(), php))
+    assert r"passes ~ \.php$ to" in found.what
+
+
+def test_what_was_not_read_may_pass_to_it() -> None:
+    found = judged(server(flaws=("/etc/nginx/x:3: nginx knows no directive of that name",)))
+    assert [one.kind for one in found] == ["web-configuration"]
+
+
+UP = Where("/etc/nginx/up", 1)
+
+
+def test_one_dead_server_of_an_upstream_whose_other_lives_may_only_fail() -> None:
+    alive = route(told=UP)
+    dead = route(told=UP._replace(line=2), address=OTHER)
+    (found,) = judged(server(alive, dead))
+    assert (found.subject, found.weight) == ("nginx", MAY_FAIL)
+    shop = BLOG._replace(name="shop", sockets=(SocketSpec(UWSGI, Address(UNIX, "/run/uwsgi/blog2.sock")),))
+    found = next(one for one in judged(server(alive, dead), offers=[BLOG, shop]) if one.kind == "web-astray")
+    assert found.weight == MAY_FAIL
+
+
+def test_no_server_is_proposed_that_the_upstream_has_already() -> None:
+    """Not even where its pass has another fault."""
+    alive = route(told=UP, protocol=FASTCGI)
+    dead = route(told=UP._replace(line=2), address=OTHER, protocol=FASTCGI)
+    found = next(one for one in judged(server(alive, dead)) if one.kind == "web-astray")
+    assert not any(str(PLACE) in line for line in found.mend)
+
+
+OWN = ("127.0.0.1", "192.0.2.2", "::1", "2001:db8::2")
+
+
+@pytest.mark.parametrize("bound", ["", "192.0.2.2"])
+def test_this_machines_own_addresses_are_here(bound: str) -> None:
+    blog = BLOG._replace(sockets=(SocketSpec(UWSGI, Address(TCP, host=bound, port=3031)),))
+    here = route(address=Address(TCP, host="192.0.2.2", port=3031))
+    assert judged(server(here, own=OWN), offers=[blog]) == []
+
+
+def test_who_listens_everywhere_here_is_not_met_on_another_machine() -> None:
+    blog = BLOG._replace(sockets=(SocketSpec(UWSGI, Address(TCP, host="", port=3031)),))
+    there = route(address=Address(TCP, host="192.0.2.9", port=3031))
+    assert [one.kind for one in judged(server(there, own=OWN), offers=[blog])] == ["web-unpassed"]
+
+
+def test_a_pass_to_an_own_address_where_nobody_listens_is_astray() -> None:
+    blog = BLOG._replace(sockets=(SocketSpec(UWSGI, Address(TCP, host="127.0.0.1", port=3031)),))
+    here = route(address=Address(TCP, host="192.0.2.2", port=3031))
+    assert [one.kind for one in judged(server(here, own=OWN), offers=[blog])] == ["web-astray"]
+
+
+def test_the_same_port_of_another_own_address_is_what_was_meant() -> None:
+    blog = BLOG._replace(sockets=(SocketSpec(UWSGI, Address(TCP, host="127.0.0.1", port=3031)),))
+    (found,) = judged(server(route(address=Address(TCP, host="::1", port=3031))), offers=[blog])
+    assert (found.kind, found.subject, found.weight) == ("web-astray", "blog", FAILS)
+    assert found.mend[0].startswith("uwsgi_pass 127.0.0.1:3031;")
+
+
+@pytest.mark.parametrize("running", [YES, NO])
+def test_root_is_told_to_run_nobodys_configuration_but_its_own(running: str) -> None:
+    """load_module of nginx and include_shell of lighttpd run what stands there."""
+    conf = "/home/u/x.conf"
+    for kind in (NGINX, APACHE, LIGHTTPD):
+        one = server(route(kind), kind=kind, running=running, conf=conf, writer="u", flaws=("broken",), stale=conf)
+        lines = [line for found in judged(one) for line in found.mend if conf in line]
+        assert lines and all(line.startswith("runuser -u u -- ") for line in lines)
+
+
+def test_what_nginx_finds_only_beside_its_own_file_has_its_whole_path_elsewhere() -> None:
+    (found,) = judged(server(route(variables=False), conf="/srv/n/nginx.conf"))
+    assert found.mend[0].startswith("include /etc/nginx/uwsgi_params;")
+    (found,) = judged(server(route(protocol=HTTP), conf="/srv/n/nginx.conf"))
+    assert found.mend[0].startswith("include /etc/nginx/uwsgi_params;") and "an error for the visitor" in found.why
+
+
+@pytest.mark.parametrize(
+    ("kind", "command"),
+    [
+        (NGINX, "nginx -c /srv/x.conf"),
+        (APACHE, "apache2ctl -f /srv/x.conf -k start"),
+        (LIGHTTPD, "lighttpd -f /srv/x.conf"),
+    ],
+)
+def test_a_server_of_another_file_is_started_with_it(kind: str, command: str) -> None:
+    (found,) = judged(server(route(kind), kind=kind, running=NO, pids=(), conf="/srv/x.conf"))
+    assert found.mend == (command,)
 
 
 def test_what_is_seen_without_the_variables_is_what_our_own_server_makes_of_it() -> None:
@@ -232,29 +364,3 @@ def test_no_text_of_theirs_reaches_the_terminal_as_it_is() -> None:
     hostile = BLOG._replace(sockets=(SocketSpec(UWSGI, Address(UNIX, '/run/blog.sock"; evil')),))
     several = judged(server(route(address=OTHER)), offers=[hostile])
     assert several[0].weight == FAILS and not any("evil" in line for one in several for line in one.mend)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("60", 60.0), ("1m30s", 90.0), ("5min", 300.0), ("500ms", 0.5), ("x", None), ("", None), ("5y", None)],
-)
-def test_times_are_read(text: str, expected: float | None) -> None:
-    assert seconds(text) == expected
-
-
-@pytest.mark.parametrize(("text", "expected"), [("0", 0), ("8k", 8192), ("1M", 1048576), ("1x", None), ("٣", None)])
-def test_sizes_are_read(text: str, expected: int | None) -> None:
-    assert size(text) == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("^/app(/|$)", "/app"), (r"^/a\.b/", "/a.b/"), ("^/ab?", "/a"), (r"\.php$", "/"), ("^/a|^/b", "/")],
-)
-def test_a_regular_expressions_plain_beginning_is_its_prefix(text: str, expected: str) -> None:
-    assert literal(text) == expected
-
-
-@pytest.mark.parametrize("text", ["h:0", "h:99999", "h", "a b:1", "[x]:1", "h:1:2", "h:١"])
-def test_what_is_no_address_is_none(text: str) -> None:
-    assert tcp_address(text) is None

@@ -94,3 +94,9 @@ def test_a_reload_and_an_end_tell_why() -> None:
 
 def test_to_open_sockets_is_not_worth_a_line() -> None:
     assert change(Vassal("blog"), Vassal("blog", incoming=BEGUN, binds=True, asleep=True), Configured(LAZY)) == ""
+
+
+def test_a_reload_for_a_lost_socket_does_not_blame_the_ini() -> None:
+    after = replace(RUNNING, incoming=gen.born(3, Patience(60.0, 30.0), 2.0))
+    assert change(RUNNING, after, Configured(ONE)).endswith(": its ini was read anew")
+    assert change(RUNNING, after, Configured(ONE, why="its socket file is gone")).endswith(": its socket file is gone")

@@ -7,6 +7,7 @@ folder that is not named in ``_INSIDE``.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -157,10 +158,12 @@ class Machine:
         assert self._process is not None
         if self._process.poll() is not None:
             return True
-        below = procfs.children(self._process.pid)
-        if below and procfs.command(below[0])[0] == "/lib/systemd/systemd":
-            self.pid = below[0]
-            return self.path("/run/systemd/private").exists()
+        for pid in procfs.children(self._process.pid)[:1]:
+            # The script before it has children of its own, which may be gone by now.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                if procfs.command(pid)[0] == "/lib/systemd/systemd":
+                    self.pid = pid
+                    return self.path("/run/systemd/private").exists()
         return False
 
     def path(self, inside: str) -> Path:
