@@ -13,7 +13,7 @@ from typing import Any
 from emperor.answers.followers import Seen
 from emperor.answers.realm import Realm
 from emperor.control.connection import Reply
-from emperor.system.logs import Ring
+from emperor.system.ring import Ring
 
 
 def last(realm: Realm, names: Sequence[str], count: int, reply: Reply) -> Seen:

@@ -9,7 +9,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from emperor.control.client import NoDaemon, NotPermitted, Unanswered
@@ -103,6 +103,20 @@ def _spec(ask: Ask, name: str, end: float) -> tuple[VassalSpec | None, str]:
         return None, _BUSY
     except (ValueError, TypeError, KeyError, AttributeError):
         return None, "the emperor is another version than this program, and tells them otherwise"
+
+
+def origins(ask: Ask, name: str) -> dict[str, str]:
+    """Option → ``file:line`` of what an ini says; {}: the emperor does not tell."""
+    with contextlib.suppress(EmperorError, ValueError):
+        (*_, reply) = ask(Request("config", (name,)), 1.0)
+        data = reply.get("data")
+        rows = data.get("values") if isinstance(data, Mapping) else ()
+        return {
+            str(one["option"]): printable(str(one["origin"]))
+            for one in rows or ()
+            if isinstance(one, Mapping) and one.get("path") and one.get("origin")
+        }
+    return {}
 
 
 def aftermath(ask: Ask, subject: Subject) -> Aftermath:

@@ -9,17 +9,19 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
 from emperor.doctor import appside, fronts, machinelook, machineside, replies, socketside
-from emperor.doctor.calling import Ask, aftermath, called
+from emperor.doctor.calling import Ask, aftermath, called, origins
 from emperor.doctor.facts import Aftermath, Knock, Subject, Well
 from emperor.doctor.finding import FAILS, Finding
 from emperor.doctor.imports import tried, wanted
 from emperor.doctor.knocking import knocks
 from emperor.doctor.socketside import UP
+from emperor.doctor.surroundings import located
 from emperor.doctor.surveying import machine, safely, surroundings
 from emperor.model import Identity
 
@@ -28,6 +30,10 @@ _UNTOLD = "its sockets, its files, and what web servers pass to it"
 
 _LOST = re.compile(r"(?:there is no|cannot enter|cannot read) (/[^\s,:]+)")
 """As ``ctl.obstacles`` says it."""
+
+
+LOCATED = 2.0
+"""Seconds for the lines of all inis."""
 
 
 class Wish(NamedTuple):
@@ -90,8 +96,20 @@ def examine(wish: Wish, ask: Ask, tell: Callable[[str], None] = lambda text: Non
         _sockets(wish, ask, chosen, web, notes)
     tell("apps, as their users")
     _apps(wish, chosen, notes, tell)
+    notes.findings = _located(notes.findings, chosen, ask)
     findings = tuple(_without_commands(notes.findings, known) if roll.distrust else notes.findings)
     return Report(findings, tuple(notes.wells), tuple(notes.unseen), strangers, roll.denied)
+
+
+def _located(found: Sequence[Finding], subjects: Sequence[Subject], ask: Ask) -> list[Finding]:
+    """What an ini's option is to be changed for names its line."""
+    inis = {one.name: one.spec.config for one in subjects if one.spec is not None}
+    end, lines = time.monotonic() + LOCATED, dict[str, dict[str, str]]()
+    for one in found:
+        named = one.subject in inis and any(f"{inis[one.subject]}: " in text for text in (one.what, *one.mend))
+        if named and one.subject not in lines and time.monotonic() < end:
+            lines[one.subject] = origins(ask, one.subject)
+    return [located(one, inis[one.subject], lines[one.subject]) if one.subject in lines else one for one in found]
 
 
 def _without_commands(found: Sequence[Finding], names: Collection[str]) -> list[Finding]:

@@ -2,8 +2,27 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 from emperor.config.language.inifile import Row
+from emperor.doctor.finding import Finding
 from emperor.model import VassalSpec
+
+_OPTION = re.compile(r"(?:remove )?([a-z][a-z0-9-]*)(?=: | = |$)")
+"""With which a problem begins, or what is to be written instead."""
+
+
+def located(finding: Finding, config: str, origins: Mapping[str, str]) -> Finding:
+    """With the line in the place of the file, where the option is named. ``origins``: option → ``file:line``."""
+
+    def told(text: str) -> str:
+        start, found, rest = text.partition(f"{config}: ")
+        option = _OPTION.match(rest) if found else None
+        origin = origins.get(option[1], "") if option is not None else ""
+        return f"{start}{origin}: {rest}" if origin else text
+
+    return finding._replace(what=told(finding.what), mend=tuple(map(told, finding.mend)))
 
 
 def rows_of(spec: VassalSpec) -> tuple[Row, ...]:

@@ -37,7 +37,7 @@ from emperor.supervision.totals import EMPTY, Totals, together
 from emperor.system import processes
 from emperor.system.closer import Closer, Share
 from emperor.system.eventloop import Loop
-from emperor.system.logs import Ring
+from emperor.system.ring import Ring
 from emperor.tending import obituary
 from emperor.tending.burials import Burials
 from emperor.tending.crib import (

@@ -13,7 +13,8 @@ from emperor.config.placement import EMPEROR, opener
 from emperor.journal import Journal
 from emperor.model import NOBODY, Authority, VassalSpec
 from emperor.system import trust
-from emperor.system.logs import LogFile, Ring, open_for_append, stamp, word_on, written_again
+from emperor.system.logs import LogFile, open_for_append, stamp, word_on, written_again
+from emperor.system.ring import Ring
 from emperor.system.rotation import Rotation
 from emperor.system.statsserver import ANSWERS, stats_word
 from emperor.text import printable

@@ -371,7 +371,8 @@ def test_a_mount_of_which_the_app_knows_nothing_is_told(town: Town) -> None:
 def test_a_log_that_cannot_be_opened_is_made_room_for(town: Town) -> None:
     log = town.room / "logs" / "warned.log"
     vassal = town.add("warned", logto=log)
-    vassal.until(lambda row: row["state"] == "RUNNING" and any("logto" in one for one in row["warnings"]), "a warning")
+    vassal.running()
+    vassal.until(lambda row: any("logto" in one for one in row["warnings"]), "a warning")
     finding = town.finds("warned", "warned")
     assert finding["weight"] == "may fail" and "No such file" in finding["what"]
     town.typed(finding)

@@ -179,7 +179,7 @@ def test_a_disk_that_does_not_answer_costs_a_bounded_time_and_is_said(shared_emp
     with disk_that_does_not_answer(vassal.folder), within(15):
         done = asked(shared_emperor, "asleep")
     assert "not looked at: asleep: its files: a disk does not answer" in done.stderr
-    assert finds("web-unpassed", json.loads(done.stdout))["subject"] == "asleep", "the rest was looked at"
+    assert finds("web-configuration", json.loads(done.stdout))["subject"] == "nginx", "the rest was looked at"
 
 
 def test_root_does_not_act_on_what_a_users_emperor_says(emperor: StartEmperor, users: Users) -> None:

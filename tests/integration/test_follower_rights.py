@@ -11,7 +11,7 @@ from emperor.answers.realm import Realm
 from emperor.control.connection import Reply
 from emperor.control.messages import Peer, Policy, Request
 from emperor.system.eventloop import Loop
-from emperor.system.logs import Ring
+from emperor.system.ring import Ring
 
 ALICE, BOB = 1001, 1002
 

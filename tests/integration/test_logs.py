@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emperor.supervision import channel
-from emperor.system.logs import MAX_LINE, LineCutter, LogFile, Ring, append, fitting, open_for_append, stamp
+from emperor.system.logs import MAX_LINE, LineCutter, LogFile, append, fitting, open_for_append, stamp
+from emperor.system.ring import Ring
 from emperor.system.rotation import Rotation
 from tests.integration.kernel_world import fds_of
 

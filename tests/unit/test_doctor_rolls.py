@@ -12,7 +12,7 @@ import pytest
 
 from emperor.control.client import Unanswered
 from emperor.control.messages import Request
-from emperor.doctor import calling, examination, fronts
+from emperor.doctor import calling, examination, fronts, surroundings
 from emperor.doctor.facts import SOCKET, Machine, Place, Subject
 from emperor.doctor.finding import Finding
 from emperor.model import ABSTRACT, ADMIN, TCP, UNIX, Address, Authority, Identity, SocketSpec, Target, VassalSpec
@@ -123,6 +123,26 @@ def test_on_the_word_of_an_emperor_that_is_not_roots_own_root_types_nothing(monk
         one for one in examination.examine(examination.Wish("/run/c"), Emperor()).findings if one.subject in "blog shop"
     ]
     assert len(found) == 2 and all(line.startswith("#") for one in found for line in one.mend)
+
+
+def test_an_option_that_is_to_be_changed_has_its_line() -> None:
+    lines = {"chdir": "/e/blog.ini:4", "chmod-socket": "/e/all.ini:2"}
+    mend = ("# for good, in /e/blog.ini: remove chmod-socket = 755", "# in /e/blog.ini: harakiri = 30", "chmod o+x /x")
+    one = surroundings.located(Finding("a", "blog", "/e/blog.ini: chdir: no", "why", mend), "/e/blog.ini", lines)
+    assert one.what == "/e/blog.ini:4: chdir: no"
+    assert one.mend == ("# for good, in /e/all.ini:2: remove chmod-socket = 755", *mend[1:])
+
+
+def test_where_an_ini_says_it_is_the_emperors_word() -> None:
+    def ask(request: Request, patience: float) -> Iterator[dict[str, Any]]:
+        rows = [{"option": "chdir", "path": "/e", "origin": "/e:4"}, {"option": "x", "path": "", "origin": "default"}]
+        yield {"ok": True, "data": {"values": [*rows, "odd"]}}
+
+    def mute(request: Request, patience: float) -> Iterator[dict[str, Any]]:
+        raise Unanswered("no")
+
+    assert calling.origins(ask, "blog") == {"chdir": "/e:4"}
+    assert calling.origins(mute, "blog") == {}
 
 
 # What of the web servers concerns whom
