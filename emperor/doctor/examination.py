@@ -32,6 +32,8 @@ _LOST = re.compile(r"(?:there is no|cannot enter|cannot read) (/[^\s,:]+)")
 """As ``ctl.obstacles`` says it."""
 
 
+_ABOUT_MODE = re.compile(r": (chmod-socket|chown-socket|socket-umask): ")
+
 LOCATED = 2.0
 """Seconds for the lines of all inis."""
 
@@ -96,7 +98,7 @@ def examine(wish: Wish, ask: Ask, tell: Callable[[str], None] = lambda text: Non
         _sockets(wish, ask, chosen, web, notes)
     tell("apps, as their users")
     _apps(wish, chosen, notes, tell)
-    notes.findings = _located(notes.findings, chosen, ask)
+    notes.findings = _located(_without_doubles(notes.findings), chosen, ask)
     findings = tuple(_without_commands(notes.findings, known) if roll.distrust else notes.findings)
     return Report(findings, tuple(notes.wells), tuple(notes.unseen), strangers, roll.denied)
 
@@ -180,6 +182,14 @@ def _without_echo(said: list[Finding], seen: Sequence[Finding]) -> list[Finding]
         one
         for one in said
         if one.kind not in down or not any(one.subject == name and _names(one.what, cause) for name, cause in causes)
+    ]
+
+
+def _without_doubles(found: Sequence[Finding]) -> list[Finding]:
+    """Where a mode was seen to shut the web server out, the warning that it would is known, and mends it worse."""
+    shut = {one.subject for one in found if one.kind == "socket-mode"}
+    return [
+        one for one in found if one.kind != "warned" or one.subject not in shut or _ABOUT_MODE.search(one.what) is None
     ]
 
 

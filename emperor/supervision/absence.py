@@ -52,6 +52,6 @@ def absence(module: str, targets: Sequence[str], here: Surroundings) -> str:
         )
     if here.virtualenv:
         program = here.program or f"{here.virtualenv}/bin/python"
-        return f"{here.virtualenv} has none: {program} -m pip install what brings {module}"
+        return f"{here.virtualenv} has none: {program} -m pip installs {module}, or the package that brings it"
     whose = here.python or f"the emperor's own Python, {here.prefix}"
     return f"no virtualenv is named, so the app runs on {whose}: write virtualenv = {here.nearby or 'FOLDER'}"

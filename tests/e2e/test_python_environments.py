@@ -227,7 +227,7 @@ def _import_fails(site: Vassal, name: str, **options: object) -> str:
 def test_a_missing_module_is_said_to_be_missing_in_the_virtualenv(site: Vassal) -> None:
     made = venv(site.folder / "made")
     hint = _import_fails(site, "thing", virtualenv=made)
-    assert hint == f"{made} has none: {made}/bin/python -m pip install what brings thing"
+    assert hint == f"{made} has none: {made}/bin/python -m pip installs thing, or the package that brings it"
 
 
 def test_a_virtualenv_beside_the_app_that_nobody_names_is_pointed_at(site: Vassal) -> None:

@@ -14,7 +14,7 @@ from emperor.ctl.asking import Look
 from emperor.ctl.obstacles import mended, no_way
 from emperor.doctor import appside, machineside, mends, replies, socketside
 from emperor.doctor.allowed import allows
-from emperor.doctor.examination import _without_echo
+from emperor.doctor.examination import _without_doubles, _without_echo
 from emperor.doctor.facts import (
     DIRECTORY,
     REGULAR,
@@ -370,7 +370,8 @@ def test_a_module_that_ends_the_process_is_named() -> None:
 
 def test_a_module_that_is_not_there_is_installed_as_the_apps_user() -> None:
     error = (
-        "ModuleNotFoundError: No module named 'flask' -- /v has none: /v/bin/python -m pip install what brings flask"
+        "ModuleNotFoundError: No module named 'flask' -- /v has none: /v/bin/python -m pip installs flask, or the "
+        "package that brings it"
     )
     about = subject("FATAL", told=spec(virtualenv="/v"), error=error, traceback=f"Traceback\n{error}")
     one = the(appside.findings(about))
@@ -582,3 +583,14 @@ def test_each_finding_that_code_makes_is_in_the_table() -> None:
     text = "".join((room / f"{name}.py").read_text() for name in ("appside", "socketside", "replies", "machineside"))
     named = {kind for kind in KINDS if f'"{kind}"' in text}
     assert named == set(KINDS)
+
+
+def test_a_warning_about_a_mode_is_left_out_where_the_mode_itself_was_seen() -> None:
+    seen = Finding("socket-mode", "blog", "socket /s: mode 0755", "502", ("chmod g+w /s",))
+    warned = [
+        Finding("warned", "blog", "/e/blog.ini:3: chmod-socket: 755 shuts www-data out", "", (), MAY_FAIL),
+        Finding("warned", "blog", "/e/blog.ini:4: procesess: unknown option", "", (), MAY_FAIL),
+        Finding("warned", "shop", "/e/shop.ini:3: chmod-socket: 755 shuts www-data out", "", (), MAY_FAIL),
+    ]
+    assert _without_doubles([seen, *warned]) == [seen, *warned[1:]]
+    assert _without_doubles(warned) == warned

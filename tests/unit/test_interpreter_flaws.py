@@ -287,14 +287,14 @@ HERE = Surroundings("/srv/v", "/srv/v/bin/python", "3.11", "/srv/v", ("python3.1
 @pytest.mark.parametrize(
     "here, words",
     [
-        (HERE, "/srv/v has none: /srv/v/bin/python -m pip install what brings flask"),
+        (HERE, "/srv/v has none: /srv/v/bin/python -m pip installs flask, or the package that brings it"),
         (
             HERE._replace(libraries=("python3.9",)),
             f"virtualenv /srv/v has lib/python3.9, and the Python that runs is 3.11: {AGAIN}",
         ),
         (HERE._replace(libraries=("python3.11", "python3.9")), "/srv/v has none: "),
         (HERE._replace(libraries=()), "/srv/v has none: "),
-        (HERE._replace(program="/srv/v/bin/python3"), "/srv/v has none: /srv/v/bin/python3 -m pip install what"),
+        (HERE._replace(program="/srv/v/bin/python3"), "/srv/v has none: /srv/v/bin/python3 -m pip installs flask"),
         (
             HERE._replace(virtualenv="/usr", made=False),
             "/usr has none, and is no virtualenv: make one (/usr/bin/python3 -m venv FOLDER), install what ",
