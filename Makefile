@@ -31,7 +31,7 @@ help:  ## print these lines
 run: $(VENV)/.ready-examples  ## serve vassals.d/ on http://127.0.0.1:8000 (HTTP=HOST:PORT for another)
 	$(BIN)/emperor --http $(HTTP) --allow-root $(OPTIONS) vassals.d
 
-# In two parts, which `make -j2 -k` runs beside each other.
+# In two parts of about the same length, which `make -j2 -k` runs beside each other.
 ifeq ($(strip $(T)),)
 test: test-near test-far  ## run the tests; what a missing program or right forbids is skipped, and says why
 else
@@ -40,10 +40,10 @@ test: $(VENV)/.ready-test
 endif
 
 test-near: $(VENV)/.ready-test
-	$(BIN)/python -m pytest tests/unit tests/integration
+	$(BIN)/python -m pytest tests/unit tests/integration tests/e2e/systemd
 
 test-far: $(VENV)/.ready-test
-	$(BIN)/python -m pytest tests/e2e
+	$(BIN)/python -m pytest tests/e2e --ignore=tests/e2e/systemd
 
 check: lint test  ## formatter, linter, types, and the tests
 

@@ -201,7 +201,7 @@ FOR_PEOPLE = {
     "chronicle.py": "when an event was",
     "crew/stats.py": "uWSGI's last_spawn, which is shown",
     "serving/recorded.py": "the time of a request's line",
-    "wsgi/accesslog.py": "the time of a request's line",
+    "wsgi/logfacts.py": "the time of a request's line",
     "intake/worlds.py": "%t and %T of an ini",
     "tending/performer.py": "Exit.at, which is shown",
     "tending/register.py": "Exit.at, which is shown",
