@@ -277,6 +277,7 @@ def test_what_is_told_not_to_work_does_not_and_the_rest_does(emperor: StartEmper
     done = daemon.ctl("--json", "check", str(daemon.vassals))
     assert (done.returncode, done.stderr) == (1, "")
     said = {Path(one["path"]).stem: one for one in json.loads(done.stdout)}
+
     def written(message: str) -> str:
         return re.sub(r"\bR\b", things, re.sub(r"\bU\b", alice.name, message))
 
