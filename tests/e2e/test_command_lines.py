@@ -50,7 +50,8 @@ def test_the_quickstart(launch: Launch, home: Path) -> None:
     )
     seen = facts(launch(*line.split()), lambda: get(f"http://127.0.0.1:{port}/facts"))
     assert seen["environ"]["wsgi.multiprocess"] is seen["environ"]["wsgi.multithread"] is True
-    log = (home / "log").read_text()
+    # The first worker may answer a moment before its vassal opens what `stats` names.
+    log = wait_for(lambda: text if " -> RUNNING" in (text := (home / "log").read_text()) else "", what="it serves")
     with socket.create_connection(("127.0.0.1", numbers), timeout=10) as stats:
         told = json.loads(b"".join(iter(lambda: stats.recv(65536), b"")))
     assert len(told["workers"]) == 4 and {len(one["cores"]) for one in told["workers"]} == {2}
