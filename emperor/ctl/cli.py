@@ -180,7 +180,7 @@ def _columns() -> int:
     if told.isdecimal() and int(told):
         return int(told)
     try:
-        return os.get_terminal_size(sys.__stdout__.fileno()).columns or _COLUMNS  # type: ignore[union-attr]
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or _COLUMNS  # type: ignore[union-attr]  # closed: caught below
     except (AttributeError, ValueError, OSError):
         return _COLUMNS
 

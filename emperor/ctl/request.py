@@ -75,9 +75,9 @@ def _intermixed(parser: argparse.ArgumentParser) -> None:
         try:
             return parser.parse_known_intermixed_args(args, namespace)
         finally:
-            parser.parse_known_args = parse  # type: ignore[method-assign]
+            parser.parse_known_args = parse  # type: ignore[method-assign]  # until the next call
 
-    parser.parse_known_args = parse  # type: ignore[method-assign]
+    parser.parse_known_args = parse  # type: ignore[method-assign]  # of this one parser alone
 
 
 def _typed(read: Callable[[str], Any]) -> Callable[[str], Any]:
