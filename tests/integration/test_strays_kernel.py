@@ -418,6 +418,9 @@ def test_a_vassal_without_descendants_ends_at_once() -> None:
 
 def test_descendants_are_asked_first_and_killed_then() -> None:
     alone("""
+    import emperor.orphans as module
+    # Else a second without a processor would end the wait for the dead.
+    module.INSISTENCE = 30.0
     os.setsid()
     orphans, gone = Orphans(loop), []
     loop.on_signal(signal.SIGCHLD, orphans.heard)
