@@ -23,10 +23,11 @@ from campaigns.tally import Result, Trouble
 
 _EPILOG = """\
 examples:
-  make campaign                                    everything, in full: nearly an hour
+  make campaign                                    everything, in full: three hours, two of them the soak
   make campaign CAMPAIGN='--quick'                 everything, seconds each
   make campaign CAMPAIGN='--quick --only reload'   a first look at those with "reload" in their name
-  make campaign CAMPAIGN='--write docs/reliability.md'
+  make campaign CAMPAIGN='--only soak --keep'      two hours of everything at once; soak.csv is in the folder kept
+  make campaign CAMPAIGN='--write docs/campaigns.md'
 
 campaigns: {keys}
 

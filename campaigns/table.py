@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from campaigns import asleep, crash_loop, kills, many, reload, systemd, upgrade
+from campaigns import asleep, crash_loop, kills, many, reload, soak, systemd, upgrade
 from campaigns.scene import Places
 from campaigns.tally import Result
 
@@ -63,6 +63,7 @@ CAMPAIGNS: tuple[Campaign, ...] = (
     Campaign("systemd-restart", _systemd(systemd.restart, "systemctl restart emperor, 8 clients, bare, uwsgi"), 20, 4),
     Campaign("systemd-kill", _systemd(systemd.kill_main, "kill -9 of the main process, 8 clients, bare, uwsgi"), 20, 4),
     Campaign("crash-loop", crash_loop.play, 600, 8),
+    Campaign("soak", soak.play, 7200, 24),
 )
 
 

@@ -83,6 +83,11 @@ class Visitors:
                     return None
                 self._news.wait(left)
 
+    def since(self, client: str, moment: float) -> list[float]:
+        """How long the answers of this client took that came after this moment, as far as they are remembered."""
+        with self._news:
+            return [one.end - one.start for one in self._answers if one.client == client and one.end > moment]
+
     @property
     def failures(self) -> tuple[Failure, ...]:
         """Those so far."""
