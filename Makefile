@@ -21,7 +21,7 @@ VENV_PYPY := .venv-bench-pypy
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PIP_BENCH := $(VENV_BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-cache-dir
 
-.PHONY: help run test test-near test-far check lint format readme bench campaign clean
+.PHONY: help run test test-one test-two check lint format readme bench campaign clean
 .DEFAULT_GOAL := help
 
 help:  ## print these lines
@@ -33,17 +33,17 @@ run: $(VENV)/.ready-examples  ## serve vassals.d/ on http://127.0.0.1:8000 (HTTP
 
 # In two parts of about the same length, which `make -j2 -k` runs beside each other.
 ifeq ($(strip $(T)),)
-test: test-near test-far  ## run the tests; what a missing program or right forbids is skipped, and says why
+test: test-one test-two  ## run the tests; what a missing program or right forbids is skipped, and says why
 else
 test: $(VENV)/.ready-test
 	$(BIN)/python -m pytest $(T)
 endif
 
-test-near: $(VENV)/.ready-test
-	$(BIN)/python -m pytest tests/unit tests/integration tests/e2e/systemd
+test-one: $(VENV)/.ready-test
+	$(BIN)/python -m pytest tests/unit tests/integration tests/e2e/systemd tests/e2e/test_[a-d]*.py
 
-test-far: $(VENV)/.ready-test
-	$(BIN)/python -m pytest tests/e2e --ignore=tests/e2e/systemd
+test-two: $(VENV)/.ready-test
+	$(BIN)/python -m pytest tests/e2e --ignore=tests/e2e/systemd --ignore-glob='tests/e2e/test_[a-d]*.py'
 
 check: lint test  ## formatter, linter, types, and the tests
 

@@ -1,4 +1,4 @@
-"""Results as tables for the terminal and for docs/reliability.md. Pure."""
+"""Results as tables for the terminal and for docs/campaigns.md. Pure."""
 
 from __future__ import annotations
 
