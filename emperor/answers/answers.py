@@ -30,6 +30,7 @@ from emperor.control.messages import (
     Request,
     answer,
 )
+from emperor.errors import EmperorError
 from emperor.supervision.record import Wanted
 from emperor.system.eventloop import Loop
 
@@ -66,7 +67,23 @@ class Answers:
         self._followers.adopt(state.followers, reply_to)
 
     def __call__(self, request: Request, peer: Peer, reply: Reply) -> None:
-        _VERBS[request.verb](self, request, peer, reply)
+        """Users together could else keep the emperor from everybody else with what each of them may ask."""
+        if self._policy.administers(peer):
+            self._answer(request, peer, reply)
+        else:
+            self._turns.weigh(peer.uid, lambda: self._answer(request, peer, reply))
+
+    def _answer(self, request: Request, peer: Peer, reply: Reply) -> None:
+        if reply.gone:
+            return
+        try:
+            _VERBS[request.verb](self, request, peer, reply)
+        except EmperorError as error:
+            reply.finish(messages.refusal(str(error), messages.FAILED))
+        except Exception:
+            # In its turn nobody above us would answer.
+            reply.finish(messages.refusal("the emperor failed to answer", messages.FAILED))
+            raise
 
     def _permitted(self, verb: str, peer: Peer) -> list[str]:
         return [

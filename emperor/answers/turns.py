@@ -1,4 +1,4 @@
-"""Questions that cost the emperor more than a look: those of one user come one after another, with a pause between.
+"""Questions of one user come one after another: after one that took long, or costs more than a look, with a pause.
 
 It promises: however often one user asks, most of the time is everybody else's.
 """
@@ -6,11 +6,14 @@ It promises: however often one user asks, most of the time is everybody else's.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from emperor.system.eventloop import Loop
 
 PAUSE = 0.2
 """Seconds from one to the next of the same user; to read the largest ini takes less than a third of it."""
+REST = 3
+"""Times as long as his last question took, everybody else has before the next of the same user."""
 
 
 class Turns:
@@ -18,14 +21,33 @@ class Turns:
         self._loop = loop
         self._next: dict[int, float] = {}
         """Of a user: when the next one may begin."""
+        self._took: dict[int, float] = {}
+        """Of a user who has a turn to come: how long his last one took."""
 
     def take(self, uid: int, act: Callable[[], None]) -> None:
-        """Do it now, or in its turn."""
+        """Do it now, or in its turn; then pause."""
+        self._enter(uid, act, PAUSE)
+
+    def weigh(self, uid: int, act: Callable[[], None]) -> None:
+        """Do it now, or in its turn; the pause depends on how long it takes."""
+        self._enter(uid, partial(self._measure, uid, act), (1 + REST) * self._took.get(uid, 0.0))
+
+    def _enter(self, uid: int, act: Callable[[], None], lasts: float) -> None:
         now = self._loop.now()
         self._next = {one: when for one, when in self._next.items() if when > now}
+        self._took = {one: took for one, took in self._took.items() if one in self._next}
         when = self._next.get(uid, now)
-        self._next[uid] = when + PAUSE
+        self._next[uid] = when + lasts
         if when <= now:
             act()
         else:
             self._loop.call_at(when, act)
+
+    def _measure(self, uid: int, act: Callable[[], None]) -> None:
+        began = self._loop.now()
+        try:
+            act()
+        finally:
+            now = self._loop.now()
+            self._took[uid] = now - began
+            self._next[uid] = max(self._next.get(uid, now), now + REST * (now - began))

@@ -17,6 +17,7 @@ import struct
 from dataclasses import dataclass
 
 from emperor.errors import EmperorError
+from emperor.system import passing
 from emperor.system.umask import umask
 
 SO_PEERGROUPS = 59
@@ -159,6 +160,7 @@ def _listen(path: str, lock: int) -> Bound:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
+        passing.refuse(sock)
         with umask(0o111):  # bind(2) makes it 0777 & ~umask
             sock.bind(path)
         inode = _inode(path)

@@ -1,7 +1,8 @@
 """One client of the control socket: it asks once, and is answered now or later.
 
 It promises: nothing here waits; a client that does not ask, does not read or goes away costs a bounded buffer
-for a bounded time; what is said to one that left is dropped.
+for a bounded time; what is said to one that left is dropped. No descriptor that a client sends is taken, and its
+socket is closed by whoever may wait for that.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Optional
 from emperor.control import messages
 from emperor.control.messages import Peer, Request
 from emperor.errors import ProtocolError
+from emperor.system import passing
 from emperor.system.eventloop import Loop, Timer
 
 ASKING_SECONDS = 5.0
@@ -44,7 +46,10 @@ class Caller:
 
 
 class Connection:
-    """``on_request`` is called at most once, ``on_close`` exactly once."""
+    """``on_request`` is called at most once, ``on_close`` exactly once.
+
+    ``close_for_us`` takes over a socket whose close may wait.
+    """
 
     def __init__(
         self,
@@ -53,6 +58,7 @@ class Connection:
         peer: Peer,
         on_request: Callable[[Request, Connection], None],
         on_close: Callable[[Connection], None],
+        close_for_us: Callable[[socket.socket, Peer], None],
     ) -> None:
         self.peer = peer
         self.closed = False
@@ -60,10 +66,12 @@ class Connection:
         self._sock = sock
         self._on_request = on_request
         self._on_close = on_close
+        self._close_for_us = close_for_us
         self._inbox = bytearray()
         self._outbox = bytearray()
         self._asked = False
         self._finished = False
+        passing.prepare(sock)
         self._deadline: Optional[Timer] = loop.call_at(loop.now() + ASKING_SECONDS, self._too_late)
         loop.watch(sock.fileno(), self._readable)
 
@@ -118,8 +126,11 @@ class Connection:
         self.closed = True
         self._set_deadline(None)
         self._loop.unwatch(self._sock.fileno())
-        self._sock.close()
         self._on_close(self)
+        if passing.may_be_closed(self._sock):
+            self._sock.close()
+        else:
+            self._close_for_us(self._sock, self.peer)
 
     def _too_late(self) -> None:
         if self._asked:
@@ -137,8 +148,11 @@ class Connection:
 
     def _readable(self) -> None:
         try:
-            data = self._sock.recv(messages.LIMIT)
+            data = passing.receive(self._sock, messages.LIMIT)
         except BlockingIOError:
+            return
+        except passing.Passed as error:
+            self._heard_nonsense(f"request: {error} -- none is taken")
             return
         except OSError:
             self.close()
@@ -150,6 +164,12 @@ class Connection:
             self._maybe_request()
         else:
             self.close()
+
+    def _heard_nonsense(self, why: str) -> None:
+        if self._asked:
+            self.close()
+        else:
+            self.finish(messages.refusal(why, messages.USAGE))
 
     def _heard_after_request(self, data: bytes) -> None:
         """A client that closed its writing half still waits for the answer; anything else is a goodbye."""

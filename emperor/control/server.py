@@ -16,6 +16,8 @@ from emperor.control import binding, messages
 from emperor.control.connection import Caller, Connection, Reply
 from emperor.control.messages import Peer, Policy, Request
 from emperor.errors import EmperorError
+from emperor.system import passing
+from emperor.system.closer import Closer
 from emperor.system.eventloop import Loop, Timer
 
 Handler = Callable[[Request, Peer, Reply], None]
@@ -26,6 +28,10 @@ MOST_CLIENTS = 64
 MOST_ORDINARY = 48
 """Clients that are no administrators, together; the other places are kept."""
 MOST_OF_ONE_USER = 16
+
+MOST_UNCLOSED = 64
+"""Sockets of clients whose close waits, which only those can be through which descriptors can be sent (before Linux
+6.16): with so many nobody is accepted, rather than that all our descriptors go that way."""
 
 _ACCEPTS_A_ROUND = 16
 _BREATHER_SECONDS = 1.0
@@ -60,6 +66,9 @@ class ControlServer:
         self._policy = policy
         self._clients: set[Connection] = set()
         self._breather: Optional[Timer] = None
+        # Of its own: what strangers leave behind is no reason not to upgrade, or to start nobody of theirs.
+        self._closer = Closer()
+        self._left_behind: set[int] = set()
         self._bound: Optional[binding.Bound] = binding.bind(path) if state is None else _adopt(state)
         self._replies = {caller.fd: self._resume(caller) for caller in (state.callers if state is not None else ())}
         self._listen()
@@ -75,7 +84,7 @@ class ControlServer:
         if fresh is None:
             return ""
         self._loop.unwatch(self._bound.sock.fileno())
-        self._bound.sock.close()
+        self._close_listener(self._bound)
         self._bound = fresh
         if self._breather is None:
             self._listen()
@@ -94,7 +103,7 @@ class ControlServer:
     def _resume(self, caller: Caller) -> Reply:
         os.set_inheritable(caller.fd, False)
         client = Connection(
-            self._loop, socket.socket(fileno=caller.fd), caller.peer, self._dispatch, self._clients.discard
+            self._loop, socket.socket(fileno=caller.fd), caller.peer, self._dispatch, self._clients.discard, self._leave
         )
         self._clients.add(client)
         client.resume(caller)
@@ -109,8 +118,16 @@ class ControlServer:
         self._loop.unwatch(self._bound.sock.fileno())
         for client in tuple(self._clients):
             client.close()
+        self._close_listener(self._bound)
         binding.release(self._bound)
         self._bound = None
+
+    def _close_listener(self, bound: binding.Bound) -> None:
+        """Who waits there may have sent something already."""
+        if passing.refuses(bound.sock):
+            bound.sock.close()
+        else:
+            self._closer.close(bound.sock.detach())
 
     def _listen(self) -> None:
         self._breather = None
@@ -121,6 +138,9 @@ class ControlServer:
         for _ in range(_ACCEPTS_A_ROUND):
             if self._bound is None:
                 return
+            if self._unclosed() >= MOST_UNCLOSED:
+                self._pause()
+                return
             try:
                 sock, _address = self._bound.sock.accept()
             except BlockingIOError:
@@ -128,17 +148,31 @@ class ControlServer:
             except ConnectionError:
                 continue
             except OSError:
-                self._loop.unwatch(self._bound.sock.fileno())
-                self._breather = self._loop.call_at(self._loop.now() + _BREATHER_SECONDS, self._listen)
+                self._pause()
                 return
             sock.setblocking(False)
             pid, uid, gid = binding.credentials(sock)
             peer = Peer(uid, gid, binding.supplementary_groups(sock), pid)
             room = self._room_for(peer)
-            client = Connection(self._loop, sock, peer, self._dispatch, self._clients.discard)
+            client = Connection(self._loop, sock, peer, self._dispatch, self._clients.discard, self._leave)
             self._clients.add(client)
             if not room:
                 client.finish(messages.refusal(_FULL, messages.FAILED))
+
+    def _pause(self) -> None:
+        assert self._bound is not None
+        self._loop.unwatch(self._bound.sock.fileno())
+        self._breather = self._loop.call_at(self._loop.now() + _BREATHER_SECONDS, self._listen)
+
+    def _leave(self, sock: socket.socket, peer: Peer) -> None:
+        """Somebody else closes it, and may wait."""
+        self._left_behind.add(peer.uid)
+        self._closer.end(sock, peer.uid)
+
+    def _unclosed(self) -> int:
+        owed = {uid: self._closer.owed(uid)[0] for uid in self._left_behind}
+        self._left_behind = {uid for uid, count in owed.items() if count}
+        return sum(owed.values())
 
     def _room_for(self, peer: Peer) -> bool:
         if len(self._clients) >= MOST_CLIENTS:

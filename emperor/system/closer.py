@@ -34,6 +34,8 @@ MOST_THREADS = 16
 
 MOST_QUEUED = 1000
 """More than a socket's default send buffer holds of the smallest datagrams: each costs its bookkeeping too."""
+MOUTHFUL = 65536
+"""Of a stream: the end of what descriptors came with is an end of what is read at a time."""
 AT_HAND = 0.05
 """Seconds to wait at most for a thread that was just started."""
 
@@ -194,4 +196,4 @@ def _end(fd: int) -> None:
             channel.shutdown(socket.SHUT_RDWR)
         for _ in range(MOST_QUEUED):
             # An empty message looks like the end, so the end is not looked for.
-            channel.recvmsg(1)
+            channel.recvmsg(MOUTHFUL)

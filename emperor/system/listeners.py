@@ -23,7 +23,7 @@ from typing import Any, Optional
 
 from emperor.errors import ListenError
 from emperor.model import ABSTRACT, TCP, UNIX, Address, SocketSpec
-from emperor.system import acl
+from emperor.system import acl, passing
 from emperor.system.access import Access
 from emperor.system.umask import umask as only_umask
 from emperor.text import printable
@@ -194,6 +194,8 @@ def _listening(family: int, name: Any, backlog: int) -> socket.socket:
 def _stream(family: int, undo: contextlib.ExitStack) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
     undo.callback(sock.close)
+    if family == socket.AF_UNIX:
+        passing.refuse(sock)
     return sock
 
 

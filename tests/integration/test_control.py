@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import contextlib
 import fcntl
 import json
@@ -10,6 +11,7 @@ import queue
 import shutil
 import socket
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
@@ -27,12 +29,13 @@ from emperor.control.messages import Peer, Policy, Request
 from emperor.control.server import ControlServer
 from emperor.ctl import cli
 from emperor.errors import EmperorError
+from emperor.system import passing
 from emperor.system.eventloop import Loop
 from tests.requirements import needs
 
 PATIENCE = 10.0
 NOBODY = 65534
-STATUS = Request("status")
+STATUS, UNANSWERED = Request("status"), Request("version")
 
 
 class Emperor:
@@ -435,6 +438,130 @@ def test_numbers_of_the_caller_are_those_of_its_connect(folder: Path) -> None:
             ask(emperor.path)
         _, peer, _ = emperor.asked.get(timeout=PATIENCE)
         assert (peer.uid, peer.gid) == (NOBODY, 4242)
+    finally:
+        emperor.close()
+
+
+# Descriptors
+
+
+@pytest.fixture(params=["", "a kernel that cannot refuse them"])
+def told_or_not(request: pytest.FixtureRequest, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emperor]:
+    """An emperor on this kernel, and one on a kernel before Linux 6.16."""
+    if request.param:
+        monkeypatch.setattr(passing, "SO_PASSRIGHTS", 12345)
+    one = Emperor(str(folder / "control.sock"))
+    yield one
+    one.close()
+
+
+@contextlib.contextmanager
+def lingering() -> Iterator[tuple[int, socket.socket]]:
+    """A descriptor whose last close waits for a minute (SO_LINGER of socket(7)), or until its other end is closed."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.connect(listener.getsockname())
+        sock, _ = listener.accept()
+        with sock:
+            sock.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    sock.send(bytes(65536))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 60))
+            yield sock.detach(), deaf
+
+
+@contextlib.contextmanager
+def paused(emperor: Emperor) -> Iterator[None]:
+    """What is sent meanwhile is the emperor's alone when it reads on."""
+    begun, go_on = threading.Event(), threading.Event()
+    thread = threading.Thread(target=emperor.do, args=(lambda: (begun.set(), go_on.wait(PATIENCE)),))
+    thread.start()
+    assert begun.wait(PATIENCE)
+    try:
+        yield
+    finally:
+        go_on.set()
+        thread.join()
+
+
+def pass_on(sock: socket.socket, fd: int, data: bytes, flags: int = 0) -> None:
+    """``fd`` is the receiver's alone from now on; or the kernel has refused to send it."""
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))]
+    try:
+        sock.sendmsg([data], rights, flags)
+    except PermissionError:
+        with socket.socket(fileno=fd) as refused:
+            refused.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, 0))
+        return
+    os.close(fd)
+
+
+@pytest.mark.parametrize(
+    ("before", "data", "flags"),
+    [
+        pytest.param(b"", b'{"verb"', 0, id="with half a request"),
+        pytest.param(b"", messages.encode(STATUS), 0, id="with a request"),
+        pytest.param(messages.encode(UNANSWERED), b"more", 0, id="behind a request"),
+        pytest.param(b"{", b"!", socket.MSG_OOB, id="out of band"),
+        pytest.param(b"{", bytes(100_000), 0, id="at the head of very much"),
+    ],
+)
+def test_a_descriptor_whose_close_waits_keeps_nobody_waiting(
+    told_or_not: Emperor, before: bytes, data: bytes, flags: int
+) -> None:
+    told_or_not.handle = lambda request, peer, reply: reply.finish(messages.answer([])) if request == STATUS else None
+    with contextlib.ExitStack() as stack:
+        for _ in range(3):
+            caller = stack.enter_context(connect(told_or_not.path))
+            fd, _deaf = stack.enter_context(lingering())
+            if before:
+                caller.sendall(before)
+            if before == messages.encode(UNANSWERED):
+                told_or_not.asked.get(timeout=PATIENCE)
+            with paused(told_or_not):
+                pass_on(caller, fd, data, flags)
+            assert ask(told_or_not.path)[-1]["ok"]
+        stack.enter_context(connect(told_or_not.path)).sendall(b"{")
+        assert ask(told_or_not.path)[-1]["ok"]
+
+
+def test_one_that_was_sent_before_anybody_accepted_does_not_delay_the_end(told_or_not: Emperor) -> None:
+    with lingering() as (fd, _):
+        told_or_not.do(lambda: told_or_not._loop.unwatch(told_or_not.server.export().fd))
+        with connect(told_or_not.path) as caller:
+            pass_on(caller, fd, b"{")
+        began = time.monotonic()
+        told_or_not.do(told_or_not.server.close)
+        assert time.monotonic() - began < 30
+
+
+def test_so_many_whose_close_waits_that_nobody_is_accepted_until_some_are_closed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passing, "SO_PASSRIGHTS", 12345)
+    monkeypatch.setattr(server, "MOST_UNCLOSED", 2)
+    monkeypatch.setattr(server, "_BREATHER_SECONDS", 0.05)
+    emperor = Emperor(str(folder / "control.sock"))
+    try:
+        with contextlib.ExitStack() as stack:
+            deaf_ends = []
+            for _ in range(2):
+                caller = stack.enter_context(connect(emperor.path))
+                fd, deaf = stack.enter_context(lingering())
+                deaf_ends.append(deaf)
+                with paused(emperor):
+                    pass_on(caller, fd, b"{")
+                assert read_all(caller)
+            late = stack.enter_context(connect(emperor.path))
+            late.sendall(messages.encode(STATUS))
+            late.settimeout(0.5)
+            with pytest.raises(TimeoutError):
+                late.recv(1)
+            for deaf in deaf_ends:
+                deaf.close()
+            late.settimeout(PATIENCE)
+            assert read_all(late)[-1]["ok"]
     finally:
         emperor.close()
 

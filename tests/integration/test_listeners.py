@@ -18,9 +18,9 @@ import pytest
 
 from emperor.errors import ListenError
 from emperor.model import ABSTRACT, TCP, UNIX, Address, Identity, SocketSpec
-from emperor.system import acl, listeners
+from emperor.system import acl, listeners, passing
 from emperor.system.access import Access, access
-from emperor.system.listeners import Bound, Place, adjust, bind, check, place_of, unlink
+from emperor.system.listeners import Bound, Place, adjust, bind, check, is_bound_to, listens, place_of, unlink
 from tests.requirements import needs
 
 ALICE, WEB, STRANGER = 61001, 61033, 61099
@@ -130,6 +130,21 @@ def test_a_listener_listens_does_not_block_and_is_not_inherited(path: Path, open
     assert not found.sock.get_inheritable()
     assert found.place == place_of(str(path)) == Place(path.lstat().st_dev, path.lstat().st_ino)
     assert found.warning == ""
+
+
+def test_nobody_passes_descriptors_through_a_socket_of_ours(path: Path, opened: list[socket.socket]) -> None:
+    """Neither before it is accepted nor afterwards; Linux 6.16 and later."""
+    listener = bound(opened, unix(path)).sock
+    if not passing.refuses(listener):
+        pytest.skip("this kernel cannot refuse descriptors (SO_PASSRIGHTS)")
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        for flags in (0, socket.MSG_OOB):
+            with pytest.raises(PermissionError):
+                socket.send_fds(client, [b"x"], [0], flags)
+        accepted, _ = listener.accept()
+        with accepted, pytest.raises(PermissionError):
+            socket.send_fds(client, [b"x"], [0])
 
 
 def stranger_socket(path: Path) -> None:
@@ -576,3 +591,22 @@ def test_a_socket_on_which_somebody_listens_is_never_advised_to_be_removed(folde
     with pytest.raises(ListenError, match="rm "):
         bind(unix(path), PLAIN, None)
     assert path.exists()
+
+
+def test_whether_a_listener_was_ended_from_afar_is_asked_of_the_kernel(opened: list[socket.socket]) -> None:
+    found = bound(opened, SocketSpec("http", Address(TCP, "", "127.0.0.1", 0)), Access(0))
+    assert listens(found.sock)
+    with socket.socket(fileno=os.dup(found.sock.fileno())) as elsewhere:
+        elsewhere.shutdown(socket.SHUT_RDWR)
+    assert not listens(found.sock)
+
+
+def test_a_name_is_of_its_own_family_and_address_alone(path: Path) -> None:
+    here, afar = Address(UNIX, str(path)), Address(TCP, "", "127.0.0.1", 8000)
+    assert is_bound_to(str(path), socket.AF_UNIX, here)
+    assert not is_bound_to(f"{path}.other", socket.AF_UNIX, here)
+    assert is_bound_to(("127.0.0.1", 8000), socket.AF_INET, afar)
+    assert not is_bound_to(("127.0.0.1", 8000), socket.AF_INET6, afar)
+    assert not is_bound_to(("127.0.0.1", 8000), socket.AF_INET, here)
+    # What is no number would be asked of a resolver.
+    assert not is_bound_to(("127.0.0.1", 8000), socket.AF_INET, Address(TCP, "", "localhost", 8000))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import cast
 
-from emperor.answers.turns import PAUSE, Turns
+from emperor.answers.turns import PAUSE, REST, Turns
 from emperor.system.eventloop import Loop
 
 
@@ -40,3 +40,31 @@ def test_one_user_waits_for_a_turn_and_nobody_else_does() -> None:
     clock.go(PAUSE)
     turns.take(1001, lambda: done.append("at once"))
     assert done[-1] == "at once" and clock.due == []
+
+
+def test_who_asks_for_much_leaves_three_quarters_of_the_time_to_others() -> None:
+    clock, done = Clock(), list[float]()
+    turns = Turns(cast(Loop, clock))
+
+    def costly() -> None:
+        clock.time += 0.1
+        done.append(clock.time)
+
+    for _ in range(8):
+        turns.weigh(1001, costly)
+    assert len(done) == 1
+    turns.weigh(1002, lambda: done.append(clock.time))
+    assert len(done) == 2, "somebody else does not wait"
+    began = clock.time
+    while clock.due:
+        clock.go(0.01)
+    assert len(done) == 9
+    assert clock.time - began > 7 * 0.1 * (1 + REST) - 0.11
+
+
+def test_questions_that_cost_nothing_are_answered_at_once_however_many() -> None:
+    clock, done = Clock(), list[int]()
+    turns = Turns(cast(Loop, clock))
+    for number in range(100):
+        turns.weigh(1001, lambda number=number: done.append(number))  # type: ignore[misc]
+    assert done == list(range(100))
