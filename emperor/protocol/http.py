@@ -14,6 +14,7 @@ from typing import Optional
 
 from emperor.errors import EmperorError, ProtocolError
 from emperor.protocol.cgi import HEAD_LIMIT, Head
+from emperor.protocol.params import MAX_PAIRS
 from emperor.protocol.variables import Request, fields, target
 
 try:
@@ -68,8 +69,8 @@ class ServerMachine:
     def receive(self, data: bytes) -> Optional[Request]:
         """The next request, once its head is whole; not while another one is open.
 
-        Raises ``ProtocolError``: 431 for a head beyond the limit, 501 for an unknown transfer coding, 505 for another
-        version, else 400. Then the refusal may be sent as a response, and no more be received.
+        Raises ``ProtocolError``: 431 for a head beyond the limit, or of too many fields, 501 for an unknown transfer
+        coding, 505 for another version, else 400. Then the refusal may be sent as a response, and no more be received.
         """
         self._ahead += data
         start, end = self._head()
@@ -110,6 +111,8 @@ class ServerMachine:
         self._bodiless = event.method == b"HEAD"
         if not version.startswith(b"1."):
             raise ProtocolError("request: a version of HTTP that is not spoken here", 505)
+        if len(event.headers) > MAX_PAIRS:
+            raise ProtocolError(f"request head: more than {MAX_PAIRS} header fields", 431)
         names = [name for name, _ in event.headers]
         if b"transfer-encoding" in names and (b"content-length" in names or version == b"1.0"):
             raise ProtocolError("request: its body can be framed in two ways")

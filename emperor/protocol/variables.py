@@ -15,6 +15,8 @@ from emperor.errors import ProtocolError
 __all__ = ["Request", "fields", "target", "variables"]
 
 _ABSOLUTE = re.compile(r"https?://([^/?#@]+)((?:[/?].*)?)", re.IGNORECASE)
+_HOST = re.compile(r"(?:\[[0-9A-Za-z:.%_~-]+\]|[0-9A-Za-z\-._~!$&'()*+,;=%]*)(?::[0-9]*)?")
+"""RFC 3986 section 3.2.2. Apps make links of it."""
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 
 
@@ -31,7 +33,8 @@ def variables(request: Request) -> tuple[list[str], list[str]]:
     """The names and values of the request's CGI variables (RFC 3875 section 4.1), a repeated header repeated.
 
     A header whose name holds an underscore is left out: the app could not tell it from one with a dash.
-    Raises ``ProtocolError``: 501 for CONNECT, 400 for a target that is neither a path nor a URL.
+    Raises ``ProtocolError``: 501 for CONNECT, 400 for a target that is neither a path nor a URL and for a host that is
+    none.
     """
     host, target = _origin(request)
     path, _, query = target.partition("?")
@@ -46,6 +49,8 @@ def variables(request: Request) -> tuple[list[str], list[str]]:
     if host:
         pairs.append(("HTTP_HOST", host))
     for name, value in request.headers:
+        if name == "host":
+            _check_host(value)
         if "_" in name or (host and name == "host"):
             continue
         key = name.replace("-", "_").upper()
@@ -62,7 +67,13 @@ def _origin(request: Request) -> tuple[str, str]:
     match = _ABSOLUTE.fullmatch(request.target)
     if match is None:
         raise ProtocolError("request: its target is neither a path nor a URL")
+    _check_host(match[1])
     return match[1], match[2] if match[2].startswith("/") else "/" + match[2]
+
+
+def _check_host(text: str) -> None:
+    if not _HOST.fullmatch(text):
+        raise ProtocolError("request: its host is none")
 
 
 def target(params: dict[str, str]) -> bytes:

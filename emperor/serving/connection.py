@@ -10,9 +10,12 @@ patience; a peer that left is ``Disconnected``, whichever error the kernel calls
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import select
 import socket
+import sys
+import termios
 from collections.abc import Sequence
 from typing import Optional, Union
 
@@ -28,6 +31,8 @@ _FILE_PIECE = 1 << 30
 """sendfile(2) moves at most 2 GiB at once."""
 _COPIED = 262144
 """Bytes of a file that pass through us at once, where sendfile(2) does not take it."""
+_SLOWEST = 128
+"""Bytes a second: who takes less of the response takes nothing."""
 
 
 class Connection:
@@ -155,13 +160,25 @@ class Connection:
     def _until(self, event: int) -> None:
         poll = select.poll()
         poll.register(self.fd, event)
-        if poll.poll(self._patience * 1000):
-            return
         if event == select.POLLIN:
-            raise Disconnected(f"the web server sends nothing for {self._patience:g} s")
-        # An app may catch it and write on: nothing may follow what is missing here.
-        self.hang_up()
-        raise Disconnected(f"the web server takes nothing for {self._patience:g} s")
+            if not poll.poll(self._patience * 1000):
+                raise Disconnected(f"the web server sends nothing for {self._patience:g} s")
+            return
+        queued = self._queued()
+        while not poll.poll(self._patience * 1000):
+            # There is room only when most of the kernel's buffer is free: megabytes, minutes of a slow peer's.
+            before, queued = queued, self._queued()
+            if before - queued <= _SLOWEST * self._patience:
+                # An app may catch it and write on: nothing may follow what is missing here.
+                self.hang_up()
+                raise Disconnected(f"the web server takes nothing for {self._patience:g} s")
+
+    def _queued(self) -> int:
+        """Bytes that the kernel holds for the peer (unix(7), tcp(7): SIOCOUTQ); 0 where it does not tell."""
+        try:
+            return int.from_bytes(fcntl.ioctl(self.fd, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+        except OSError:
+            return 0
 
     def hang_up(self) -> None:
         """Tell the peer that no more bytes follow; it may still send. Raises nothing: it may be gone as well."""

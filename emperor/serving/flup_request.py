@@ -168,19 +168,38 @@ class _Stdin:
         return piece
 
 
+class _Socket:
+    """A socket whose ``recv`` waits until ``due`` (monotonic) at most, however often it is called.
+
+    flup reads a record with as many calls as it comes in pieces, and has no deadline at all.
+    """
+
+    def __init__(self, real: socket.socket) -> None:
+        self._real = real
+        self.due: Optional[float] = None
+
+    def recv(self, size: int) -> bytes:
+        if self.due is not None:
+            left = self.due - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("the request is not whole in time")
+            self._real.settimeout(left)
+        return self._real.recv(size)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
 def connection_class(flup: Any, server: Draining, settings: Settings) -> Any:
     class Connection(flup.Connection):  # type: ignore[misc]  # flup has no types
         _inputStreamClass = _Stdin
         kept = False
 
+        def __init__(self, sock: socket.socket, *arguments: Any) -> None:
+            super().__init__(_Socket(sock), *arguments)
+
         def process_input(self) -> None:
-            runs = any(request.runs for request in self._requests.values())
-            # Also for the rest of a record that has begun: flup has no deadline at all.
-            self._sock.settimeout(settings.patience if runs else settings.header_seconds)
-            if self.kept and not self._requests:
-                _await_request(self._sock, server)
-            else:
-                _await_record(self._sock)
+            _await_more(self, server, settings)
             super().process_input()
 
         def _cleanupSocket(self) -> None:
@@ -207,19 +226,35 @@ def _collect(request: Any, record: Any, limit: int) -> None:
         request.pieces.append(record.contentData)
 
 
-def _await_record(connection: socket.socket) -> None:
-    if not select.select([connection], [], [], connection.gettimeout())[0]:
+def _await_more(connection: Any, server: Draining, settings: Settings) -> None:
+    """Of a body, of a head, or the next request of a kept connection."""
+    sock: _Socket = connection._sock
+    requests = connection._requests
+    if any(request.runs for request in requests.values()):
+        sock.due = None
+        sock.settimeout(settings.patience)
+        _await_record(sock, settings.patience)
+        return
+    if connection.kept and not requests:
+        sock.due = None
+        _await_request(sock, server)
+    sock.due = sock.due or time.monotonic() + settings.header_seconds
+    _await_record(sock, sock.due - time.monotonic())
+
+
+def _await_record(connection: Any, seconds: float) -> None:
+    if not select.select([connection], [], [], max(0.0, seconds))[0]:
         raise EOFError
 
 
-def _await_request(connection: socket.socket, server: Draining) -> None:
+def _await_request(connection: Any, server: Draining) -> None:
     """The next one of a kept connection."""
     while not select.select([connection], [], [], _STEP_SECONDS)[0]:
         if server.patience_is_over:
             raise EOFError
 
 
-def _hang_up(connection: socket.socket) -> None:
+def _hang_up(connection: Any) -> None:
     """flup's own waits for ever on a peer that stays. What it still sends must be read, or the answer is lost."""
     left, end = DRAIN_LIMIT, time.monotonic() + _LINGER_SECONDS
     with contextlib.suppress(OSError, ValueError):

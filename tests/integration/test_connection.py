@@ -8,6 +8,7 @@ import os
 import select
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,6 +107,70 @@ def test_nothing_follows_a_gap(tmp_path: Path) -> None:
         with pytest.raises(Disconnected):
             connection.send(b"behind the gap")
         assert drained(peer) == b""
+
+
+_POLL = select.poll
+
+
+class Minutes:
+    """In select.poll's place: the patience is always over, and the peer has taken so much meanwhile."""
+
+    def __init__(self, peer: socket.socket, takes: list[int]) -> None:
+        self._peer, self._takes = peer, takes
+
+    def register(self, fd: int, event: int) -> None:
+        self._real = _POLL()
+        self._real.register(fd, event)
+
+    def poll(self, milliseconds: float) -> list[tuple[int, int]]:
+        if not self._takes:
+            return self._real.poll(milliseconds)
+        left = self._takes[0]
+        while left:
+            left -= len(self._peer.recv(min(left, 65536)))
+        # Only now: whoever waits for the last one reads himself.
+        self._takes.pop(0)
+        return []
+
+
+def test_a_peer_that_takes_little_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel says for minutes that there is no room, though it is taking all the time."""
+    size, step = 8_000_000, 60_000
+    with pair(60.0) as (connection, peer):
+        takes = [step] * 3
+        monkeypatch.setattr("emperor.serving.connection.select.poll", lambda: Minutes(peer, takes))
+        rest: list[bytes] = []
+        reader = threading.Thread(target=lambda: rest.append(_so_many(peer, size - 3 * step)))
+        sender = threading.Thread(target=connection.send, args=(bytes(size),))
+        sender.start()
+        _until_empty(takes)
+        reader.start()
+        sender.join(PATIENCE)
+        reader.join(PATIENCE)
+        assert [len(one) for one in rest] == [size - 3 * step]
+
+
+def test_a_peer_that_takes_next_to_nothing_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pair(60.0) as (connection, peer):
+        takes = [60_000, 60, 60_000]
+        monkeypatch.setattr("emperor.serving.connection.select.poll", lambda: Minutes(peer, takes))
+        with pytest.raises(Disconnected, match="takes nothing for 60 s"):
+            connection.send(bytes(20_000_000))
+        assert takes == [60_000]
+
+
+def _so_many(peer: socket.socket, size: int) -> bytes:
+    out = bytearray()
+    while len(out) < size and (data := peer.recv(65536)):
+        out += data
+    return bytes(out)
+
+
+def _until_empty(takes: list[int]) -> None:
+    end = time.monotonic() + PATIENCE
+    while takes and time.monotonic() < end:
+        time.sleep(0.001)
+    assert not takes
 
 
 def test_a_peer_that_stalls_in_its_body_can_still_be_answered() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -187,6 +189,21 @@ def test_both_engines_close_a_connection_that_says_nothing(tmp_path: Path, engin
     with serving(tmp_path, "fastcgi", echo, settings, engine) as running, running.connect() as peer:
         peer.sendall(encode("fastcgi", PARAMS)[:begun])
         assert peer.recv(1) == b""
+        assert running.ask().status == 200
+
+
+@engines
+def test_both_engines_close_a_connection_that_says_a_byte_at_a_time(tmp_path: Path, engine: str) -> None:
+    """Each of them would be another patience to flup."""
+    data = encode("fastcgi", [*PARAMS, ("HTTP_X", "x" * 60000)])
+    settings = Settings(header_seconds=0.2, drain_seconds=5.0)
+    with serving(tmp_path, "fastcgi", echo, settings, engine) as running, running.connect() as peer:
+        end = time.monotonic() + PATIENCE
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            for number in range(len(data) - 1):
+                assert time.monotonic() < end, "it was still taken"
+                peer.sendall(data[number : number + 1])
+                select.select([peer], [], [], 0.002)
         assert running.ask().status == 200
 
 

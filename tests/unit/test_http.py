@@ -10,6 +10,7 @@ from emperor.errors import ProtocolError
 from emperor.frontdoor.exchange import SPEECHES, VassalError, split_head
 from emperor.protocol.cgi import Head
 from emperor.protocol.http import ClientExchange, ServerMachine
+from emperor.protocol.params import MAX_PAIRS
 from emperor.protocol.variables import Request, variables
 
 LIMIT = 300
@@ -161,6 +162,19 @@ def test_a_head_of_exactly_the_limit_is_read() -> None:
     assert read(data).failed is read(*byte_by_byte(data)).failed is None
 
 
+@pytest.mark.parametrize("name", [b"a", b"%d"])
+def test_more_fields_than_any_client_sends_are_refused(name: bytes) -> None:
+    def head(fields: int) -> bytes:
+        lines = b"".join((name % number if b"%" in name else name) + b":\r\n" for number in range(fields))
+        return b"GET / HTTP/1.1\r\nHost: h\r\n" + lines + b"\r\n"
+
+    request = ServerMachine(65536).receive(head(MAX_PAIRS - 1))
+    assert request is not None and len(request.headers) == MAX_PAIRS
+    with pytest.raises(ProtocolError) as caught:
+        ServerMachine(65536).receive(head(MAX_PAIRS))
+    assert caught.value.status == 431
+
+
 def test_a_refusal_quotes_nothing_of_the_request() -> None:
     with pytest.raises(ProtocolError) as caught:
         ServerMachine(LIMIT).receive(b"GET / HTTP/1.1\r\nHost: h\r\nCookie: sec\x00ret\r\n\r\n")
@@ -206,6 +220,25 @@ def test_a_target_that_is_no_path_is_refused(method: str, target: str, status: i
     with pytest.raises(ProtocolError) as caught:
         params(method=method, target=target)
     assert caught.value.status == status
+
+
+@pytest.mark.parametrize("host", ["", "h", "a.b:80", "[::1]:80", "[fe80::1%25lo]", "xn--caf-dma.example", "_a_b", "h:"])
+def test_a_host_is_one(host: str) -> None:
+    assert params(("host", host))["HTTP_HOST"] == [host]
+
+
+@pytest.mark.parametrize(
+    "host", ["a b", "u@h", "<x>", 'a"', "a\\b", "[::1", "h:80:80", "h:8o", "caf\xe9", "a/b", "a?b"]
+)
+def test_a_host_that_is_none_is_refused_wherever_it_stands(host: str) -> None:
+    """RFC 9112 section 3.2. An app makes links of it, and some compare its end with what they allow."""
+    asked = [((HOST, ("host", host)), "http://h/"), ((("host", host),), "/")]
+    if not {"/", "?"} & set(host):
+        asked.append(((HOST,), f"http://{host}/x"))
+    for headers, target in asked:
+        with pytest.raises(ProtocolError) as caught:
+            params(*headers, target=target)
+        assert caught.value.status == 400
 
 
 def test_a_header_never_becomes_a_variable_that_is_not_a_headers() -> None:
