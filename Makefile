@@ -6,6 +6,7 @@
 #   T        more arguments for pytest, as in: make test T='-k reload -x'
 #   BENCH    more arguments for `make bench`, as in: make bench BENCH='--quick --only flask'; BENCH=--help tells all
 #   CAMPAIGN more arguments for `make campaign`, as in: make campaign CAMPAIGN='--quick --only reload'
+#   PINS     more arguments for `make pins`, as in: make pins PINS=--upgrade
 
 PYTHON ?= python3
 HTTP ?= 127.0.0.1:8000
@@ -13,6 +14,7 @@ OPTIONS ?=
 T ?=
 BENCH ?=
 CAMPAIGN ?=
+PINS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,8 +22,11 @@ VENV_BENCH := .venv-bench
 VENV_PYPY := .venv-bench-pypy
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PIP_BENCH := $(VENV_BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-cache-dir
+# Everything that is fetched is pinned and hashed (requirements/); what is here is built with what was fetched.
+FETCH := --require-hashes --requirement
+OURSELVES := --no-deps --no-build-isolation --editable .
 
-.PHONY: help run test test-one test-two check lint format readme bench campaign clean
+.PHONY: help run test test-one test-two check lint format readme bench campaign pins dist clean
 .DEFAULT_GOAL := help
 
 help:  ## print these lines
@@ -67,6 +72,12 @@ bench: $(VENV_BENCH)/.ready $(VENV_PYPY)  ## compare with uWSGI, gunicorn and fl
 campaign: $(VENV_BENCH)/.ready $(VENV)/.ready-test  ## count what reloads, kills and upgrades cost under load (CAMPAIGN=--help)
 	$(BIN)/python -m campaigns --venv $(VENV_BENCH) $(CAMPAIGN)
 
+pins: $(VENV)/.ready-test  ## write requirements/ anew as pyproject.toml wants it (PINS=--upgrade for the newest)
+	PATH="$(BIN):$$PATH" $(BIN)/python -m contrib.pins $(PINS)
+
+dist: $(VENV)/.ready-test  ## build dist/*.tar.gz and dist/*.whl, the same bytes wherever and whenever
+	$(BIN)/python -m hatchling build
+
 clean:  ## remove .venv and everything else that was made
 	rm -rf $(VENV) $(VENV_BENCH) $(VENV_PYPY) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -78,13 +89,10 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) \
 		|| { rm -rf $(VENV); echo "$(PYTHON): no virtualenv was made -- apt install python3-venv" >&2; exit 1; }
 
-$(VENV)/.ready-%: pyproject.toml | $(BIN)/python
-	$(PIP) --editable '.[$*]'
-	@touch $@
-
-# Beside .ready-%: the linters read the tests too, so they want what the tests want.
-$(VENV)/.ready-dev: pyproject.toml | $(BIN)/python
-	$(PIP) --editable '.[test,dev]'
+# dev has what test has: the linters read the tests too.
+$(VENV)/.ready-%: pyproject.toml requirements/%.txt | $(BIN)/python
+	$(PIP) $(FETCH) requirements/$*.txt
+	$(PIP) $(OURSELVES)
 	@touch $@
 
 # Copies, so that nothing that is measured shares its interpreter's file with anybody.
@@ -96,13 +104,16 @@ $(VENV_BENCH)/bin/python:
 
 # Without uWSGI, which must be compiled, the other rows can still be measured. No cache: pip takes a uWSGI that was
 # compiled for another Python 3.11 for the same thing.
-$(VENV_BENCH)/.ready: pyproject.toml | $(VENV_BENCH)/bin/python
-	$(PIP_BENCH) --editable '.[bench]' || $(PIP_BENCH) --editable . gunicorn flask supervisor
+$(VENV_BENCH)/.ready: pyproject.toml requirements/bench.txt requirements/uwsgi.txt | $(VENV_BENCH)/bin/python
+	$(PIP_BENCH) $(FETCH) requirements/bench.txt
+	$(PIP_BENCH) $(OURSELVES)
+	-$(PIP_BENCH) $(FETCH) requirements/uwsgi.txt
 	@touch $@
 
 # Without PyPy its row says what is missing.
 $(VENV_PYPY):
 	@if command -v pypy3 >/dev/null; then \
-		{ pypy3 -m venv $@ && echo '*' > $@/.gitignore && $@/bin/python -m pip install --quiet flask; } \
+		{ pypy3 -m venv $@ && echo '*' > $@/.gitignore \
+			&& $@/bin/python -m pip install --quiet $(FETCH) requirements/pypy.txt; } \
 			|| { rm -rf $@; echo "pypy3: no virtualenv with Flask was made -- apt install pypy3-venv" >&2; }; \
 	fi

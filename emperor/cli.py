@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from emperor import __version__, single
+from emperor import __version__
 from emperor.config import daemon_options, ruling
 from emperor.config.commandline import PATH as COMMAND_LINE
 from emperor.config.language.inifile import Row
@@ -62,6 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     limits.raise_nofile()
     try:
         if words[:1] == ["run"]:
+            from emperor import single  # what it becomes the server with is not the daemon's to have
+
             return single.main(words[1:])
         return _daemon(words, program)
     except EmperorError as error:

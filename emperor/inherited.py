@@ -22,10 +22,11 @@ from emperor.config.spec import Checked
 from emperor.errors import EmperorError
 from emperor.intake.reading import SOCKETS, Reader, Reading, ini_at
 from emperor.journal import Journal
-from emperor.lone import LISTENER, Paper, listener_at
 from emperor.model import ADMIN, Authority, Identity, Problem, VassalSpec
+from emperor.supervision.paper import Paper
 from emperor.system import interpreter, library, prctl, privilege
 from emperor.system.accounts import SystemAccounts
+from emperor.system.handed import LISTENER, listener_at
 from emperor.system.processes import PATH, sealed
 
 LAUNCHER = Path(__file__).with_name("launch_lone.py")

@@ -13,7 +13,6 @@ import errno
 import gc
 import importlib.util
 import ipaddress
-import json
 import os
 import select
 import signal
@@ -21,20 +20,20 @@ import socket
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.machinery import ModuleSpec
 from typing import Any, Callable, Optional
 
 from emperor.errors import EmperorError, LoadError
 from emperor.model import FASTCGI, VassalSpec
+from emperor.supervision.paper import Paper
 from emperor.system import rlimits
+from emperor.system.handed import LISTENER, listener_at
 from emperor.system.logs import open_for_append, stamp
 from emperor.system.scoreboard import Scoreboard
 from emperor.worker import finish, keep_to_one_process, load, server_of, settle_in
 
-LISTENER = 0
 _DRAINING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
-"""FCGI_LISTENSOCK_FILENO."""
 
 WEB_SERVERS = "FCGI_WEB_SERVER_ADDRS"
 
@@ -42,23 +41,6 @@ FAILED = 1
 
 LAST_CALL = 5.0
 """Seconds for those who still wait when the work in hand is done; under full load they would never end."""
-
-
-@dataclass(frozen=True)
-class Paper:
-    """What the first half hands to this one. ``lent``: package → its folder, for what the app's packages may lack."""
-
-    spec: VassalSpec
-    lent: Mapping[str, str]
-
-    def to_bytes(self) -> bytes:
-        return json.dumps({"spec": self.spec.to_json(), "lent": dict(self.lent)}).encode("ascii")
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Paper:
-        """The inverse; it trusts its input, which the first half sealed."""
-        raw = json.loads(data)
-        return cls(VassalSpec.from_json(raw["spec"]), raw["lent"])
 
 
 class Lent:
@@ -74,20 +56,6 @@ class Lent:
         return importlib.util.spec_from_file_location(
             name, os.path.join(folder, "__init__.py"), submodule_search_locations=[folder]
         )
-
-
-def listener_at(fd: int) -> Optional[socket.socket]:
-    """A copy of the listening stream socket ``fd``; None: it is not one."""
-    try:
-        found = socket.socket(fileno=os.dup(fd))
-    except OSError:
-        return None
-    streams = (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6)
-    stream = found.family in streams and found.type == socket.SOCK_STREAM
-    if stream and found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        return found
-    found.close()
-    return None
 
 
 class Guarded:

@@ -18,12 +18,13 @@ from typing import Callable, Optional
 from emperor import __version__
 from emperor.crew.crew import Crew
 from emperor.model import TCP, Address, VassalSpec
+from emperor.supervision.stats_word import stats_word
 from emperor.supervision.uwsgi_stats import Core, Listener, Site, Worker, numbers
 from emperor.system.access import DEFAULT_MODE
 from emperor.system.eventloop import Loop
 from emperor.system.scoreboard import Scoreboard
 from emperor.system.sockdiag import queues
-from emperor.system.statsserver import StatsServer, stats_word
+from emperor.system.statsserver import StatsServer
 
 Listeners = Sequence[tuple[socket.socket, str]]
 

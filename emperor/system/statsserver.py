@@ -17,6 +17,7 @@ from typing import Callable, Optional
 
 from emperor.errors import ListenError
 from emperor.model import Address
+from emperor.supervision.stats_word import ANSWERS, stats_word
 from emperor.system import listeners
 from emperor.system.eventloop import Loop, Timer
 from emperor.system.listeners import Bound
@@ -34,15 +35,6 @@ LONGEST_HEAD = 8192
 TRY_EVERY = 1.0
 TAKEN_IS_NEWS = 10
 """Tries. The generation before this one goes, and its address with it, soon after this one's first word."""
-
-ANSWERS = "can be asked now"
-"""What is said after it could not be for a while."""
-
-
-def stats_word(address: str, text: str) -> str:
-    """A vassal's word on where it tells its numbers; its emperor knows it by its beginning."""
-    return f"stats {printable(address)}: {text}"
-
 
 HEAD = (
     "HTTP/1.0 200 OK\r\nConnection: close\r\nCache-Control: no-store\r\nContent-Type: application/json\r\n"

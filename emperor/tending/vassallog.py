@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from emperor.config.placement import EMPEROR, opener
 from emperor.journal import Journal
 from emperor.model import NOBODY, Authority, VassalSpec
+from emperor.supervision.stats_word import ANSWERS, stats_word
 from emperor.system import trust
 from emperor.system.logs import LogFile, open_for_append, stamp, word_on, written_again
 from emperor.system.ring import Ring
 from emperor.system.rotation import Rotation
-from emperor.system.statsserver import ANSWERS, stats_word
 from emperor.text import printable
 
 
@@ -156,7 +156,7 @@ class VassalLog:
 
     def _may_open(self) -> bool:
         path, authority = self._wish[:2]
-        ours = trust.only_ours(os.path.dirname(path), os.geteuid())
+        ours = trust.only_ours(os.path.dirname(path), os.geteuid(), near=True)
         return opener(authority, ours.ours) == EMPEROR
 
     def _open(self) -> int:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from emperor.lone import listener_at
 from emperor.protocol import fastcgi
 from emperor.system import library
+from emperor.system.handed import listener_at
 from tests.integration.handing_world import Web
 from tests.integration.kernel_world import PATIENCE, until
 from tests.integration.serving_world import PARAMS, encode, read_answer

@@ -122,6 +122,18 @@ def test_odd_identities_can_be_become_as_well(identity: Identity) -> None:
 
 @needs("root")
 @root
+def test_who_becomes_root_is_not_asked_to_be_unable_to() -> None:
+    """Its end by itself is what the measure of branches hears of: a fork that is killed tells nothing."""
+
+    def act() -> None:
+        become(ROOT)
+        assert os.getresuid() == (0, 0, 0) and os.getgroups() == [0]
+
+    assert result_of(act) == 0
+
+
+@needs("root")
+@root
 def test_root_cannot_be_regained() -> None:
     def attempts() -> None:
         ways: tuple[Callable[[], object], ...] = (

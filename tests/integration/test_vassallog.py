@@ -11,8 +11,8 @@ import pytest
 
 from emperor.config import placement
 from emperor.model import ADMIN, UNIX, Address, Authority, VassalSpec
+from emperor.supervision.stats_word import ANSWERS, stats_word
 from emperor.system import logs
-from emperor.system.statsserver import ANSWERS, stats_word
 from emperor.tending.vassallog import VassalLog
 from tests.integration.kernel_world import Notes, vassal_spec
 

@@ -51,7 +51,6 @@ DOORS = {
     "prometheus_client": "emperor.ctl.metrics",
 }
 """The one module that may import each third-party package."""
-MORE_DOORS = {("werkzeug", "emperor.ctl.request")}
 
 VASSAL_ROOMS = ("emperor.crew", "emperor.protocol", "emperor.wsgi", "emperor.supervision", "emperor.serving")
 VASSAL_MODULES = ("emperor.errors", "emperor.logformat", "emperor.model", *VASSALS_PROGRAMS)
@@ -176,7 +175,7 @@ def test_an_outsider_enters_by_its_one_door(name: str) -> None:
         for one in _imports(name)
         if (top := one.target.split(".")[0]) not in sys.stdlib_module_names and top != "emperor"
     }
-    strangers = {top for top in outsiders if DOORS.get(top) != name and (top, name) not in MORE_DOORS}
+    strangers = {top for top in outsiders if DOORS.get(top) != name}
     assert not strangers, f"{name} imports {strangers}"
 
 

@@ -7,8 +7,9 @@ import pytest
 from emperor.config.language.inifile import Row
 from emperor.errors import EmperorError
 from emperor.inherited import HANDED_OVER, environment, files_of, keep
-from emperor.lone import Paper, web_servers
+from emperor.lone import web_servers
 from emperor.model import Identity, VassalSpec
+from emperor.supervision.paper import Paper
 from emperor.system.processes import PATH
 from tests.unit.config_world import ALICE, ROOT, WEB, Accounts
 

@@ -13,7 +13,7 @@ from tests.requirements import SYSTEM_PYTHON
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 PACKAGED = ("emperor", "pyproject.toml", "README.md", "LICENSE")
-WHOLE = (*PACKAGED, "Makefile", "vassals.d", "examples")
+WHOLE = (*PACKAGED, "Makefile", "requirements", "vassals.d", "examples")
 LITTER = shutil.ignore_patterns("__pycache__", "*.pyc", ".venv", "*.egg-info")
 
 
