@@ -5,6 +5,7 @@ With ``EMPEROR_TEST_NO_SKIPS=1`` in the environment a row that does not hold fai
 
 from __future__ import annotations
 
+import glob
 import grp
 import os
 import pwd
@@ -17,6 +18,9 @@ import pytest
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 """Other users can run it; the interpreter of the tests may lie in a home folder."""
+
+FAKETIME = "/usr/lib/*/faketime/libfaketime.so.1"
+"""Debian's, whatever the machine's architecture."""
 
 needs = pytest.mark.needs
 """``@needs("root", "nginx")``: rows of ``REQUIREMENTS``."""
@@ -62,6 +66,10 @@ def _apache_proxy() -> bool:
     return all(os.path.exists(f"/usr/lib/apache2/modules/{one}.so") for one in modules)
 
 
+def _faketime() -> bool:
+    return bool(glob.glob(FAKETIME))
+
+
 def _boots_systemd() -> bool:
     """Root alone does not do: containers forbid namespaces, or mounts in them."""
     if os.geteuid() != 0 or not os.path.exists("/lib/systemd/systemd"):
@@ -101,6 +109,8 @@ REQUIREMENTS = {
     "man": Requirement(_program("man"), "needs man: apt install man-db"),
     "mandoc": Requirement(_program("mandoc"), "needs mandoc: apt install mandoc"),
     "wrk": Requirement(_program("wrk"), "needs wrk: apt install wrk"),
+    "strace": Requirement(_program("strace"), "needs strace: apt install strace"),
+    "faketime": Requirement(_faketime, "needs libfaketime: apt install faketime"),
 }
 
 
