@@ -56,13 +56,20 @@ def snapshot(
         "requests": sum(one.requests + one.earlier for one in workers),
     }
     if lines:
-        facts["lines"] = performer.ring.last(lines)
-        facts["traceback"] = vassal.traceback or None
-        facts["problems"] = [asdict(one) for one in vassal.problems]
+        facts |= _block(vassal, performer, lines)
     if numbers:
         total = asdict(performer.totals())
         facts["totals"] = {**total, "latency": {"bounds": BOUNDS, "counts": total["latency"]}}
     return facts
+
+
+def _block(vassal: Vassal, performer: Performer, lines: int) -> dict[str, Any]:
+    """What is too long for a list of vassals."""
+    return {
+        "lines": performer.ring.last(lines),
+        "traceback": vassal.traceback or None,
+        "problems": [asdict(one) for one in vassal.problems],
+    }
 
 
 def _worker(report: WorkerReport, now: float) -> dict[str, Any]:
