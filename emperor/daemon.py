@@ -43,6 +43,7 @@ from emperor.system.folderlock import FolderLocks
 from emperor.system.notify import Notifier
 from emperor.system.placebook import PlaceBook
 from emperor.system.reexec import Program
+from emperor.system.scout import Scouts
 from emperor.tending.performer import Performer
 from emperor.tending.register import Register
 from emperor.tending.startgate import StartGate
@@ -100,7 +101,8 @@ class Emperor:
         self.estate = Estate(
             runtime, book, self.errands, self.journal, self.closer, {}, self.notifier, tuple(self.received)
         )
-        self.intake = Intake(self.reader, self.register, self.estate, self.journal, self.control_path)
+        self.scouts = Scouts(self.loop, self.journal.bug)
+        self.intake = Intake(self.reader, self.register, self.estate, self.journal, self.scouts, self.control_path)
         self.herald = Herald(self.loop, self.notifier, self.vassals.values)
         self.upgrading = Upgrade(self.program, self, self.loop, self.journal, self.herald.reexecuting)
         self.front: FrontKeeper | None = None
@@ -174,7 +176,7 @@ class Emperor:
         """Whom we have started, and somebody looks after until he is reaped."""
         front = self.front.pids if self.front is not None else ()
         vassals = (pid for performer in self.performers.values() for pid in performer.pids)
-        return {*vassals, *self.errands.pids, *self.upgrading.pids, *front}
+        return {*vassals, *self.errands.pids, *self.upgrading.pids, *self.scouts.pids, *front}
 
     # Vassals --------------------------------------------------------------------------------------------------
 
@@ -245,7 +247,8 @@ class Emperor:
         return self.intake.sound()
 
     def at_rest(self) -> bool:
-        return self.errands.idle and self.closer.idle
+        # Whatever a scout waits for, nobody waits for it.
+        return self.errands.idle and self.closer.idle and self.scouts.dismiss()
 
     def export(self) -> State:
         return takeover.export(self)
@@ -294,5 +297,6 @@ class Emperor:
             self.strays.when_gone(self._perhaps_end)
             return
         self.ended = True
+        self.scouts.dismiss()
         self.control.close()
         self.loop.stop()

@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 
 from emperor import descent, frontkeeper
 from emperor.config.claims import judge_all
+from emperor.config.context import Checked
 from emperor.config.ruling import Rule
 from emperor.control.messages import Policy, parse_verbs
 from emperor.daemon import Emperor
 from emperor.errors import EmperorError
 from emperor.frontkeeper import FrontKeeper
-from emperor.intake.listing import listing
+from emperor.intake.listing import OVERFULL, listing
 from emperor.intake.reading import Reader, Settings
 from emperor.journal import Journal
 from emperor.model import Identity, Problem
@@ -23,8 +24,10 @@ from emperor.succession.handover import State
 from emperor.system import library, pidfile, places, privilege, runtime
 from emperor.system.accounts import SystemAccounts
 from emperor.system.logs import open_for_append
+from emperor.system.mounts import Elsewhere
 from emperor.system.reexec import Program
 from emperor.tending.startgate import usual_places
+from emperor.text import printable
 
 
 def reign(
@@ -208,30 +211,51 @@ def _check(reader: Reader, where: Sequence[str], taking_over: bool) -> int:
 
     ``taking_over``: whose an address is that two inis name, the emperor that runs has decided.
     """
-    inis, code = _found(where)
-    read = [(name, reader.read(name, path).checked) for name, path in inis.items()]
-    judged = [one for _, one in read] if taking_over else judge_all(read, reader.settings.runtime_folder)
-    for path, checked in zip(inis.values(), judged, strict=True):
+    inis, code = _found(where, taking_over)
+    read = {path: (name, _read(reader, name, path, taking_over)) for path, name in inis.items()}
+    known = {path: (name, checked) for path, (name, checked) in read.items() if checked is not None}
+    found = [*known.values()]
+    judged = [one for _, one in found] if taking_over else judge_all(found, reader.settings.runtime_folder)
+    for path, checked in zip(known, judged, strict=True):
         code = FAILED if checked.spec is None else code
         for problem in checked.problems:
-            print(f"{'' if problem.fatal else 'warning: '}{problem}")
+            print(printable(f"{'' if problem.fatal else 'warning: '}{problem}"))
         if checked.spec is not None:
-            print(f"{path}: OK")
+            print(printable(f"{path}: OK"))
     if taking_over:
         print(handover.READ)
     return code
 
 
-def _found(where: Sequence[str]) -> tuple[dict[str, str], int]:
-    """Name → path of all inis, and FAILED if a place could not be read."""
+def _read(reader: Reader, name: str, path: str, near: bool) -> Checked | None:
+    """None: there may be no answer, and somebody waits for us (``near``)."""
+    try:
+        return reader.study(name, path, near=near).reading.checked
+    except Elsewhere:
+        print(printable(f"warning: {path}: not read: whoever answers for it may not answer"))
+        return None
+
+
+def _found(where: Sequence[str], namesakes: bool) -> tuple[dict[str, str], int]:
+    """Path → name of all inis, and FAILED if a place could not be read.
+
+    ``namesakes``: those too whose name another has: of an emperor that runs it may be theirs. Such an emperor waits for
+    us, and so we wait for no filesystem that may not answer.
+    """
     code = OK
+    first: dict[str, str] = {}
     inis: dict[str, str] = {}
     for place in where:
-        found = listing(place)
+        found = listing(place, near=namesakes)
         if found.missing:
-            print(f"{place}: cannot be read: {found.missing}")
+            print(printable(f"{place}: cannot be read: {found.missing}"))
             code = FAILED
-        for name, path in found.names.items():
-            if inis.setdefault(name, path) != path:
-                print(f"warning: {path}: {name} is already {inis[name]} -- ignored")
+        for folder in found.overfull:
+            print(printable(f"{folder}: {OVERFULL}"))
+            code = FAILED
+        for name, path in (*found.names.items(), *found.more):
+            if first.setdefault(name, path) != path:
+                print(printable(f"warning: {path}: {name} is already {first[name]} -- ignored"))
+            if namesakes or first[name] == path:
+                inis[path] = name
     return inis, code

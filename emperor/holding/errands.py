@@ -1,7 +1,8 @@
 """Short errands as a vassal's user: removing socket files from folders that root does not touch.
 
 It promises: nobody waits for an errand but who asked to; one that hangs (on a filesystem of the user's) is killed
-after ``PATIENCE``. The inode is the vassal's own word, and is given to nobody but that user's ``find``.
+after ``PATIENCE``, and waited for no longer even if that does not end it. Its file stays in the book: it is still ours.
+The inode is the vassal's own word, and is given to nobody but that user's ``find``.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from emperor.errors import SpawnError
 from emperor.journal import Journal
 from emperor.model import Identity
 from emperor.system import processes
-from emperor.system.eventloop import Loop
+from emperor.system.eventloop import Loop, Timer
 from emperor.system.listeners import Place
 from emperor.system.placebook import PlaceBook
 from emperor.system.processes import Child
 
 PATIENCE = 5.0
+OVER = 1.0
+"""Seconds after a KILL for which it is waited for."""
 
 
 class Errands:
@@ -29,6 +32,7 @@ class Errands:
         self._loop, self._journal, self._book = loop, journal, book
         self._running: dict[int, str] = {}
         self._unburied: set[int] = set()
+        self._vain: set[int] = set()
         self._waiting: list[Callable[[], None]] = []
 
     def touches(self, paths: Iterable[str]) -> bool:
@@ -62,11 +66,23 @@ class Errands:
     def _attend(self, name: str, path: str, child: Child) -> None:
         self._running[child.pid] = path
         self._unburied.add(child.pid)
-        timer = self._loop.call_at(self._loop.now() + PATIENCE, lambda: processes.kill_group(child))
-        self._loop.watch(child.pidfd, lambda: self._done(name, child, timer.cancel))
+        now, timers = self._loop.now(), list[Timer]()
 
-    def _done(self, name: str, child: Child, cancel: Callable[[], None]) -> None:
-        cancel()
+        def done() -> None:
+            for timer in timers:
+                timer.cancel()
+            self._done(name, child)
+
+        timers.append(self._loop.call_at(now + PATIENCE, lambda: self._kill(child)))
+        # In the kernel it may hang for ever: it does nothing any more.
+        timers.append(self._loop.call_at(now + PATIENCE + OVER, done))
+        self._loop.watch(child.pidfd, done)
+
+    def _kill(self, child: Child) -> None:
+        processes.kill_group(child)
+        self._vain.add(child.pid)
+
+    def _done(self, name: str, child: Child) -> None:
         self._loop.unwatch(child.pidfd)
         with contextlib.suppress(BlockingIOError):
             complaint = os.read(child.output, 4096).decode("utf-8", "backslashreplace").strip()
@@ -75,7 +91,11 @@ class Errands:
         pid = child.pid
         os.close(child.output)
         self._bury(child)
-        self._book.strike(self._running.pop(pid))
+        path = self._running.pop(pid)
+        if pid in self._vain:
+            self._vain.discard(pid)
+        else:
+            self._book.strike(path)
         waiting, self._waiting = self._waiting, []
         for callback in waiting:
             callback()

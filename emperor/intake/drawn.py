@@ -11,9 +11,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 
-from emperor.intake.marks import signature
+from emperor.intake.marks import near_signature
 from emperor.supervision import quiet
 from emperor.supervision.quiet import Look, Signature
+from emperor.system import trust
+from emperor.system.mounts import Elsewhere, Mounts
 
 
 class Drawn:
@@ -41,13 +43,35 @@ class Drawn:
         """The vassals whose files have changed and come to rest."""
         if not self._of:
             return []
-        seen = {path: signature(path) for path in frozenset[str]().union(*self._of.values())}
+        mounts = Mounts()
+        seen = {path: self._seen(path, mounts) for path in frozenset[str]().union(*self._of.values())}
         self._look, ripe = quiet.look(self._look, seen, now)
         changed = frozenset(ripe)
         return sorted(name for name, paths in self._of.items() if paths & changed)
+
+    def _seen(self, path: str, mounts: Mounts) -> Signature:
+        """Where nobody may answer, nothing is looked at: who draws such a file in is reloaded by hand."""
+        try:
+            trust.end_of(os.path.dirname(path))
+            return near_signature(path, mounts.seen(path), mounts)
+        except Elsewhere:
+            return self._look.known.get(path)
+        except OSError:
+            return None
 
     def next_look(self) -> float | None:
         return quiet.next_look(self._look)
 
     def folders(self) -> set[str]:
-        return {os.path.dirname(path) for paths in self._of.values() for path in paths}
+        """Those where a look waits for nobody."""
+        return set(filter(_is_near, {os.path.dirname(path) for paths in self._of.values() for path in paths}))
+
+
+def _is_near(folder: str) -> bool:
+    try:
+        trust.end_of(folder)
+    except Elsewhere:
+        return False
+    except OSError:
+        return True
+    return True

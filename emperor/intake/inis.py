@@ -7,19 +7,27 @@ It opens no ini: a signature comes from lstat and stat alone.
 
 from __future__ import annotations
 
+import functools
 import glob
+import itertools
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from emperor.intake.drawn import Drawn
-from emperor.intake.listing import folder_of, listing
-from emperor.intake.marks import content, signature
+from emperor.intake.horizon import Horizon
+from emperor.intake.listing import OVERFULL, near_folder_of
+from emperor.intake.marks import content
+from emperor.intake.readinglist import SLICE, ReadingList
+from emperor.intake.whosename import holders
 from emperor.journal import Journal
 from emperor.supervision import quiet
 from emperor.supervision.quiet import AT_ONCE, Kind, Look, Mark, Rest, Signature
+from emperor.system import trust
 from emperor.system.eventloop import Loop, Timer
 from emperor.system.folderlock import FolderLocks
+from emperor.system.mounts import Elsewhere
+from emperor.system.scout import Scouts
 from emperor.system.watch import Watch
 
 RESCAN = 5.0
@@ -29,8 +37,13 @@ ODD = "is not a vassal's name -- ignored (NAME.ini: letters, digits, _ . @ -, at
 MOST_TOLD = 1000
 """Files that are no vassals, of which each is told once; of more than so many nothing is said."""
 
-MOST_REDRAWN = 16
-"""Inis that are read in one turn because of what they draw in."""
+SILENCE = "there is no answer from the filesystem that it leads to -- what is there stays as it is until there is one"
+
+FIRST = 5.0
+"""Seconds of reading before the emperor is ready: inis that take longer come later."""
+
+MOST_LINKS = 1000
+"""Of which it is asked where they lead, so that it can be watched."""
 
 
 @dataclass(frozen=True)
@@ -56,16 +69,19 @@ class Inis:
         changed: Callable[[str, str, bool], None],
         removed: Callable[[str], None],
         locks: FolderLocks,
+        scouts: Scouts,
     ) -> None:
         self._locks = locks
+        self._horizon = Horizon(scouts, loop, self.look)
         self._places, self._loop, self._journal = tuple(places), loop, journal
         self._changed, self._removed = changed, removed
         self._watch = Watch(loop, self.look, lambda message: journal.warning("emperor", message))
         self._look = Look()
         self.drawn = Drawn()
-        self._redrawn: dict[str, None] = {}
+        self._reading = ReadingList(loop, self._tell_changed)
         self._paths: dict[str, str] = {}
         self._origin: dict[str, str] = {}
+        self._has: dict[str, str] = {}
         self._told: set[str] = set()
         self._missing: dict[str, str] = {}
         self._unlocked: dict[str, str] = {}
@@ -77,12 +93,17 @@ class Inis:
         """Where the ini of ``name`` lies now, even if it has not come to rest."""
         return self._paths.get(name)
 
+    def mark(self, name: str) -> Signature:
+        """What its ini is at this moment, as far as nobody has to be waited for."""
+        return self._horizon.signature(self._paths[name])[0] if name in self._paths else None
+
     def acknowledge(self, name: str) -> None:
         """Somebody is about to read the ini of ``name`` unasked: what it is now will be no news.
 
         To be called before it is read; what is written from here on is told.
         """
-        mark = signature(self._paths[name]) if name in self._paths else None
+        mark = self._horizon.signature(self._paths[name])[0] if name in self._paths else None
+        self._reading.drop(name)
         if mark is not None and name in self._look.known:
             moving = {one: since for one, since in self._look.moving.items() if one != name}
             self._look = replace(self._look, known={**self._look.known, name: mark}, moving=moving)
@@ -94,7 +115,7 @@ class Inis:
 
     def first_look(self) -> None:
         """At the start everything counts as quiet."""
-        self._examine(AT_ONCE)
+        self._examine(AT_ONCE, FIRST)
 
     def look(self) -> None:
         self._examine(quiet.RESTS)
@@ -102,11 +123,12 @@ class Inis:
     @property
     def complete(self) -> bool:
         """Could every place be read at the last look, and is it ours?"""
-        return not self._missing
+        return not self._missing and not self._horizon.unseen
 
     def export(self) -> dict[str, IniState]:
-        """What is known of each name."""
-        known = {name: mark for name, mark in self._look.known.items() if isinstance(mark, tuple)}
+        """What is known of each name; one that has not been read since it changed will be news."""
+        unread = dict.fromkeys(self._reading.names(), ())
+        known = {name: mark for name, mark in {**self._look.known, **unread}.items() if isinstance(mark, tuple)}
         return {
             name: IniState(self._paths[name], self._origin[name], tuple(mark))
             for name, mark in known.items()
@@ -117,11 +139,12 @@ class Inis:
         """What was known to an older program: only what differs from it is news."""
         marks: dict[str, Signature] = {}
         for name, one in states.items():
-            self._paths[name], self._origin[name] = one.path, one.place
+            self._paths[name], self._origin[name], self._has[name] = one.path, one.place, one.path
             marks[name] = Mark(*one.mark) if len(one.mark) == len(Mark._fields) else one.mark
         self._look, self._begun = replace(self._look, known=marks), True
 
     def close(self) -> None:
+        self._reading.close()
         self._watch.close()
 
     def _rescan(self) -> None:
@@ -129,35 +152,33 @@ class Inis:
         if self._begun:
             self.look()
 
-    def _examine(self, rests: Mapping[Kind, Rest]) -> None:
+    def _examine(self, rests: Mapping[Kind, Rest], seconds: float = SLICE) -> None:
         self._begun = True
         arrived = self._watch.arrivals()
+        self._horizon.begin()
         seen, before = self._see(), self._look.known
+        self._horizon.end()
         whole = {name for name in seen if os.path.basename(self._paths[name]) in arrived}
         self._look, ripe = quiet.look(self._look, seen, self._loop.now(), rests, whole)
         self._watch.follow(self._folders(), self._linked(), self._parents())
         for name in ripe:
-            self._guarded(self._tell, name, before.get(name), seen.get(name))
-        self._redraw(name for name in self.drawn.look(self._loop.now()) if name not in ripe)
+            if seen.get(name) is None:
+                self._reading.drop(name)
+                self._guarded(self._tell_removed, name)
+            else:
+                self._to_be_read(name, content(before.get(name)) != content(seen[name]))
+        for name in self.drawn.look(self._loop.now()):
+            if name in self._paths:
+                self._to_be_read(name, False)
+        self._reading.go(seconds)
         if self._again is not None:
             self._again.cancel()
         due = [when for when in (quiet.next_look(self._look), self.drawn.next_look()) if when is not None]
         self._again = self._loop.call_at(min(due), self.look) if due else None
 
-    def _redraw(self, names: Iterable[str]) -> None:
-        """What they draw in has changed. Defaults may be those of a thousand: some in each turn of the loop."""
-        idle = not self._redrawn
-        self._redrawn.update(dict.fromkeys(names))
-        if idle and self._redrawn:
-            self._read_some()
-
-    def _read_some(self) -> None:
-        for name in list(self._redrawn)[:MOST_REDRAWN]:
-            del self._redrawn[name]
-            if name in self._paths:
-                self._guarded(self._changed, name, self._paths[name], False)
-        if self._redrawn:
-            self._loop.call_soon(self._read_some)
+    def _to_be_read(self, name: str, written: bool) -> None:
+        self._has[name] = self._paths[name]
+        self._reading.add(name, os.path.dirname(self._paths[name]), written)
 
     def _guarded(self, tell: Callable[..., None], *words: object) -> None:
         """A bug at one vassal's ini is no reason to pass over the others'."""
@@ -166,41 +187,73 @@ class Inis:
         except Exception as error:
             self._journal.bug(error)
 
-    def _tell(self, name: str, before: Signature, seen: Signature) -> None:
-        if seen is None:
-            self._paths.pop(name, None)
-            self._removed(name)
-        else:
-            self._changed(name, self._paths[name], content(before) != content(seen))
+    def _tell_changed(self, name: str, written: bool) -> None:
+        if name in self._paths:
+            self._guarded(self._changed, name, self._paths[name], written)
+
+    def _tell_removed(self, name: str) -> None:
+        for shelf in (self._paths, self._has):
+            shelf.pop(name, None)
+        self._removed(name)
 
     def _see(self) -> dict[str, Signature]:
-        seen: dict[str, Signature] = {}
-        paths: dict[str, str] = {}
         told, self._told = self._told, set()
+        self._tell_of_silence(told)
+        asking: dict[str, list[str]] = {}
+        origin: dict[str, str] = {}
+        blind: set[str] = set()
         for place in self._places:
-            found = listing(place)
-            trouble = f"cannot be read: {found.missing}" if found.missing else self._taken(place)
-            self._tell_trouble(place, trouble)
-            names = found.names
-            if trouble:
-                # Nothing is known of it, so nothing has changed.
-                names = {name: path for name, path in self._paths.items() if self._origin[name] == place}
-            for path in found.odd:
-                self._once(path, ODD, told)
-            for name, path in names.items():
-                if name in paths:
+            for name, path, visible in self._listed(place, told):
+                if path not in origin:
+                    origin[path] = place
+                    asking.setdefault(name, []).append(path)
+                if not visible:
+                    blind.add(path)
+        paths = holders(asking, self._has, functools.cache(self._is_ours))
+        for name, candidates in asking.items():
+            for path in candidates if len(candidates) > 1 else ():
+                if paths.get(name, path) != path:
                     self._once(path, f"{name} is already {paths[name]} -- ignored", told)
-                    continue
-                paths[name], self._origin[name] = path, place
-                seen[name] = self._look.known.get(name) if trouble else signature(path)
+        self._origin.update((name, origin[path]) for name, path in paths.items())
         self._paths = {**{n: p for n, p in self._paths.items() if n in self._look.known}, **paths}
-        return seen
+        return {name: self._mark(name, path, path not in blind) for name, path in paths.items()}
+
+    def _tell_of_silence(self, told: set[str]) -> None:
+        for path in self._horizon.hangs():
+            self._once(path, SILENCE, told)
+
+    def _mark(self, name: str, path: str, visible: bool) -> Signature:
+        mark, known = self._horizon.signature(path) if visible else (None, False)
+        return mark if known else self._look.known.get(name)
+
+    def _listed(self, place: str, told: set[str]) -> Iterator[tuple[str, str, bool]]:
+        """Name, path, and whether anything is known of it at this moment."""
+        found = self._horizon.listing(place)
+        trouble = f"cannot be read: {found.missing}" if found.missing else self._taken(place)
+        self._tell_trouble(place, trouble)
+        for path in found.odd:
+            self._once(path, ODD, told)
+        for folder in found.overfull:
+            self._once(folder, OVERFULL, told)
+        for name, path in () if trouble else (*found.names.items(), *found.more):
+            yield name, path, True
+        dark = (*found.overfull, *found.silent)
+        if trouble or dark:
+            # Nothing is known of them, so nothing has changed.
+            for name, path in self._paths.items():
+                if self._origin[name] == place and (trouble or path.startswith(tuple(f"{one}/" for one in dark))):
+                    yield name, path, False
+
+    def _is_ours(self, path: str) -> bool:
+        return bool(trust.only_ours(os.path.dirname(path), os.geteuid(), near=True))
 
     def _taken(self, place: str) -> str:
         """Why its inis are not for us: another emperor has them. A folder that has come or was replaced is locked."""
-        folder = folder_of(place)
         try:
+            folder = near_folder_of(place)
             verdict = self._locks.take(folder)
+        except Elsewhere:
+            return ""
         except OSError as error:
             return f"cannot be read: {error.strerror}"
         if verdict.warning and self._unlocked.get(folder) != verdict.warning:
@@ -228,7 +281,7 @@ class Inis:
 
     def _folders(self) -> set[str]:
         found = (place if not glob.has_magic(place) else os.path.dirname(place) for place in self._places)
-        return {folder for folder in found if not glob.has_magic(folder)}
+        return {folder for folder in found if not glob.has_magic(folder) and self._horizon.is_near(folder)}
 
     def _parents(self) -> set[str]:
         """Where a folder may be removed and made again."""
@@ -236,5 +289,5 @@ class Inis:
 
     def _linked(self) -> set[str]:
         """Where links lead, and where lies what is drawn in."""
-        links = {os.path.dirname(os.path.realpath(path)) for path in self._paths.values() if os.path.islink(path)}
-        return links | self.drawn.folders()
+        links = itertools.islice(self._horizon.links, MOST_LINKS)
+        return {os.path.dirname(os.path.realpath(path)) for path in links} | self.drawn.folders()

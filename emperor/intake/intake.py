@@ -6,7 +6,7 @@ what runs; once closed, nothing begins any more.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,10 +15,10 @@ from emperor.config.context import Checked
 from emperor.config.effective import Sight
 from emperor.holding.estate import Estate
 from emperor.intake import telling
+from emperor.intake.apart import Apart
 from emperor.intake.inis import Inis
 from emperor.intake.listing import occupy
-from emperor.intake.marks import signature
-from emperor.intake.reading import Reader, Reading
+from emperor.intake.reading import Reader, Reading, Study
 from emperor.journal import Journal
 from emperor.model import Address, Problem, VassalSpec
 from emperor.supervision.events import Configured, Misconfigured, Order
@@ -27,10 +27,14 @@ from emperor.supervision.quiet import Signature
 from emperor.supervision.record import Wanted
 from emperor.system.eventloop import Loop, Timer
 from emperor.system.folderlock import FolderLocks
+from emperor.system.mounts import Elsewhere
+from emperor.system.scout import Scouts
 from emperor.tending.register import Register
 
 MOST_TOLD = 20
-"""Problems of one reading in the log: whoever writes an ini could fill root's disk with them."""
+"""Problems of one reading that are kept, and told in the log: whoever writes inis could fill memory and disk."""
+
+SILENT = "its ini, or who its user is: there is no answer yet -- it is read once there is one"
 
 MOST_SETTLED = 16
 """Inis that are judged again in one turn of the loop."""
@@ -39,7 +43,13 @@ MOST_SETTLED = 16
 class Intake:
     """``paths``: name → where its ini lies; ``readings``: what it said when it was read last."""
 
-    def __init__(self, reader: Reader, register: Register, estate: Estate, journal: Journal, control: str = "") -> None:
+    def __init__(
+        self, reader: Reader, register: Register, estate: Estate, journal: Journal, scouts: Scouts, control: str = ""
+    ) -> None:
+        self._scouts, self._apart = (
+            scouts,
+            Apart(reader, scouts, self._arrived, lambda name: journal.warning(name, SILENT)),
+        )
         self._reader, self._register, self._estate, self._journal = reader, register, estate, journal
         self.claims = Claims(reader.settings.runtime_folder, self._holder, control)
         self.paths: dict[str, str] = {}
@@ -59,7 +69,7 @@ class Intake:
         self._loop = loop
         if not begun:
             occupy(places, folders)
-        self.inis = Inis(places, loop, self._journal, self._changed, self._removed, folders)
+        self.inis = Inis(places, loop, self._journal, self._changed, self._removed, folders, self._scouts)
 
     def close(self) -> None:
         """Nobody begins any more, whatever is written now."""
@@ -92,7 +102,9 @@ class Intake:
     def _changed(self, name: str, path: str, written: bool) -> None:
         """The ini is new, was written or touched; or (not ``written``) only its owner or mode has changed."""
         self.paths[name] = path
-        before, reading = self.readings.get(name), self._reader.read(name, path)
+        before, reading = self.readings.get(name), self.read(name, path, written)
+        if reading is None:
+            return
         if reading.authority is None and self.inis is not None:
             self.inis.doubt(name)
         if self._arriving is not None:
@@ -100,8 +112,33 @@ class Intake:
         else:
             self.take(name, reading, reload=written or before is None or reading != before)
 
+    def read(self, name: str, path: str, written: bool) -> Reading | None:
+        """None: whoever answers for it may not answer, and it comes in later."""
+        study = self._apart.read(name, path, written)
+        return None if study is None else _bounded(study.reading, path)
+
+    def _read_last(self, name: str) -> Reading | None:
+        study = self._apart.last(name)
+        return None if study is None else _bounded(study.reading, self.paths[name])
+
+    def _arrived(self, found: Mapping[str, tuple[str, Study, bool]]) -> None:
+        """Scouts have read them: of two that name one address an administrator's is the first."""
+        for name, (path, study, written) in sorted(
+            found.items(), key=lambda one: precedence(one[0], one[1][1].reading.checked)
+        ):
+            if self.paths.get(name) != path or self.closed:
+                continue
+            before, reading = self.readings.get(name), _bounded(study.reading, path)
+            if reading.authority is None and self.inis is not None:
+                self.inis.doubt(name)
+            try:
+                self.take(name, reading, reload=written or before is None or reading != before)
+            except Exception as error:
+                self._journal.bug(error)
+
     def _removed(self, name: str) -> None:
         self.readings.pop(name, None)
+        self._apart.forget(name)
         if self.inis is not None:
             self.inis.drawn.follow(name, {})
         self.claims.withdraw(name)
@@ -188,11 +225,8 @@ class Intake:
             self._journal.bug(error)
 
     def _publish(self, name: str, problems: tuple[Problem, ...]) -> None:
-        for problem in problems[:MOST_TOLD]:
+        for problem in problems:
             (self._journal.fault if problem.fatal else self._journal.warning)(name, str(problem))
-        if len(problems) > MOST_TOLD:
-            left, path = len(problems) - MOST_TOLD, self.paths.get(name, name)
-            self._journal.warning(name, f"and {left} more problems -- emperorctl check {path}")
 
     def order(self, name: str, verb: str) -> str:
         """start, stop, restart, reload; "" or the reason why not. All but stop read the ini again."""
@@ -202,7 +236,9 @@ class Intake:
         if verb != "stop":
             if self.inis is not None:
                 self.inis.acknowledge(name)
-            reading = self._reader.read(name, self.paths[name])
+            reading = self.read(name, self.paths[name], False) or self._read_last(name)
+            if reading is None:
+                return SILENT
             if reading.authority is None:
                 # Not there at this moment: the next look at the folder knows more.
                 return "\n".join(map(str, reading.checked.problems))
@@ -231,7 +267,14 @@ class Intake:
         if path is None:
             return telling.nothing(record, "", REMOVED)
         sockets = self._register.performers[name].holdings.shown()
-        return telling.told(self._reader.study(name, path), self._reader.settings, record, sockets, path, sight)
+        try:
+            study = self._reader.study(name, path, near=True)
+        except Elsewhere:
+            known = self._apart.last(name)
+            if known is None:
+                return telling.nothing(record, path, SILENT)
+            study = known
+        return telling.told(study, self._reader.settings, record, sockets, path, sight)
 
     def _refusal(self, name: str, verb: str) -> str:
         if self.closed:
@@ -243,5 +286,19 @@ class Intake:
 
     def sound(self) -> dict[str, Signature]:
         """The inis that are valid as they were read, and what they are now."""
-        names = [name for name, one in self.readings.items() if one.checked.spec and name in self.paths]
-        return {self.paths[name]: signature(self.paths[name]) for name in names}
+        valid = [name for name, one in self.readings.items() if one.checked.spec and name in self.paths]
+        names = [name for name in valid if name not in self._apart.studies and not self._apart.awaited(name)]
+        return {self.paths[name]: self.inis.mark(name) for name in names} if self.inis is not None else {}
+
+
+def bounded(problems: tuple[Problem, ...], path: str) -> tuple[Problem, ...]:
+    """Those that matter most, and how many more there are."""
+    if len(problems) <= MOST_TOLD:
+        return problems
+    chosen = sorted(problems, key=lambda one: not one.fatal)[:MOST_TOLD]
+    left = f"and {len(problems) - MOST_TOLD} more problems -- emperorctl check {path}"
+    return (*(one for one in problems if one in chosen), Problem(path, 0, "", left, fatal=False))
+
+
+def _bounded(reading: Reading, path: str) -> Reading:
+    return replace(reading, checked=replace(reading.checked, problems=bounded(reading.checked.problems, path)))

@@ -6,6 +6,7 @@ what is read. The reasons name paths, never what stands in a file.
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import stat
@@ -27,16 +28,17 @@ MOST_FOUND = 1000
 class AdministratorsFiles:
     """``logic.Files`` for lines that root, or the emperor's own user, wrote.
 
-    ``marks``: what was read, and what was missed in a folder of ours, with the signatures that they had then.
+    ``near``: nobody must be waited for, and each of them may raise Elsewhere. ``marks``: what was read, and what was
+    missed in a folder of ours, with the signatures that they had then.
     """
 
-    def __init__(self, euid: int) -> None:
-        self._euid = euid
+    def __init__(self, euid: int, near: bool = False) -> None:
+        self._euid, self._near = euid, near
         self.marks: dict[str, Signature] = {}
 
     def read(self, path: str) -> str:
         try:
-            opened = trust.read_ini(path, self._euid)
+            opened = trust.read_ini(path, self._euid, self._near)
         except EmperorError as error:
             self._miss(path)
             raise Refused(str(error)) from None
@@ -51,7 +53,7 @@ class AdministratorsFiles:
 
     def _miss(self, path: str) -> None:
         """Once it is there, or another, it is news; where somebody else can write, nobody looks."""
-        if trust.only_ours(os.path.dirname(path), self._euid):
+        if trust.only_ours(os.path.dirname(path), self._euid, self._near):
             self.marks[path] = None
 
     def exists(self, path: str) -> bool:
@@ -73,10 +75,19 @@ class AdministratorsFiles:
         found = sorted(glob.glob(os.path.join(glob.escape(folder), last)))
         if len(found) > MOST_FOUND:
             raise Refused(f"finds more than {MOST_FOUND} names")
-        return [f"{one}/" if os.path.isdir(one) else one for one in found]
+        return [f"{one}/" if self._is_folder(one) else one for one in found]
+
+    def _is_folder(self, path: str) -> bool:
+        with contextlib.suppress(OSError):
+            return stat.S_ISDIR((trust.end_of(path) if self._near else os.stat(path)).st_mode)
+        return False
 
     def _look(self, path: str, look: Callable[[str], bool]) -> bool:
         """Step by step from the root: not even the name of what lies in somebody else's folder is asked for."""
+        if self._near:
+            # A link of root's may lead anywhere.
+            with contextlib.suppress(OSError):
+                trust.end_of(path)
         *folders, last = reversed(PurePosixPath(path).parents)
         for folder in folders:
             if not self._sticky(str(folder)):
@@ -85,7 +96,7 @@ class AdministratorsFiles:
         return not standing.missing and look(path)
 
     def _insist(self, folder: str) -> trust.Standing:
-        standing = trust.only_ours(folder, self._euid)
+        standing = trust.only_ours(folder, self._euid, self._near)
         if not standing:
             raise Refused(
                 f"{folder}: somebody else than root can write it, and the emperor does not look there -- write out the "

@@ -26,8 +26,12 @@ from emperor.intake.looking import AdministratorsFiles
 from emperor.intake.worlds import world_of
 from emperor.model import ADMIN, NOBODY, Authority, Identity, Problem
 from emperor.supervision.quiet import Signature
-from emperor.system import places, trust
+from emperor.system import accounts, places, trust
 from emperor.system.accounts import SystemAccounts
+from emperor.system.mounts import Elsewhere
+
+DIRECTORY_SERVICE = -1
+"""In place of a mount's number: users and groups are what must be waited for."""
 
 SOCKETS = ("socket", *sockets.FIXED)
 """Options that name an address."""
@@ -133,12 +137,16 @@ class Reader:
         """
         return self.study(name, path, more, before).reading
 
-    def study(self, name: str, path: str, more: Sequence[Row] = (), before: Sequence[Row] = ()) -> Study:
-        """The same, with what it was made of."""
-        ini = ini_at(path)
+    def study(
+        self, name: str, path: str, more: Sequence[Row] = (), before: Sequence[Row] = (), near: bool = False
+    ) -> Study:
+        """The same, with what it was made of. ``near``: nobody must be waited for; Elsewhere, if that cannot be."""
+        if near and not accounts.are_near():
+            raise Elsewhere(path, DIRECTORY_SERVICE)
+        ini = ini_at(path, near)
         if isinstance(ini, Reading):
             return Study(ini, None, NOTHING)
-        files = AdministratorsFiles(os.geteuid())
+        files = AdministratorsFiles(os.geteuid(), near)
         unfolded = self.unfold(name, ini, more, before, files)
         if not unfolded.rows and unfolded.problems:
             return Study(Reading(Checked(None, unfolded.problems), ini.authority, files.marks), ini, unfolded)
@@ -229,10 +237,13 @@ def _names_a_socket(row: Row) -> bool:
     return option is not None and option.name in SOCKETS
 
 
-def ini_at(path: str) -> Ini | Reading:
-    """What is written there, by whom; a reading without a spec where nothing of it counts. Raises nothing."""
+def ini_at(path: str, near: bool = False) -> Ini | Reading:
+    """What is written there, by whom; a reading without a spec where nothing of it counts.
+
+    Raises nothing, but Elsewhere if nobody must be waited for (``near``).
+    """
     try:
-        opened = trust.read_ini(path, os.geteuid())
+        opened = trust.read_ini(path, os.geteuid(), near)
     except EmperorError as error:
         return Reading(Checked(None, (Problem(path, 0, "", str(error).removeprefix(f"{path}: ")),)), None)
     authority = opened.authority

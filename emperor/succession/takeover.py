@@ -112,9 +112,9 @@ def _go_on(realm: Realm, one: VassalState) -> None:
 
 def _read_again(realm: Realm, record: Vassal, path: str) -> None:
     """What this version makes of the ini is no reason to reload; to show another problem, or none, it is one."""
-    reading = realm.reader.read(record.name, path)
-    if reading.authority is None:
-        # Not there at this moment: the next look at the folder knows more.
+    reading = realm.intake.read(record.name, path, False)
+    if reading is None or reading.authority is None:
+        # Not there at this moment: the next look at the folder knows more; or a scout does.
         return
     judged = realm.intake.claims.judge(record.name, reading.checked)
     realm.intake.readings[record.name] = replace(reading, checked=judged)

@@ -201,7 +201,7 @@ def verdict(code: int, output: str, sound: Collection[str]) -> str:
     if code < 0:
         return f"the check was killed by {processes.signal_name(-code)}"
     fine = {line.removesuffix(": OK") for line in lines if line.endswith(": OK")}
-    lost = sorted(set(sound) - fine)
+    lost = sorted({printable(one) for one in sound} - fine)
     words = [printable(line) for line in lines if not line.endswith(": OK") and not line.startswith("warning: ")]
     why = words[-1] if words else f"exit code {code}"
     if lost:

@@ -11,11 +11,17 @@ import grp
 import os
 import pwd
 import re
+from collections.abc import Callable
+from typing import NamedTuple
 
 from emperor.model import Identity
 
 WEB_USERS = ("www-data", "nginx")
 """Debian's name, and that of the others."""
+
+_DATABASES = ("passwd", "group", "initgroups")
+_NEAR = frozenset(("files", "altfiles", "extrausers", "compat", "db", "systemd", "mymachines", "cache"))
+"""systemd answers from its own tables on this machine."""
 
 _NUMBER = re.compile(r"[0-9]{1,10}")
 _UNCHANGED = 0xFFFFFFFF
@@ -87,6 +93,34 @@ def name_of(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except (KeyError, OverflowError):
         return f"uid {uid}"
+
+
+class Known(NamedTuple):
+    """What the judge of a path asks of accounts."""
+
+    private_member: Callable[[int], int | None]
+    name_of: Callable[[int], str]
+
+
+EVERYBODY = Known(private_member, name_of)
+UNASKED = Known(lambda gid: 0 if gid == 0 else None, lambda uid: f"uid {uid}")
+"""Without a look: root's group is root's, of any other nobody knows whom it consists of."""
+
+
+def near() -> Known:
+    """Accounts, as far as no directory service has to be waited for."""
+    return EVERYBODY if are_near() else UNASKED
+
+
+def are_near(path: str = "/etc/nsswitch.conf") -> bool:
+    """Do users and groups stand in files of this machine alone? Source: nsswitch.conf(5)."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            lines = [line.partition("#")[0].partition(":") for line in file]
+    except OSError:
+        return True
+    named = [re.sub(r"\[[^]]*\]", " ", services) for name, _, services in lines if name.strip() in _DATABASES]
+    return _NEAR.issuperset(" ".join(named).split())
 
 
 def _identity(entry: pwd.struct_passwd, gid: int | None) -> Identity:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -211,6 +212,8 @@ def how_it_ended(child: Child) -> Exit:
     except ChildProcessError:
         result = None
     if result is None:
+        if not select.select([child.pidfd], [], [], 0.0)[0]:
+            return Exit(None, None, "killed; it hangs in its own exit, and is not waited for", time.time())
         # The dead are hidden from their parent as long as somebody else traces them (ptrace(2)).
         return Exit(None, None, "ended; somebody traces it, so nobody can tell how", time.time())
     if result.si_code == os.CLD_EXITED:

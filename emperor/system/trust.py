@@ -12,13 +12,16 @@ reason.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from emperor.errors import EmperorError
-from emperor.model import NOBODY, Authority
+from emperor.model import NOBODY, OWNER, Authority
 from emperor.system import accounts, acl
+from emperor.system.mounts import Elsewhere, Mounts
 from emperor.system.writers import Step, shown, verdict, writers_of
 from emperor.text import printable
 
@@ -62,51 +65,77 @@ class Standing:
         return self.ours
 
 
-def read_ini(path: str, euid: int) -> Reading:
-    """Judge an ini, and read it if it is one person's. Raises EmperorError."""
+def read_ini(path: str, euid: int, near: bool = False) -> Reading:
+    """Judge an ini, and read it if it is one person's. Raises EmperorError.
+
+    ``near``: nobody must be waited for; Elsewhere, if the way leads to a filesystem that may not answer.
+    """
     try:
-        with contextlib.closing(_Walk(path)) as walk:
+        with contextlib.closing(_Walk(path, near)) as walk:
             walk.go()
             return _judged(walk, euid)
     except (OSError, ValueError) as error:
         raise EmperorError(f"{printable(path)}: cannot be read: {_reason(error)}")
 
 
-def only_ours(folder: str, euid: int) -> Standing:
+def only_ours(folder: str, euid: int, near: bool = False) -> Standing:
     """Can nobody but root (and ``euid``) write this folder, or any folder on the way to it?
 
-    Of a folder that is missing, the deepest ancestor that exists is judged. It never raises: what cannot be
-    told is not ours.
+    The way is not gone beyond the first that somebody else can write. Of a folder that is missing, the deepest
+    ancestor that exists is judged. It never raises: what cannot be told is not ours. ``near``: nobody must be waited
+    for, and what lies on a filesystem that may not answer is not ours.
     """
     missing = False
     try:
-        with contextlib.closing(_Walk(folder)) as walk:
+        with contextlib.closing(_Walk(folder, near)) as walk:
             try:
-                walk.go()
+                reason = walk.go(lambda step: _others(step, euid, near))
             except FileNotFoundError:
-                missing = True
-            return _standing(walk, euid, missing)
+                missing, reason = True, ""
+            return Standing(False, False, reason) if reason else _standing(walk, euid, missing, near)
+    except Elsewhere as error:
+        return Standing(False, missing, f"{printable(error.path)}: a program, or another machine, answers for it")
     except (OSError, ValueError) as error:
         return Standing(False, missing, f"{printable(folder)}: {_reason(error)}")
+
+
+def end_of(path: str) -> os.stat_result:
+    """stat(2) without a wait for anybody. Raises OSError, Elsewhere."""
+    try:
+        with contextlib.closing(_Walk(path, near=True)) as walk:
+            walk.go()
+            return os.fstat(walk.descriptor)
+    except ValueError as error:
+        raise OSError(errno.ELOOP, str(error)) from None
 
 
 def _judged(walk: _Walk, euid: int) -> Reading:
     there = os.fstat(walk.descriptor)
     _check_file(there)
-    end = _step(walk.here(), walk.descriptor, None)
+    end = walk.step(None)
     authority = verdict((*walk.steps, end), euid, accounts.private_member, accounts.name_of)
-    text = b"" if authority.kind == NOBODY else _content(walk.descriptor)
+    # Files of /proc say that they are empty: those of a user's processes show memory that may lie on a filesystem of
+    # the user's, which does not answer (proc_pid_environ(5)).
+    unread = authority.kind == NOBODY or (authority.kind == OWNER and there.st_size == 0)
+    text = b"" if unread else _content(walk.descriptor)
     return Reading(text, authority, _signature(there, walk.named), walk.here(), tuple(walk.folders))
 
 
-def _standing(walk: _Walk, euid: int, missing: bool) -> Standing:
-    end = _step(walk.here(), walk.descriptor, None)
+def _standing(walk: _Walk, euid: int, missing: bool, near: bool) -> Standing:
+    end = walk.step(None)
     if not stat.S_ISDIR(end.mode):
         return Standing(False, missing, f"{shown(end)}: not a folder")
-    writers, reason = writers_of((*walk.steps, end), euid, accounts.private_member, accounts.name_of)
-    for uid, way in writers.items():
-        reason = f"{shown(way.step)}: {accounts.name_of(uid)} can write it"
+    reason = _others(end, euid, near)
     return Standing(not reason, missing, reason)
+
+
+def _others(step: Step, euid: int, near: bool) -> str:
+    """Who else can write it, in words; "": nobody."""
+    known = accounts.near() if near else accounts.EVERYBODY
+    writers, reason = writers_of((step,), euid, known.private_member, known.name_of)
+    for uid, way in writers.items():
+        reason = f"{shown(way.step)}: {known.name_of(uid)} can write it"
+    return reason
 
 
 def _reason(error: OSError | ValueError) -> str:
@@ -114,9 +143,13 @@ def _reason(error: OSError | ValueError) -> str:
 
 
 class _Walk:
-    """The way from / to a path, taken as the kernel would; it holds one descriptor: of where it stands."""
+    """The way from / to a path, taken as the kernel would; it holds one descriptor: of where it stands.
 
-    def __init__(self, path: str) -> None:
+    ``near``: not beyond filesystems that answer at once.
+    """
+
+    def __init__(self, path: str, near: bool = False) -> None:
+        self._mounts, self._near = Mounts(), near
         self.steps: list[Step] = []
         self.folders: dict[str, None] = {}
         self.links = 0
@@ -132,8 +165,9 @@ class _Walk:
     def close(self) -> None:
         os.close(self.descriptor)
 
-    def go(self) -> None:
-        """Raises OSError; the walk then stands where it came to."""
+    def go(self, flaw: Callable[[Step], str] = lambda step: "") -> str:
+        """To the end, or to the first step with a flaw, which it returns. Raises OSError, Elsewhere; the walk then
+        stands where it came to."""
         while self._pending:
             if len(self.steps) >= STEP_LIMIT:
                 raise ValueError("too many folders on the way")
@@ -143,14 +177,25 @@ class _Walk:
                 entry = self._take(name, entry)
             finally:
                 os.close(entry)
+            if words := flaw(self.steps[-1]):
+                return words
+        return ""
+
+    def step(self, entry_uid: int | None) -> Step:
+        """Where it stands. A program that answers for a filesystem may say of each file that it is root's: it is the
+        mounter's, whatever it says."""
+        there, mounter = os.fstat(self.descriptor), self._mounts.mounter(self.descriptor)
+        entries = acl.read(self.descriptor)
+        uid, kept = (mounter, None) if mounter else (there.st_uid, entry_uid)
+        return Step(self.here(), uid, there.st_gid, there.st_mode, entries, kept, there.st_nlink)
 
     def _take(self, name: str, entry: int) -> int:
         """Step into ``entry``, or follow it; returns the descriptor that is to be closed."""
+        if self._near:
+            self._mounts.require(entry, f"{self.here().rstrip('/')}/{name}")
         there = os.fstat(entry)
-        if there.st_nlink > 1 and not stat.S_ISDIR(there.st_mode):
-            self.steps.append(_step(self.here(), self.descriptor, None))
-        else:
-            self.steps.append(_step(self.here(), self.descriptor, there.st_uid))
+        linked = there.st_nlink > 1 and not stat.S_ISDIR(there.st_mode)
+        self.steps.append(self.step(None if linked else there.st_uid))
         if not self._pending:
             self.folders[self.here()] = None
             self.named = self.named or there
@@ -174,21 +219,17 @@ class _Walk:
             self.descriptor, self._names = root, []
 
     def _open(self, name: str) -> int:
-        """Hold what ``name`` is, without opening it. O_DIRECTORY first: it mounts what autofs holds ready."""
+        """Hold what ``name`` is, without opening it. O_DIRECTORY first: it mounts what autofs holds ready, which may
+        take a while."""
         flags = acl.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             with contextlib.suppress(NotADirectoryError):
-                return os.open(name, flags | os.O_DIRECTORY, dir_fd=self.descriptor)
+                if not self._near:
+                    return os.open(name, flags | os.O_DIRECTORY, dir_fd=self.descriptor)
             return os.open(name, flags, dir_fd=self.descriptor)
         except FileNotFoundError as error:
             reason = "a symbolic link on the way leads to nothing" if self.links else error.strerror
             raise FileNotFoundError(error.errno, reason)
-
-
-def _step(path: str, descriptor: int, entry_uid: int | None) -> Step:
-    there = os.fstat(descriptor)
-    entries = acl.read(descriptor)
-    return Step(path, there.st_uid, there.st_gid, there.st_mode, entries, entry_uid, there.st_nlink)
 
 
 def _check_file(there: os.stat_result) -> None:

@@ -58,6 +58,8 @@ from emperor.tending.vassallog import VassalLog
 
 MOST_HANDED_OVER = 32768
 """Characters of a vassal's last lines that an upgrade keeps."""
+OVER = 5.0
+"""Seconds after a KILL for which a process is waited for."""
 MAX_WAKE = 30.0
 """Seconds that the workers of a killed generation have at most."""
 
@@ -162,6 +164,7 @@ class Performer:
         crib.told = True
         if order.action is Action.KILL:
             processes.kill_group(crib.child)
+            self._loop.call_at(self._loop.now() + OVER, lambda: self._give_up(crib))
         else:
             processes.drain(crib.child, retire=order.action is Action.RETIRE)
 
@@ -254,6 +257,11 @@ class Performer:
 
     def _share(self, spec: VassalSpec) -> Share:
         return self._closer.share(spec.identity.uid)
+
+    def _give_up(self, crib: Crib) -> None:
+        """Killed, and not dead yet: a filesystem that hangs holds it in its own exit. It does nothing any more."""
+        if self._cribs.get(crib.number) is crib:
+            self._ended(crib)
 
     def _ended(self, crib: Crib) -> None:
         """Its last words first, then its end. Its group is swept later if it may still have requests in flight."""

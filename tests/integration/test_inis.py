@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from emperor.intake import inis
+from emperor.intake import listing as listing_module
 from emperor.intake.inis import Inis
-from emperor.intake.listing import Listing, listing
+from emperor.intake.listing import OVERFULL, Listing, listing
 from emperor.supervision import quiet
 from emperor.supervision.quiet import Rest
 from emperor.system.eventloop import Loop
 from emperor.system.folderlock import FolderLocks
+from emperor.system.scout import Scouts
 from emperor.system.watch import Watch
 from tests.integration.kernel_world import Notes, drive, raise_it
 
@@ -39,7 +41,13 @@ class World:
         self.on_told: Callable[[], object] = lambda: None
         self.locks = FolderLocks()
         self.inis = Inis(
-            [str(place) for place in places], self.loop, self.journal, self._changed, self._removed, self.locks
+            [str(place) for place in places],
+            self.loop,
+            self.journal,
+            self._changed,
+            self._removed,
+            self.locks,
+            Scouts(self.loop, self.loop.report),
         )
         self.inis.first_look()
 
@@ -160,6 +168,43 @@ def test_a_glob_is_listed_across_folders(tmp_path: Path) -> None:
     found = listing(f"{tmp_path}/*/*.ini")
     assert set(found.names) == {"blog", "shop"}
     assert found.odd == ()
+
+
+def test_of_one_name_in_two_folders_of_a_glob_both_are_told(tmp_path: Path) -> None:
+    for user in ("alice", "bob"):
+        (tmp_path / user).mkdir()
+        (tmp_path / user / "shop.ini").touch()
+    found = listing(f"{tmp_path}/*/*.ini")
+    assert found.names == {"shop": str(tmp_path / "alice/shop.ini")}
+    assert found.more == (("shop", str(tmp_path / "bob/shop.ini")),)
+
+
+@pytest.mark.parametrize("pattern", ["alice", "*/*.ini"])
+def test_a_folder_with_very_many_files_is_not_looked_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str
+) -> None:
+    monkeypatch.setattr(listing_module, "MOST_ENTRIES", 3)
+    for user, count in (("alice", 4), ("bob", 3)):
+        (tmp_path / user).mkdir()
+        for number in range(count):
+            (tmp_path / user / f"{user}{number}.ini").touch()
+    found = listing(str(tmp_path / pattern))
+    assert found.overfull == (str(tmp_path / "alice"),)
+    assert list(found.names) == ([] if pattern == "alice" else ["bob0", "bob1", "bob2"])
+
+
+def test_in_a_folder_that_fills_up_the_vassals_stay_as_they_are(
+    world: World, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing_module, "MOST_ENTRIES", 3)
+    for number in range(4):
+        (folder / f"x{number}.ini").touch()
+    (folder / "blog.ini").unlink()
+    assert world.nothing_more() == []
+    assert world.journal.lines == [f"warning: {folder}: {OVERFULL}"]
+    for number in range(4):
+        (folder / f"x{number}.ini").unlink()
+    assert world.news() == [("removed", "blog")]
 
 
 def test_a_folder_whose_name_looks_like_a_glob_is_a_folder(tmp_path: Path) -> None:

@@ -98,11 +98,11 @@ def test_an_ini_that_could_not_be_read_is_read_again_by_itself(
     (folder / "blog.ini").write_text("[uwsgi]\n")
     real, refusals = trust.read_ini, [1, 2]
 
-    def without_descriptors(path: str, euid: int) -> trust.Reading:
+    def without_descriptors(path: str, euid: int, near: bool = False) -> trust.Reading:
         if refusals:
             refusals.pop()
             raise EmperorError(f"{path}: cannot be read: {os.strerror(errno.EMFILE)}")
-        return real(path, euid)
+        return real(path, euid, near)
 
     monkeypatch.setattr(trust, "read_ini", without_descriptors)
     emperor.rule([str(folder)])

@@ -185,6 +185,21 @@ def test_the_size_limit_is_exact(base: Path) -> None:
     assert "larger" in refusal(ini)
 
 
+@needs("root")
+def test_the_memory_of_a_users_process_is_not_read(base: Path, alices: Path) -> None:
+    """It is a regular file of hers, and its read may wait for her filesystem (proc_pid_environ(5))."""
+    command = ["/bin/sleep", "60"]
+    with subprocess.Popen(command, env={"X": "Y"}, user=ALICE, group=ALICE, extra_groups=[]) as process:
+        try:
+            memory = Path(f"/proc/{process.pid}/environ")
+            assert memory.read_bytes() == b"X=Y\0"
+            (alices / "a.ini").symlink_to(memory)
+            os.lchown(alices / "a.ini", ALICE, ALICE)
+            assert read_ini(str(alices / "a.ini"), 0).text == b""
+        finally:
+            process.kill()
+
+
 def test_a_file_that_hides_its_size_is_still_bounded() -> None:
     # /proc/kallsyms: size 0, megabytes of text, root's and regular
     assert os.stat("/proc/kallsyms").st_size == 0

@@ -8,6 +8,7 @@ that a loop of two lines gives the first line for every turn, then the second. B
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
@@ -176,8 +177,11 @@ def _hostname_match(asked: Asked) -> bool:
         # Its author could write an expression that keeps the emperor busy for hours.
         raise Refused("is only for an ini that root alone can write")
     try:
-        return re.search(asked.value, asked.world.magic.get("h", "")) is not None
-    except re.error:
+        with warnings.catch_warnings():
+            # Of patterns that a later Python may read otherwise: the emperor's log is no place for its own source.
+            warnings.simplefilter("ignore")
+            return re.search(asked.value, asked.world.magic.get("h", "")) is not None
+    except (re.error, OverflowError, RecursionError):  # a{99999999999}, and a thousand parentheses
         raise Refused("is no regular expression") from None
 
 
