@@ -10,7 +10,6 @@ This module runs in vassals: standard library, Python 3.9.
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Callable, Optional
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Callable, Optional
 from emperor.crew.census import Census
 from emperor.crew.company import Company, Living, Parting, Serve
 from emperor.crew.ears import Ears
-from emperor.crew.hand import Hand, Hearers
+from emperor.crew.hand import Hand, Hearers, confession
 from emperor.crew.pacing import Pacing
 from emperor.crew.retries import Retries
 from emperor.crew.rows import rows
@@ -205,7 +204,7 @@ class Crew:
             self._ears.serving()
             self._census.perhaps_changed()
         elif data:
-            reason, text = json.loads(data)
+            reason, text = confession(data)
             # What it printed explains it, and the vassal may not live much longer.
             hand.hear()
             self._ears.failed(reason, text)

@@ -8,6 +8,7 @@ This module runs in vassals: standard library, Python 3.9.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -36,6 +37,15 @@ one cost a multiple of those that come together. Not where it prints so fast tha
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _LIBRARY = os.path.dirname(os.path.abspath(os.__file__))
+
+
+def confession(data: bytes) -> tuple[str, str]:
+    """Why a worker cannot serve: the reason, and a traceback. A lazy app may have written into the pipe itself."""
+    try:
+        reason, text = json.loads(data)
+        return str(reason), str(text)
+    except (ValueError, TypeError, RecursionError):
+        return "the app has written into the pipe on which its worker reports", ""
 
 
 class Hearers(NamedTuple):

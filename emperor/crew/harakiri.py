@@ -52,11 +52,13 @@ class Harakiri:
         return [doing for one in living if one.worker.number not in self._asked for doing in self._doings(one)]
 
     def _doings(self, one: Living) -> list[Doing]:
-        # What began before the first of them was forked is a number that is being written.
+        # What began before the first of them was forked, or later than now, is a number that is being written, or that
+        # the app has written itself: to wait for it could be to look at nobody any more.
+        now = self._loop.now()
         return [
             Doing(one.worker.number, doing.thread, doing.since, doing.request)
             for doing in self._board.in_flight(one.cell)
-            if doing.since >= self._began
+            if self._began <= doing.since <= now
         ]
 
     def _end(self, one: Living, doing: Doing) -> None:

@@ -128,6 +128,11 @@ class Hearing:
             data = os.read(self._output, CHUNK)
         except BlockingIOError:
             return 0
+        except OSError as error:
+            # A page of some file that was spliced into the pipe, and that its filesystem has lost since (EIO): it would
+            # stay the next one for ever.
+            self._listener.complain(f"output: {error.strerror} -- what it prints is not read any more")
+            data = b""
         if not data:
             self._printed_all = True
             self._loop.unwatch(self._output)

@@ -51,6 +51,18 @@ def test_a_worker_says_why_it_cannot_serve(world: World) -> None:
     assert world.served == 0
 
 
+@pytest.mark.parametrize("data", [b"x", b"[1]", b"[" * 9000, b"\xff", b"[1, 2]", b"{}", b"3"])
+def test_rubbish_where_a_worker_reports_is_a_failure_like_any_other(world: World, data: bytes) -> None:
+    def fails(index: int, report: int, tally: Tally) -> int:
+        os.write(report, data)
+        return 22
+
+    world.start(fails)
+    world.until(lambda: world.failures)
+    assert all(isinstance(word, str) for word in world.failures[0])
+    assert world.served == 0
+
+
 def test_lines_come_with_the_index_of_their_worker(world: World) -> None:
     def act(index: int, report: int, tally: Tally) -> None:
         os.write(1, f"one of {index}\n".encode())

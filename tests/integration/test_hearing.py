@@ -533,6 +533,26 @@ def test_a_connection_that_lingers_blocks_nobody(loop: Loop, talk: Talk, where: 
         assert loop.now() - began < LINGER / 10
 
 
+def test_an_output_that_cannot_be_read_is_let_go_and_said_once(loop: Loop, talk: Talk) -> None:
+    """As one is into which a page was spliced that its filesystem has lost."""
+    one = talk()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        near = socket.create_connection(listener.getsockname())
+        far, _ = listener.accept()
+    far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    far.close()
+    with near:
+        os.dup2(near.fileno(), one.hearing._output, inheritable=False)
+        one.hearing._loop.unwatch(one.hearing._output)
+        one.hearing.start()
+        drive(loop, lambda: one.complaints)
+    assert one.complaints == ["output: Connection reset by peer -- what it prints is not read any more"]
+    one.say(Serving())
+    drive(loop, lambda: one.messages)
+    one.stop()
+    assert len(one.complaints) == 1
+
+
 def test_how_many_lines_were_lost_is_told_though_no_other_line_comes(loop: Loop, talk: Talk) -> None:
     one = talk()
     datagrams = 2 * LINES // channel.MAX_LINES

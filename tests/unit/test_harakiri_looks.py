@@ -88,6 +88,15 @@ def test_it_looks_again_when_the_oldest_request_is_due(world: World) -> None:
     assert [one.when for one in world.calls] == [BORN + 12 + LIMIT]
 
 
+@pytest.mark.parametrize("since", [BORN + 1e18, float("inf"), float("nan")])
+def test_a_moment_to_come_that_an_app_has_written_keeps_nobody_from_looking(world: World, since: float) -> None:
+    world.cells = {0: [InFlight(0, since, "GET /a")]}
+    assert world.go_on() == BORN + LIMIT
+    world.cells[1] = [InFlight(0, BORN + LIMIT, "GET /b")]
+    assert world.go_on() == BORN + 2 * LIMIT
+    assert world.did("ask") == [("ask", 502)]
+
+
 def test_who_is_overdue_is_asked_and_the_line_stands_before_what_it_writes(world: World) -> None:
     world.cells = {1: [InFlight(0, BORN + 0.001, "GET /report?x=1")]}
     world.go_on()
