@@ -91,3 +91,22 @@ def test_every_decision_is_listed() -> None:
     index = (ROOT / "docs/decisions/README.md").read_text(encoding="utf-8")
     for decision in (ROOT / "docs/decisions").glob("0*.md"):
         assert decision.name in index
+
+
+ROWS = {
+    "docs/security.md": {f"{letter}{n}" for letter, last in zip("ABCDE", (12, 10, 6, 7, 8)) for n in range(1, last + 1)},
+    "docs/reliability.md": {f"F{n}" for n in range(1, 63)},
+}
+"""The threats and faults that the project answers for."""
+
+
+@pytest.mark.parametrize("document", ROWS)
+def test_every_threat_and_every_fault_names_tests_that_are_there(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| ([A-F]\d+) \| (.*)$", text, re.MULTILINE))
+    assert rows.keys() == ROWS[document]
+    held = {row: re.findall(r"`(tests/[\w/]+\.py)(?:::(test_\w+)[^`]*)?`", cells) for row, cells in rows.items()}
+    assert [row for row, tests in held.items() if not tests] == []
+    sources = {path: (ROOT / path).read_text(encoding="utf-8") for tests in held.values() for path, _ in tests}
+    named = [(path, test) for tests in held.values() for path, test in tests if test]
+    assert [one for one in named if f"def {one[1]}(" not in sources[one[0]]] == []

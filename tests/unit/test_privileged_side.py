@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +16,10 @@ from contrib.root_side import (
     DAEMON,
     FROM_OURSELVES,
     MODULES,
+    ROOT,
     Edge,
     code_lines,
+    counted,
     imports,
     reached,
     way_to,
@@ -149,3 +152,10 @@ def f():
 
 def test_a_line_of_code_is_none_of_blanks_comments_and_docstrings() -> None:
     assert code_lines(TEXT) == len(["A = two", "lines", "def", "return", "1", ")"])
+
+
+def test_the_documents_say_how_many_lines_run_with_roots_rights() -> None:
+    """About: within a twentieth."""
+    said = re.search(r"About (\d+) (\d{3}) lines of code in", (ROOT / "docs/security.md").read_text())
+    assert said is not None
+    assert abs(int("".join(said.groups())) / sum(counted().values()) - 1) < 0.05
