@@ -6,6 +6,7 @@
 #   T        more arguments for pytest, as in: make test T='-k reload -x'
 #   BENCH    more arguments for `make bench`, as in: make bench BENCH='--quick --only flask'; BENCH=--help tells all
 #   CAMPAIGN more arguments for `make campaign`, as in: make campaign CAMPAIGN='--quick --only reload'
+#   FUZZ     more arguments for `make fuzz`, as in: make fuzz FUZZ='--only ini --inputs 10000'; FUZZ=--help tells all
 #   PINS     more arguments for `make pins`, as in: make pins PINS=--upgrade
 
 PYTHON ?= python3
@@ -14,6 +15,7 @@ OPTIONS ?=
 T ?=
 BENCH ?=
 CAMPAIGN ?=
+FUZZ ?=
 PINS ?=
 
 VENV := .venv
@@ -26,7 +28,7 @@ PIP_BENCH := $(VENV_BENCH)/bin/python -m pip install --quiet --disable-pip-versi
 FETCH := --require-hashes --requirement
 OURSELVES := --no-deps --no-build-isolation --editable .
 
-.PHONY: help run test test-one test-two check lint format readme bench campaign pins dist clean
+.PHONY: help run test test-one test-two check lint format readme bench campaign fuzz pins dist clean
 .DEFAULT_GOAL := help
 
 help:  ## print these lines
@@ -71,6 +73,9 @@ bench: $(VENV_BENCH)/.ready $(VENV_PYPY)  ## compare with uWSGI, gunicorn and fl
 
 campaign: $(VENV_BENCH)/.ready $(VENV)/.ready-test  ## count what reloads, kills and upgrades cost under load (CAMPAIGN=--help)
 	$(BIN)/python -m campaigns --venv $(VENV_BENCH) $(CAMPAIGN)
+
+fuzz: $(VENV_BENCH)/.ready $(VENV)/.ready-test  ## a million damaged inputs for every parser, and for a running daemon (FUZZ=--help)
+	$(BIN)/python -m fuzzing --venv $(VENV_BENCH) $(FUZZ)
 
 pins: $(VENV)/.ready-test  ## write requirements/ anew as pyproject.toml wants it (PINS=--upgrade for the newest)
 	PATH="$(BIN):$$PATH" $(BIN)/python -m contrib.pins $(PINS)

@@ -25,6 +25,9 @@ ASKING_SECONDS = 5.0
 READING_SECONDS = 30.0
 """To take any byte of an answer in."""
 
+LOOK_SECONDS = 5.0
+"""Between two looks whether a client is still there that closed its writing half: nothing else tells that it left."""
+
 ANSWER_LIMIT = 4 * 1024 * 1024
 """Bytes that wait for a client; more, and a follower is too slow, or an answer too large."""
 
@@ -71,6 +74,7 @@ class Connection:
         self._outbox = bytearray()
         self._asked = False
         self._finished = False
+        self._look: Optional[Timer] = None
         passing.prepare(sock)
         self._deadline: Optional[Timer] = loop.call_at(loop.now() + ASKING_SECONDS, self._too_late)
         loop.watch(sock.fileno(), self._readable)
@@ -125,6 +129,8 @@ class Connection:
             return
         self.closed = True
         self._set_deadline(None)
+        if self._look is not None:
+            self._look.cancel()
         self._loop.unwatch(self._sock.fileno())
         self._on_close(self)
         if passing.may_be_closed(self._sock):
@@ -177,6 +183,18 @@ class Connection:
             self.close()
         else:
             self._loop.unwatch(self._sock.fileno())
+            self._look_later()
+
+    def _look_later(self) -> None:
+        if self._look is None:
+            self._look = self._loop.call_at(self._loop.now() + LOOK_SECONDS, self._look_now)
+
+    def _look_now(self) -> None:
+        self._look = None
+        if self._hung_up():
+            self.close()
+        else:
+            self._look_later()
 
     def _hung_up(self) -> bool:
         poll = select.poll()

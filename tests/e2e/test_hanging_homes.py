@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,7 +85,7 @@ def places(daemon: Emperor) -> list[object]:
     return [daemon.vassals, daemon.root / "homes" / "*" / "vassals" / "*.ini"]
 
 
-def app_in(daemon: Emperor, home: Home, owner: Person, name: str, **options: object) -> Vassal:
+def app_in(daemon: Emperor, home: Home, owner: Person, name: str, **options: Any) -> Vassal:
     vassal = daemon.place(name, owner, **options)
     app = home.behind / f"{name}.py"
     chown(Path(shutil.copy(APPS / "facts.py", app)), owner)
@@ -148,7 +149,7 @@ def test_nobody_waits_for_a_home_that_hangs(daemon: Emperor, home: Home, users: 
     own.replaced(before)
 
 
-def everything_in(home: Path) -> dict[str, object]:
+def everything_in(home: Path) -> dict[str, Any]:
     """What an ini of root's can name in a home."""
     return {
         "socket": home / "app.sock",

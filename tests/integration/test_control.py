@@ -364,6 +364,22 @@ def test_a_client_that_leaves_is_gone_and_words_to_it_are_dropped(emperor: Emper
     emperor.do(lambda: reply.send({"data": {"name": "blog", "lines": ["b"]}}))
 
 
+def test_a_client_that_closed_its_writing_half_and_leaves_is_gone_before_anything_is_said_to_it(
+    emperor: Emperor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log that it follows may be quiet for days."""
+    monkeypatch.setattr(connection, "LOOK_SECONDS", 0.02)
+    emperor.handle = lambda request, peer, reply: None
+    with connect(emperor.path) as sock:
+        sock.sendall(messages.encode(Request("logs", ("blog",), {"follow": True})))
+        sock.shutdown(socket.SHUT_WR)
+        _, _, reply = emperor.asked.get(timeout=PATIENCE)
+        emperor.do(lambda: reply.send({"data": 1}))
+        assert json.loads(sock.recv(65536)) == {"data": 1}
+        assert not reply.gone
+    wait_for(lambda: reply.gone)
+
+
 def test_a_client_that_does_not_ask_is_sent_away(emperor: Emperor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "ASKING_SECONDS", 0.05)
     with connect(emperor.path) as sock:

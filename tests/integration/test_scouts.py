@@ -12,7 +12,7 @@ import pytest
 from emperor.intake import apart as apart_module
 from emperor.intake.apart import Apart
 from emperor.intake.listing import listing, prefix
-from emperor.intake.reading import DIRECTORY_SERVICE, Reader, Settings
+from emperor.intake.reading import DIRECTORY_SERVICE, Reader, Settings, Study
 from emperor.system import accounts
 from emperor.system.eventloop import Loop
 from emperor.system.mounts import Mounts
@@ -83,7 +83,7 @@ def test_there_are_not_more_than_so_many(world: World) -> None:
 def test_an_ini_comes_later_while_users_come_from_elsewhere(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ini, arrived = tmp_path / "blog.ini", dict[str, object]()
+    ini, arrived = tmp_path / "blog.ini", dict[str, tuple[str, Study, bool]]()
     ini.write_text("[uwsgi]\nno-such-option = 1\n")
     apart = Apart(Reader(Settings(runtime=str(tmp_path))), world.scouts, arrived.update, world.heard.append)
     assert apart.read("blog", str(ini), True) is not None
@@ -91,7 +91,7 @@ def test_an_ini_comes_later_while_users_come_from_elsewhere(
     assert apart.read("blog", str(ini), True) is None
     assert apart.awaited("blog")
     drive(world.loop, lambda: arrived)
-    path, study, written = arrived["blog"]  # type: ignore[misc]  # what arrives is a tuple of three
+    path, study, written = arrived["blog"]
     assert (path, written) == (str(ini), True)
     assert "no-such-option" in str(study.reading.checked.problems)
     assert apart.studies["blog"] is study and not apart.awaited("blog")
@@ -102,7 +102,7 @@ def test_that_nobody_answers_is_told_once_and_asked_again(
 ) -> None:
     monkeypatch.setattr(apart_module, "PATIENCE", 0.02)
     monkeypatch.setattr(accounts, "are_near", lambda: False)
-    arrived = dict[str, object]()
+    arrived = dict[str, tuple[str, Study, bool]]()
     apart = Apart(Reader(Settings(runtime=str(tmp_path))), world.scouts, arrived.update, world.heard.append)
     assert world.ask(("read", DIRECTORY_SERVICE), lambda: signal.pause())
     assert apart.read("blog", str(tmp_path / "blog.ini"), True) is None
@@ -115,7 +115,7 @@ def test_that_nobody_answers_is_told_once_and_asked_again(
 def test_what_was_asked_for_again_meanwhile_is_read_again(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ini, arrived = tmp_path / "blog.ini", list[object]()
+    ini, arrived = tmp_path / "blog.ini", list[tuple[str, Study, bool]]()
     ini.write_text("[uwsgi]\nold = 1\n")
     monkeypatch.setattr(accounts, "are_near", lambda: False)
     apart = Apart(
@@ -126,7 +126,7 @@ def test_what_was_asked_for_again_meanwhile_is_read_again(
     ini.write_text("[uwsgi]\nnew = 1\n")
     apart.read("blog", str(ini), False)
     drive(world.loop, lambda: not apart.awaited("blog"))
-    ((_, study, written),) = arrived  # type: ignore[misc]  # what arrives is a tuple of three
+    ((_, study, written),) = arrived
     assert written, "that it was written is not forgotten"
     assert "new" in str(study.reading.checked.problems)
 
