@@ -7,7 +7,7 @@ in ``config.spec``. This process imports no app, speaks no web protocol and open
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,14 +24,17 @@ from emperor.herald import Herald
 from emperor.holding.errands import Errands
 from emperor.holding.holdings import Estate, Holdings
 from emperor.intake.intake import Intake
+from emperor.intake.namebook import NameBook
 from emperor.intake.reading import Reader
 from emperor.journal import Journal
+from emperor.model import VassalSpec
 from emperor.rounds import Rounds
 from emperor.succession import takeover
 from emperor.succession.handover import State
 from emperor.succession.upgrade import Upgrade, tell_askers
 from emperor.supervision import happenings, wording
 from emperor.supervision.events import Order, VassalEvent
+from emperor.supervision.outcome import Given
 from emperor.supervision.quiet import Signature
 from emperor.supervision.record import Vassal, first_fatal, state
 from emperor.system import cgroup, library
@@ -44,6 +47,7 @@ from emperor.system.notify import Notifier
 from emperor.system.placebook import PlaceBook
 from emperor.system.reexec import Program
 from emperor.system.scout import Scouts
+from emperor.tending import shares
 from emperor.tending.performer import Performer
 from emperor.tending.register import Register
 from emperor.tending.startgate import StartGate
@@ -108,6 +112,10 @@ class Emperor:
         self.front: FrontKeeper | None = None
         self.rounds = Rounds(self, self.loop)
 
+    def _names(self) -> NameBook:
+        """One app in the foreground has a name for itself."""
+        return NameBook("" if self.single else self.reader.settings.runtime_folder)
+
     def _install(self, runtime: str) -> str:
         """The launcher. Those that older vassals run from stay; without a new one theirs will do."""
         if self.before is None:
@@ -123,7 +131,7 @@ class Emperor:
 
     def rule(self, places: Sequence[str]) -> None:
         """Watch these folders, from the next turn of the loop on. EmperorError: another emperor serves one of them."""
-        self.intake.watch(places, self.loop, self.folders, begun=self.before is not None)
+        self.intake.watch(places, self.loop, self.folders, self._names(), begun=self.before is not None)
         if self.before is not None and self.intake.inis is not None:
             self.intake.inis.adopt({one.record.name: one.ini for one in self.before.vassals if one.ini is not None})
             takeover.take_over(self, self.before)
@@ -149,9 +157,14 @@ class Emperor:
         else:
             self.chronicle.of_emperor(happenings.STARTED, f"version {__version__}")
             with self.estate.book.gathering():
-                self.intake.first_look()
-        self.rounds.settle_estate()
-        self.herald.begin(lambda: self.journal.info("emperor", f"ready, {wording.summary(self.vassals.values())}"))
+                self.intake.first_look(self._all_seen)
+            return
+        self._all_seen()
+
+    def _all_seen(self) -> None:
+        if not self.stopping:
+            self.rounds.settle_estate()
+            self.herald.begin(lambda: self.journal.info("emperor", f"ready, {wording.summary(self.vassals.values())}"))
 
     def _performer(self, name: str) -> Performer:
         performer = Performer(
@@ -166,11 +179,15 @@ class Emperor:
             self.strays,
             lambda event: self.register.tell(name, event),
             lambda: self._forget(name),
+            self._require_room,
         )
         performer.when_a_worker_dies(
             lambda number, worker: self.chronicle.worker_died(name, state(self.vassals[name]), number, worker)
         )
         return performer
+
+    def _require_room(self, own: Performer, spec: VassalSpec) -> None:
+        shares.require_room(own.claim, spec, self.performers.values(), len(self.performers))
 
     def _children(self) -> set[int]:
         """Whom we have started, and somebody looks after until he is reaped."""
@@ -213,6 +230,12 @@ class Emperor:
         config = self.intake.paths.get(name, "")
         return snapshot.snapshot(self.vassals[name], self.performers[name], config, self.loop.now(), lines, numbers)
 
+    def most_workers(self, name: str) -> int | None:
+        return self.intake.most_workers(name)
+
+    def trouble(self) -> str:
+        return self.journal.trouble
+
     def owner(self, name: str) -> int | None:
         return self.intake.owner(name)
 
@@ -222,14 +245,28 @@ class Emperor:
     def process(self, name: str, generation: int) -> int:
         return self.performers[name].last_pid(generation)
 
-    def order(self, name: str, verb: str, workers: int = 0) -> str:
-        return self.intake.scale(name, workers) if verb == "scale" else self.intake.order(name, verb)
+    def order(self, name: str, verb: str, workers: int, when: Callable[[Callable[[], Given]], None]) -> None:
+        if verb == "scale":
+            when(lambda: Given(self.intake.orders.scale(name, workers)))
+        else:
+            self.intake.orders.give(name, verb, when)
 
     def _reload_all(self) -> None:
+        to_come = list(self.vassals)
+
+        def carry_out(act: Callable[[], Given]) -> None:
+            to_come.pop()
+            try:
+                act()
+            finally:
+                if not to_come:
+                    # Before the orders nobody moves, and the reload would be over at once.
+                    self.herald.reloading()
+
         for name in list(self.vassals):
-            self.order(name, "reload")
-        # Before the orders nobody moves, and the reload would be over at once.
-        self.herald.reloading()
+            self.order(name, "reload", 0, carry_out)
+        if not self.vassals:
+            self.herald.reloading()
 
     def _reopen_logs(self) -> None:
         self.journal.reopen()
@@ -248,6 +285,7 @@ class Emperor:
 
     def at_rest(self) -> bool:
         # Whatever a scout waits for, nobody waits for it.
+        self.intake.orders.hurry()
         return self.errands.idle and self.closer.idle and self.scouts.dismiss()
 
     def export(self) -> State:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from emperor import descent, frontkeeper
 from emperor.config.claims import judge_all
@@ -14,6 +14,7 @@ from emperor.control.messages import Policy, parse_verbs
 from emperor.daemon import Emperor
 from emperor.errors import EmperorError
 from emperor.frontkeeper import FrontKeeper
+from emperor.intake import patiently
 from emperor.intake.listing import OVERFULL, listing
 from emperor.intake.reading import Reader, Settings
 from emperor.journal import Journal
@@ -24,7 +25,6 @@ from emperor.succession.handover import State
 from emperor.system import library, pidfile, places, privilege, runtime
 from emperor.system.accounts import SystemAccounts
 from emperor.system.logs import open_for_append
-from emperor.system.mounts import Elsewhere
 from emperor.system.reexec import Program
 from emperor.tending.startgate import usual_places
 from emperor.text import printable
@@ -48,7 +48,7 @@ def reign(
             print(f"warning: {problem}")
         if before is not None:
             _rehearse(rule, reader.settings.runtime_folder, before)
-        return _check(reader, where, taking_over=before is not None)
+        return _check(reader, where, before)
     return _serve(rule, where, told, control, reader, program, before)
 
 
@@ -206,34 +206,37 @@ def _door(reader: Reader) -> Identity | None:
     return reader.web or Identity(65534, 65534, (65534,), "nobody", "/")
 
 
-def _check(reader: Reader, where: Sequence[str], taking_over: bool) -> int:
+def _check(reader: Reader, where: Sequence[str], before: State | None) -> int:
     """CONTRACT ``--check``: every problem of every ini.
 
-    ``taking_over``: whose an address is that two inis name, the emperor that runs has decided.
+    ``before``: of the emperor that runs, and waits for us. Whose an address is that two inis name, it has decided.
     """
-    inis, code = _found(where, taking_over)
-    read = {path: (name, _read(reader, name, path, taking_over)) for path, name in inis.items()}
-    known = {path: (name, checked) for path, (name, checked) in read.items() if checked is not None}
-    found = [*known.values()]
-    judged = [one for _, one in found] if taking_over else judge_all(found, reader.settings.runtime_folder)
-    for path, checked in zip(known, judged, strict=True):
+    inis, code = _found(where, before is not None)
+    if before is None:
+        read = [(name, reader.study(name, path).reading.checked) for path, name in inis.items()]
+        known = dict(zip(inis, judge_all(read, reader.settings.runtime_folder), strict=True))
+    else:
+        # It also knows what lies where only a scout looks.
+        theirs = {one.ini.path: one.record.name for one in before.vassals if one.ini is not None}
+        known = _read_in_time(reader, {**theirs, **inis})
+    for path, checked in known.items():
         code = FAILED if checked.spec is None else code
         for problem in checked.problems:
             print(printable(f"{'' if problem.fatal else 'warning: '}{problem}"))
         if checked.spec is not None:
             print(printable(f"{path}: OK"))
-    if taking_over:
+    if before is not None:
         print(handover.READ)
     return code
 
 
-def _read(reader: Reader, name: str, path: str, near: bool) -> Checked | None:
-    """None: there may be no answer, and somebody waits for us (``near``)."""
-    try:
-        return reader.study(name, path, near=near).reading.checked
-    except Elsewhere:
-        print(printable(f"warning: {path}: not read: whoever answers for it may not answer"))
-        return None
+def _read_in_time(reader: Reader, inis: Mapping[str, str]) -> dict[str, Checked]:
+    """That nobody answers for an ini is no reason to stay as we are: whoever it is would have a say in that."""
+    studies = patiently.study_all(reader, inis, lambda error: print(printable(f"warning: a scout: {error}")))
+    for path in inis.keys() - studies.keys():
+        print(printable(f"warning: {path}: not read: there is no answer from where it lies, or who its user is"))
+        print(printable(f"{path}: OK"))
+    return {path: studies[path].reading.checked for path in inis if path in studies}
 
 
 def _found(where: Sequence[str], namesakes: bool) -> tuple[dict[str, str], int]:

@@ -116,6 +116,9 @@ class Answers:
         numbers = bool(request.options.get("numbers"))
         wanted = dict.fromkeys(names, lines)
         found = answer(overviews.piece(self._realm, wanted, numbers, self._may("status", peer)))
+        trouble = self._realm.trouble() if self._policy.administers(peer) else ""
+        if trouble:
+            found["trouble"] = trouble
         if strangers:
             found.update(messages.refusal(f"{', '.join(strangers)}: no such vassal", UNKNOWN))
         if wanted:
@@ -212,7 +215,20 @@ class Answers:
             if request.verb == "reload":
                 # What is stopped on purpose has nothing to reload, and that is as wished.
                 names = [name for name in names if self._realm.vassals[name].wanted is Wanted.UP]
+        if request.verb == "scale" and self._too_many(names, request, peer, reply):
+            return
         self._orders.give(names, request, reply)
+
+    def _too_many(self, names: Sequence[str], request: Request, peer: Peer, reply: Reply) -> bool:
+        """What administrators give every ini behind its own lines wins over them, and so over their users' orders."""
+        wanted = int(request.options.get("workers", 0))
+        for name in () if self._policy.administers(peer) else names:
+            cap = self._realm.most_workers(name)
+            if cap is not None and wanted > cap:
+                why = f"{name}: scale: the emperor's administrator allows {cap} at most, which wins over its ini"
+                reply.finish(messages.refusal(f"{why} -- it stays as it is", DENIED))
+                return True
+        return False
 
     def upgrade(self, request: Request, peer: Peer, reply: Reply) -> None:
         if not self._policy.administers(peer):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from emperor.chronicle import Chronicle
 from emperor.control.connection import Reply
+from emperor.supervision.outcome import Given
 from emperor.supervision.record import Vassal
 from emperor.tending.performer import Performer
 
@@ -26,8 +28,16 @@ class Realm(Protocol):
 
     def owner(self, name: str) -> int | None: ...
 
-    def order(self, name: str, verb: str, workers: int = 0) -> str:
-        """Carry it out; "" or why it cannot be (an invalid ini)."""
+    def most_workers(self, name: str) -> int | None:
+        """How many an administrator allows, whatever the ini says; None: as many as the ini says."""
+        ...
+
+    def trouble(self) -> str:
+        """What is wrong with the emperor itself, for administrators; "": nothing."""
+        ...
+
+    def order(self, name: str, verb: str, workers: int, when: Callable[[Callable[[], Given]], None]) -> None:
+        """``when`` takes what carries it out: at once, or later where its ini is not read at once."""
         ...
 
     def upgrade(self, reply: Reply) -> None:

@@ -19,25 +19,25 @@ REST = 3
 class Turns:
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
-        self._next: dict[int, float] = {}
-        """Of a user: when the next one may begin."""
+        self._next: dict[tuple[int, bool], float] = {}
+        """Of a user: when the next one may begin. Those that cost more than a look (True) wait for each other alone."""
         self._took: dict[int, float] = {}
         """Of a user who has a turn to come: how long his last one took."""
 
     def take(self, uid: int, act: Callable[[], None]) -> None:
         """Do it now, or in its turn; then pause."""
-        self._enter(uid, act, PAUSE)
+        self._enter((uid, True), act, PAUSE)
 
     def weigh(self, uid: int, act: Callable[[], None]) -> None:
         """Do it now, or in its turn; the pause depends on how long it takes."""
-        self._enter(uid, partial(self._measure, uid, act), (1 + REST) * self._took.get(uid, 0.0))
+        self._enter((uid, False), partial(self._measure, uid, act), (1 + REST) * self._took.get(uid, 0.0))
 
-    def _enter(self, uid: int, act: Callable[[], None], lasts: float) -> None:
+    def _enter(self, key: tuple[int, bool], act: Callable[[], None], lasts: float) -> None:
         now = self._loop.now()
         self._next = {one: when for one, when in self._next.items() if when > now}
-        self._took = {one: took for one, took in self._took.items() if one in self._next}
-        when = self._next.get(uid, now)
-        self._next[uid] = when + lasts
+        self._took = {one: took for one, took in self._took.items() if (one, False) in self._next}
+        when = self._next.get(key, now)
+        self._next[key] = when + lasts
         if when <= now:
             act()
         else:
@@ -50,4 +50,4 @@ class Turns:
         finally:
             now = self._loop.now()
             self._took[uid] = now - began
-            self._next[uid] = max(self._next.get(uid, now), now + REST * (now - began))
+            self._next[uid, False] = max(self._next.get((uid, False), now), now + REST * (now - began))

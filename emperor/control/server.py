@@ -69,7 +69,11 @@ class ControlServer:
         # Of its own: what strangers leave behind is no reason not to upgrade, or to start nobody of theirs.
         self._closer = Closer()
         self._left_behind: set[int] = set()
-        self._bound: Optional[binding.Bound] = binding.bind(path) if state is None else _adopt(state)
+        bound = binding.bind(path) if state is None else _adopt(state)
+        # What came to one that is handed over may have brought descriptors before that was refused.
+        self._bound: Optional[binding.Bound] = bound
+        self._clean = passing.refuses(bound.sock)
+        passing.refuse(bound.sock)
         self._replies = {caller.fd: self._resume(caller) for caller in (state.callers if state is not None else ())}
         self._listen()
 
@@ -85,7 +89,7 @@ class ControlServer:
             return ""
         self._loop.unwatch(self._bound.sock.fileno())
         self._close_listener(self._bound)
-        self._bound = fresh
+        self._bound, self._clean = fresh, passing.refuses(fresh.sock)
         if self._breather is None:
             self._listen()
         return f"control socket {fresh.path}: its file was removed -- bound again"
@@ -124,7 +128,7 @@ class ControlServer:
 
     def _close_listener(self, bound: binding.Bound) -> None:
         """Who waits there may have sent something already."""
-        if passing.refuses(bound.sock):
+        if self._clean:
             bound.sock.close()
         else:
             self._closer.close(bound.sock.detach())

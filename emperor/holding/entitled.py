@@ -35,4 +35,7 @@ def require_theirs(wanted: SocketSpec, spec: VassalSpec, binder: str, held: Held
 
 def _in_our_folder(address: Address) -> bool:
     """Can nobody but root and we make a file there?"""
-    return address.family == UNIX and trust.only_ours(os.path.dirname(address.path), os.geteuid(), near=True).ours
+    return (
+        address.family == UNIX
+        and trust.only_ours(os.path.dirname(address.path), os.geteuid(), near=True, roots=True).ours
+    )

@@ -15,7 +15,7 @@ from emperor.holding.errands import Errands
 from emperor.holding.heirlooms import Heirlooms
 from emperor.holding.held import Held, HeldState
 from emperor.journal import Journal
-from emperor.model import Address
+from emperor.model import OWNER, Address
 from emperor.system import fdstore, listeners
 from emperor.system.closer import Closer
 from emperor.system.fdstore import Received
@@ -52,6 +52,11 @@ class Estate:
     moved: set[Address] = field(default_factory=set)
     """Of which addresses the holder has changed since somebody took note of it."""
 
+    _kept: dict[int, set[str]] = field(default_factory=dict)
+    """The names of what is in the fd store, by uid."""
+    _told: set[int] = field(default_factory=set)
+    """Who has more than is kept."""
+
     def __post_init__(self) -> None:
         self.heirlooms = Heirlooms(self.received, self.book, self.errands, self.journal, self.closer, self._unstore)
 
@@ -67,20 +72,34 @@ class Estate:
 
     def store(self, name: str, held: Held) -> None:
         """Of the vassal ``name``. What is systemd's own it keeps anyway."""
-        if self.notifier is None or held.binder == SYSTEMD or held.stored:
+        if self.notifier is None or held.binder == SYSTEMD:
             return
         who = held.owner.identity
+        kept = self._kept.setdefault(who.uid, set())
+        if held.stored:
+            kept.add(held.stored)
+            return
+        if held.owner.authority.kind == OWNER and len(kept) >= fdstore.SHARE:
+            if who.uid not in self._told:
+                self._told.add(who.uid)
+                self.journal.warning(name, f"fd store: {who.user} has {len(kept)} sockets there -- no more are kept")
+            return
         stored = fdstore.label(name, held.binder, who.uid, who.gid, held.place).name
         if self.notifier.store(stored, held.sock.fileno()):
             held.stored = stored
+            kept.add(stored)
 
     def unstore(self, held: Held) -> None:
         self._unstore(held.stored)
         held.stored = ""
 
     def _unstore(self, name: str) -> None:
-        if self.notifier is not None and name:
-            self.notifier.unstore(name)
+        if self.notifier is None or not name:
+            return
+        self.notifier.unstore(name)
+        label = fdstore.parse(name)
+        if label is not None:
+            self._kept.get(label.uid, set()).discard(name)
 
     def dismiss(self, name: str, held: Held, leave: bool = False) -> None:
         """Close it and remove what we left of it. ``leave``: for the next emperor to find, so only our copy is closed.

@@ -87,7 +87,7 @@ class Heirlooms:
 
     def remove(self, path: str, place: Place) -> None:
         """Unlink a socket file of ours, if it is still there and nobody else can have put it there."""
-        if trust.only_ours(os.path.dirname(path), os.geteuid(), near=True).ours:
+        if trust.only_ours(os.path.dirname(path), os.geteuid(), near=True, roots=True).ours:
             listeners.unlink(path, place)
         self._book.strike(path)
 

@@ -32,7 +32,7 @@ from emperor.holding.held import (
 from emperor.holding.missing import Missing
 from emperor.model import ADMIN, UNIX, Address, SocketSpec, VassalSpec
 from emperor.supervision.channel import Listening, Lost
-from emperor.system import listeners
+from emperor.system import listeners, passing
 from emperor.system.listeners import Place
 
 __all__ = ["Estate", "Held", "HeldState", "Holdings"]
@@ -80,6 +80,11 @@ class Holdings:
         """Are all of them open, and none of them its user's, who alone sees whether its file is still there?"""
         theirs = any(held.binder == VASSAL for held in self._held.values())
         return self.complete(spec) and not theirs
+
+    @property
+    def owner(self) -> VassalSpec | None:
+        """For whom they are held; None: there are none."""
+        return next((held.owner for held in self._held.values()), None)
 
     def descriptors(self) -> tuple[int, ...]:
         return tuple(held.sock.fileno() for held in self._held.values())
@@ -202,6 +207,7 @@ class Holdings:
                 continue
             sock = lent.sock if lent is not None else socket.socket(fileno=state.fd)
             sock.setblocking(False)
+            passing.refuse(sock)
             os.set_inheritable(state.fd, False)
             held = held_of(state, sock)
             if state.draft is None:
@@ -280,6 +286,7 @@ class Holdings:
             self._estate.store(self.name, held)
 
     def _hold(self, held: Held) -> None:
+        passing.refuse(held.sock)
         self._held[held.spec.address] = held
         self._estate.holders[held.spec.address] = self
         self._estate.moved.add(held.spec.address)

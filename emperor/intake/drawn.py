@@ -7,6 +7,7 @@ touches the ini.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,7 +16,8 @@ from emperor.intake.marks import near_signature
 from emperor.supervision import quiet
 from emperor.supervision.quiet import Look, Signature
 from emperor.system import trust
-from emperor.system.mounts import Elsewhere, Mounts
+from emperor.system.ground import Ground
+from emperor.system.mounts import Elsewhere
 
 
 class Drawn:
@@ -43,17 +45,16 @@ class Drawn:
         """The vassals whose files have changed and come to rest."""
         if not self._of:
             return []
-        mounts = Mounts()
-        seen = {path: self._seen(path, mounts) for path in frozenset[str]().union(*self._of.values())}
+        with contextlib.closing(Ground()) as ground:
+            seen = {path: self._seen(path, ground) for path in frozenset[str]().union(*self._of.values())}
         self._look, ripe = quiet.look(self._look, seen, now)
         changed = frozenset(ripe)
         return sorted(name for name, paths in self._of.items() if paths & changed)
 
-    def _seen(self, path: str, mounts: Mounts) -> Signature:
+    def _seen(self, path: str, ground: Ground) -> Signature:
         """Where nobody may answer, nothing is looked at: who draws such a file in is reloaded by hand."""
         try:
-            trust.end_of(os.path.dirname(path))
-            return near_signature(path, mounts.seen(path), mounts)
+            return near_signature(path, ground.seen(path), ground.mounts)
         except Elsewhere:
             return self._look.known.get(path)
         except OSError:

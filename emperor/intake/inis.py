@@ -16,10 +16,11 @@ from dataclasses import dataclass, replace
 
 from emperor.intake.drawn import Drawn
 from emperor.intake.horizon import Horizon
-from emperor.intake.listing import OVERFULL, near_folder_of
+from emperor.intake.listing import OVERFULL, Listing, near_folder_of
 from emperor.intake.marks import content
+from emperor.intake.namebook import NameBook
 from emperor.intake.readinglist import SLICE, ReadingList
-from emperor.intake.whosename import holders
+from emperor.intake.whosename import Registry, holders
 from emperor.journal import Journal
 from emperor.supervision import quiet
 from emperor.supervision.quiet import AT_ONCE, Kind, Look, Mark, Rest, Signature
@@ -33,7 +34,8 @@ from emperor.system.watch import Watch
 RESCAN = 5.0
 """Seconds between two looks that no event asked for: what inotify cannot see (network folders, moved parents)."""
 
-ODD = "is not a vassal's name -- ignored (NAME.ini: letters, digits, _ . @ -, at most 64)"
+ODD = "is not a vassal's name -- ignored (NAME.ini: letters, digits, _ . @ -, at most 64; not all, not emperor)"
+NO_INIS = "finds no ini: a glob is one of inis, not of folders (…/*.ini) -- nothing of it runs"
 MOST_TOLD = 1000
 """Files that are no vassals, of which each is told once; of more than so many nothing is said."""
 
@@ -70,6 +72,7 @@ class Inis:
         removed: Callable[[str], None],
         locks: FolderLocks,
         scouts: Scouts,
+        names: NameBook,
     ) -> None:
         self._locks = locks
         self._horizon = Horizon(scouts, loop, self.look)
@@ -81,6 +84,8 @@ class Inis:
         self._reading = ReadingList(loop, self._tell_changed)
         self._paths: dict[str, str] = {}
         self._origin: dict[str, str] = {}
+        self._owners: dict[str, int] = {}
+        self._names = names
         self._has: dict[str, str] = {}
         self._told: set[str] = set()
         self._missing: dict[str, str] = {}
@@ -124,6 +129,11 @@ class Inis:
     def complete(self) -> bool:
         """Could every place be read at the last look, and is it ours?"""
         return not self._missing and not self._horizon.unseen
+
+    @property
+    def settled(self) -> bool:
+        """Is everything seen, at rest and told?"""
+        return not (self._horizon.unseen or self._look.moving or self._reading.names())
 
     def export(self) -> dict[str, IniState]:
         """What is known of each name; one that has not been read since it changed will be news."""
@@ -170,6 +180,7 @@ class Inis:
         for name in self.drawn.look(self._loop.now()):
             if name in self._paths:
                 self._to_be_read(name, False)
+        self._names.save(self._paths)
         self._reading.go(seconds)
         if self._again is not None:
             self._again.cancel()
@@ -177,8 +188,12 @@ class Inis:
         self._again = self._loop.call_at(min(due), self.look) if due else None
 
     def _to_be_read(self, name: str, written: bool) -> None:
-        self._has[name] = self._paths[name]
-        self._reading.add(name, os.path.dirname(self._paths[name]), written)
+        path = self._has[name] = self._paths[name]
+        owner = self._owners.get(os.path.dirname(path))
+        if owner is not None:
+            self._names.note(name, owner if owner != os.geteuid() else None)
+        # Root's inis take turns by folder: as many users' may lie in each.
+        self._reading.add(name, owner or os.path.dirname(path), written)
 
     def _guarded(self, tell: Callable[..., None], *words: object) -> None:
         """A bug at one vassal's ini is no reason to pass over the others'."""
@@ -209,14 +224,24 @@ class Inis:
                     asking.setdefault(name, []).append(path)
                 if not visible:
                     blind.add(path)
-        paths = holders(asking, self._has, functools.cache(self._is_ours))
+        # Who owns a folder was seen as it was listed.
+        whose = {path: self._owners[folder] for path in origin if (folder := os.path.dirname(path)) in self._owners}
+        known = Registry(self._has, self._names.kept, whose)
+        paths = holders(asking, known, functools.cache(self._is_ours))
         for name, candidates in asking.items():
-            for path in candidates if len(candidates) > 1 else ():
-                if paths.get(name, path) != path:
-                    self._once(path, f"{name} is already {paths[name]} -- ignored", told)
+            self._tell_losers(name, candidates, paths.get(name), known, told)
         self._origin.update((name, origin[path]) for name, path in paths.items())
         self._paths = {**{n: p for n, p in self._paths.items() if n in self._look.known}, **paths}
         return {name: self._mark(name, path, path not in blind) for name, path in paths.items()}
+
+    def _tell_losers(
+        self, name: str, candidates: Sequence[str], holder: str | None, known: Registry, told: set[str]
+    ) -> None:
+        for path in candidates:
+            if holder is None and not known.lets(name, path):
+                self._once(path, f"{name} is the name of another user's vassal -- ignored", told)
+            elif holder not in (None, path):
+                self._once(path, f"{name} is already {holder} -- ignored", told)
 
     def _tell_of_silence(self, told: set[str]) -> None:
         for path in self._horizon.hangs():
@@ -229,12 +254,15 @@ class Inis:
     def _listed(self, place: str, told: set[str]) -> Iterator[tuple[str, str, bool]]:
         """Name, path, and whether anything is known of it at this moment."""
         found = self._horizon.listing(place)
+        self._owners.update(found.owners)
         trouble = f"cannot be read: {found.missing}" if found.missing else self._taken(place)
         self._tell_trouble(place, trouble)
         for path in found.odd:
             self._once(path, ODD, told)
         for folder in found.overfull:
             self._once(folder, OVERFULL, told)
+        if _finds_nothing(place, found):
+            self._once(place, NO_INIS, told)
         for name, path in () if trouble else (*found.names.items(), *found.more):
             yield name, path, True
         dark = (*found.overfull, *found.silent)
@@ -290,4 +318,9 @@ class Inis:
     def _linked(self) -> set[str]:
         """Where links lead, and where lies what is drawn in."""
         links = itertools.islice(self._horizon.links, MOST_LINKS)
-        return {os.path.dirname(os.path.realpath(path)) for path in links} | self.drawn.folders()
+        return {folder for path in links if (folder := trust.folder_of(path))} | self.drawn.folders()
+
+
+def _finds_nothing(place: str, found: Listing) -> bool:
+    """A glob of folders, by mistake. That one of inis finds none yet is nothing to speak of."""
+    return glob.has_magic(place) and not place.endswith(".ini") and replace(found, owners={}) == Listing({})

@@ -6,7 +6,7 @@ what runs; once closed, nothing begins any more.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,15 +16,17 @@ from emperor.config.effective import Sight
 from emperor.holding.estate import Estate
 from emperor.intake import telling
 from emperor.intake.apart import Apart
-from emperor.intake.inis import Inis
+from emperor.intake.gathering import Gathering
+from emperor.intake.inis import Inis, IniState
 from emperor.intake.listing import occupy
+from emperor.intake.namebook import NameBook
+from emperor.intake.ordering import SILENT, Ordering
 from emperor.intake.reading import Reader, Reading, Study
 from emperor.journal import Journal
 from emperor.model import Address, Problem, VassalSpec
 from emperor.supervision.events import Configured, Misconfigured, Order
 from emperor.supervision.outcome import REMOVED
 from emperor.supervision.quiet import Signature
-from emperor.supervision.record import Wanted
 from emperor.system.eventloop import Loop, Timer
 from emperor.system.folderlock import FolderLocks
 from emperor.system.mounts import Elsewhere
@@ -33,8 +35,6 @@ from emperor.tending.register import Register
 
 MOST_TOLD = 20
 """Problems of one reading that are kept, and told in the log: whoever writes inis could fill memory and disk."""
-
-SILENT = "its ini, or who its user is: there is no answer yet -- it is read once there is one"
 
 MOST_SETTLED = 16
 """Inis that are judged again in one turn of the loop."""
@@ -60,8 +60,13 @@ class Intake:
         self._settling = False
         self._again: Timer | None = None
         self._arriving: list[tuple[str, Reading]] | None = None
+        self._resumed: set[str] = set()
+        self.orders = Ordering(self, register, journal, scouts.loop)
+        self._gathering: Gathering | None = None
 
-    def watch(self, places: Sequence[str], loop: Loop, folders: FolderLocks, begun: bool = False) -> None:
+    def watch(
+        self, places: Sequence[str], loop: Loop, folders: FolderLocks, names: NameBook, begun: bool = False
+    ) -> None:
         """EmperorError: another emperor serves one of them. Nothing is read yet.
 
         ``begun``: we have served them before, and such a folder's vassals stay as they are.
@@ -69,11 +74,12 @@ class Intake:
         self._loop = loop
         if not begun:
             occupy(places, folders)
-        self.inis = Inis(places, loop, self._journal, self._changed, self._removed, folders, self._scouts)
+        self.inis = Inis(places, loop, self._journal, self._changed, self._removed, folders, self._scouts, names)
 
     def close(self) -> None:
         """Nobody begins any more, whatever is written now."""
         self.closed = True
+        self.orders.hurry()
         if self.inis is not None:
             self.inis.close()
 
@@ -87,10 +93,14 @@ class Intake:
             return reading.authority.uid
         return spec.identity.uid if spec is not None else None
 
-    def first_look(self) -> None:
-        """Read all, then begin with administrators' inis: of two that name one address theirs is the first."""
+    def first_look(self, over: Callable[[], None]) -> None:
+        """Read all, then begin with administrators' inis: of two that name one address theirs is the first.
+
+        ``over``: all has been read, or what has not been may take for ever.
+        """
         self._arriving = []
-        assert self.inis is not None
+        assert self.inis is not None and self._loop is not None
+        self._gathering = Gathering(self._loop, lambda: not (self.closed or self.settled), self._arrived, over)
         self.inis.first_look()
         arrived, self._arriving = self._arriving, None
         for name, reading in sorted(arrived, key=lambda one: precedence(one[0], one[1].checked)):
@@ -98,10 +108,49 @@ class Intake:
                 self.take(name, reading, reload=True)
             except Exception as error:
                 self._journal.bug(error)
+        self._gathering.begin()
+
+    @property
+    def settled(self) -> bool:
+        """Has everything been read that is there, and can be?"""
+        return self.inis is not None and self.inis.settled and not self._apart.unanswered
+
+    @property
+    def complete(self) -> bool:
+        """Is every place seen, and has each of its inis been read?"""
+        unread = self._apart.unanswered - self.readings.keys()
+        return self.inis is not None and self.inis.complete and not unread
+
+    def resume(self, name: str, path: str) -> None:
+        """An older program of ours has read it: what this version makes of it is no reason to reload."""
+        self._resumed.add(name)
+        reading = self.read(name, path, False)
+        if reading is not None:
+            self._go_on(name, reading)
+
+    def _go_on(self, name: str, reading: Reading) -> None:
+        """To show another problem than the older program, or none, is a reason to tell it, and no more."""
+        if reading.authority is None:
+            # Not there at this moment: the next look at the folder knows more.
+            return
+        self._resumed.discard(name)
+        judged, record = self.claims.judge(name, reading.checked), self._register.vassals[name]
+        self.readings[name] = replace(reading, checked=judged)
+        if self.inis is not None:
+            self.inis.drawn.follow(name, reading.drawn)
+        if judged.problems != record.problems or judged.spec not in (None, record.spec):
+            self.take(name, reading, reload=False)
+
+    def export(self) -> Mapping[str, IniState]:
+        """What is known of each ini; one that was written and has not been read since will be news."""
+        known = self.inis.export() if self.inis is not None else {}
+        unread = self._apart.unanswered - self._resumed
+        return {name: replace(one, mark=()) if name in unread else one for name, one in known.items()}
 
     def _changed(self, name: str, path: str, written: bool) -> None:
         """The ini is new, was written or touched; or (not ``written``) only its owner or mode has changed."""
         self.paths[name] = path
+        self._resumed.discard(name)
         before, reading = self.readings.get(name), self.read(name, path, written)
         if reading is None:
             return
@@ -117,27 +166,40 @@ class Intake:
         study = self._apart.read(name, path, written)
         return None if study is None else _bounded(study.reading, path)
 
-    def _read_last(self, name: str) -> Reading | None:
-        study = self._apart.last(name)
-        return None if study is None else _bounded(study.reading, self.paths[name])
-
     def _arrived(self, found: Mapping[str, tuple[str, Study, bool]]) -> None:
         """Scouts have read them: of two that name one address an administrator's is the first."""
+        if self._gathering is not None and self._gathering.take(found):
+            return
         for name, (path, study, written) in sorted(
             found.items(), key=lambda one: precedence(one[0], one[1][1].reading.checked)
         ):
             if self.paths.get(name) != path or self.closed:
                 continue
-            before, reading = self.readings.get(name), _bounded(study.reading, path)
-            if reading.authority is None and self.inis is not None:
-                self.inis.doubt(name)
             try:
-                self.take(name, reading, reload=written or before is None or reading != before)
+                self._heed(name, _bounded(study.reading, path), written)
             except Exception as error:
                 self._journal.bug(error)
 
+    def _heed(self, name: str, reading: Reading, written: bool) -> None:
+        """A scout has read it. Whoever has ordered something meanwhile goes by this very reading."""
+        if reading.authority is None and self.inis is not None and name not in self._resumed:
+            self.inis.doubt(name)
+        if self.orders.arrived(name, reading):
+            return
+        if name in self._resumed:
+            self._go_on(name, reading)
+            return
+        before = self.readings.get(name)
+        self.take(name, reading, reload=written or before is None or reading != before)
+
+    def last(self, name: str) -> Reading | None:
+        """What a scout has read last of one that only a scout can read."""
+        study = self._apart.last(name)
+        return None if study is None else _bounded(study.reading, self.paths[name])
+
     def _removed(self, name: str) -> None:
         self.readings.pop(name, None)
+        self._resumed.discard(name)
         self._apart.forget(name)
         if self.inis is not None:
             self.inis.drawn.follow(name, {})
@@ -145,12 +207,14 @@ class Intake:
         if name in self._register.vassals:
             self._say_that_it_leaves(name, True)
             self._register.tell(name, Order("remove"))
+        self.orders.arrived(name, None)
 
     def take(self, name: str, reading: Reading, reload: bool) -> None:
         """An ini was read: a vassal begins, goes on with it, or shows what is wrong with it."""
         if self.closed:
             return
         self._register.enter(name)
+        self._resumed.discard(name)
         ousted = self.claims.ousted(name)
         reading = replace(reading, checked=self.claims.judge(name, reading.checked))
         performer, checked = self._register.performers[name], reading.checked
@@ -228,38 +292,12 @@ class Intake:
         for problem in problems:
             (self._journal.fault if problem.fatal else self._journal.warning)(name, str(problem))
 
-    def order(self, name: str, verb: str) -> str:
-        """start, stop, restart, reload; "" or the reason why not. All but stop read the ini again."""
-        refusal = self._refusal(name, verb)
-        if refusal:
-            return refusal
-        if verb != "stop":
-            if self.inis is not None:
-                self.inis.acknowledge(name)
-            reading = self.read(name, self.paths[name], False) or self._read_last(name)
-            if reading is None:
-                return SILENT
-            if reading.authority is None:
-                # Not there at this moment: the next look at the folder knows more.
-                return "\n".join(map(str, reading.checked.problems))
-            self.take(name, reading, reload=verb == "reload")
-            checked = self.readings[name].checked
-            if checked.spec is None and (verb != "start" or self._register.vassals[name].spec is None):
-                return "\n".join(str(one) for one in checked.problems if one.fatal)
-        if verb != "reload":
-            self._register.tell(name, Order(verb))
-        return ""
-
-    def scale(self, name: str, workers: int) -> str:
-        """So many workers, until its ini says another number; "" or the reason why not."""
-        record = self._register.vassals[name]
-        if record.wanted is Wanted.UP and record.spec is None:
-            return "\n".join(str(one) for one in record.problems if one.fatal)
-        refusal = self._refusal(name, "reload")
-        if not refusal:
-            self._journal.info(name, f"scaled to {workers} worker{'' if workers == 1 else 's'} by an order")
-            self._register.tell(name, Order("scale", workers))
-        return refusal
+    def most_workers(self, name: str) -> int | None:
+        """What an administrator gives behind the ini's own lines; None: nothing."""
+        reading, path = self.readings.get(name), self.paths.get(name)
+        if reading is None or reading.authority is None or path is None:
+            return None
+        return self._reader.most_workers(name, path, reading.authority)
 
     def effective(self, name: str, sight: Sight) -> dict[str, Any]:
         """What its ini says at this moment; nothing becomes of it."""
@@ -276,18 +314,11 @@ class Intake:
             study = known
         return telling.told(study, self._reader.settings, record, sockets, path, sight)
 
-    def _refusal(self, name: str, verb: str) -> str:
-        if self.closed:
-            return "the emperor is stopping"
-        if verb == "reload" and self._register.vassals[name].wanted is Wanted.DOWN:
-            return f"stopped on purpose -- emperorctl start {name}"
-        # Without a path it is older than this program, and its ini was gone before: it only ends.
-        return REMOVED if verb != "stop" and name not in self.paths else ""
-
     def sound(self) -> dict[str, Signature]:
         """The inis that are valid as they were read, and what they are now."""
         valid = [name for name, one in self.readings.items() if one.checked.spec and name in self.paths]
-        names = [name for name in valid if name not in self._apart.studies and not self._apart.awaited(name)]
+        unread = self._apart.unanswered
+        names = [name for name in valid if name not in unread]
         return {self.paths[name]: self.inis.mark(name) for name in names} if self.inis is not None else {}
 
 

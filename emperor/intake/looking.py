@@ -57,20 +57,20 @@ class AdministratorsFiles:
             self.marks[path] = None
 
     def exists(self, path: str) -> bool:
-        return self._look(path, os.path.exists)
+        return self._look(path, lambda mode: True)
 
     def is_file(self, path: str) -> bool:
-        return self._look(path, os.path.isfile)
+        return self._look(path, stat.S_ISREG)
 
     def is_dir(self, path: str) -> bool:
-        return self._look(path, os.path.isdir)
+        return self._look(path, stat.S_ISDIR)
 
     def glob(self, pattern: str) -> Sequence[str]:
         """Folders end with a slash, as glob(3) marks them for uWSGI."""
         folder, last = os.path.split(pattern)
         if glob.has_magic(folder):
             raise Refused("has a wildcard in a folder's name -- only the last part of a pattern may have one")
-        if not self._look(pattern, lambda _: os.path.isdir(folder)):
+        if not self._stands(pattern) or not self._is_folder(folder):
             return ()
         found = sorted(glob.glob(os.path.join(glob.escape(folder), last)))
         if len(found) > MOST_FOUND:
@@ -78,12 +78,25 @@ class AdministratorsFiles:
         return [f"{one}/" if self._is_folder(one) else one for one in found]
 
     def _is_folder(self, path: str) -> bool:
-        with contextlib.suppress(OSError):
-            return stat.S_ISDIR((trust.end_of(path) if self._near else os.stat(path)).st_mode)
-        return False
+        mode = self._mode(path)
+        return mode is not None and stat.S_ISDIR(mode)
 
-    def _look(self, path: str, look: Callable[[str], bool]) -> bool:
-        """Step by step from the root: not even the name of what lies in somebody else's folder is asked for."""
+    def _mode(self, path: str) -> int | None:
+        """Of what it leads to, a link of root's to anywhere; None: nothing, as far as can be told."""
+        try:
+            return (trust.end_of(path) if self._near else os.stat(path or ".")).st_mode
+        except (OSError, ValueError):
+            return None
+
+    def _look(self, path: str, test: Callable[[int], bool]) -> bool:
+        if not self._stands(path):
+            return False
+        mode = self._mode(path)
+        return mode is not None and test(mode)
+
+    def _stands(self, path: str) -> bool:
+        """Is its folder there, and ours? Step by step from the root: not even the name of what lies in somebody else's
+        folder is asked for."""
         if self._near:
             # A link of root's may lead anywhere.
             with contextlib.suppress(OSError):
@@ -92,8 +105,7 @@ class AdministratorsFiles:
         for folder in folders:
             if not self._sticky(str(folder)):
                 self._insist(str(folder))
-        standing = self._insist(str(last))
-        return not standing.missing and look(path)
+        return not self._insist(str(last)).missing
 
     def _insist(self, folder: str) -> trust.Standing:
         standing = trust.only_ours(folder, self._euid, self._near)
@@ -107,7 +119,7 @@ class AdministratorsFiles:
     def _sticky(self, folder: str) -> bool:
         """Like /tmp: what root has put there is root's, as the next step shows."""
         try:
-            there = os.lstat(folder)
+            there = trust.entry_of(folder) if self._near else os.lstat(folder)
         except OSError:
             return False
         return bool(there.st_mode & stat.S_ISVTX) and there.st_uid in (0, self._euid)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -23,6 +22,7 @@ from emperor.config.ruling import Rule
 from emperor.config.spec import Checked, Context
 from emperor.errors import EmperorError
 from emperor.intake.looking import AdministratorsFiles
+from emperor.intake.marks import as_read
 from emperor.intake.worlds import world_of
 from emperor.model import ADMIN, NOBODY, Authority, Identity, Problem
 from emperor.supervision.quiet import Signature
@@ -142,6 +142,9 @@ class Reader:
     ) -> Study:
         """The same, with what it was made of. ``near``: nobody must be waited for; Elsewhere, if that cannot be."""
         if near and not accounts.are_near():
+            with contextlib.suppress(OSError):
+                # Where it lies comes first: whoever answers for that mount keeps only what is there from being read.
+                trust.end_of(path)
             raise Elsewhere(path, DIRECTORY_SERVICE)
         ini = ini_at(path, near)
         if isinstance(ini, Reading):
@@ -177,6 +180,18 @@ class Reader:
             # A list adds up, but who names an address of their own does not want the default's as well.
             rows = tuple(row for row in rows if row.path != defaults or not _names_a_socket(row))
         return unfolded._replace(rows=rows)
+
+    def most_workers(self, name: str, path: str, authority: Authority) -> int | None:
+        """``processes`` of what every ini gets behind its own lines, which wins over them; None: it has none."""
+        files = AdministratorsFiles(os.geteuid())
+        rows = unfold(_by_admin(self.settings.after), world_of(name, os.path.dirname(path), authority, files)).rows
+        found: int | None = None
+        for row in rows:
+            option = options.find(row.key)
+            if option is not None and option.name == "processes":
+                with contextlib.suppress(ValueError):
+                    found = int(option.kind.parse(row.value))
+        return found
 
     def lines(self, name: str, rows: Sequence[Row], folder: str) -> Unfolded:
         """A command line's rows, without a file or with those that they name (``ini``)."""
@@ -253,17 +268,13 @@ def ini_at(path: str, near: bool = False) -> Ini | Reading:
     text = inifile.decode(opened.text, path)
     if isinstance(text, Problem):
         return Reading(Checked(None, (text,)), authority)
-    return Ini(_source(path, text, opened.real), authority)
+    return Ini(_source(path, text, opened), authority)
 
 
-def _source(path: str, text: str, real: str) -> Source:
+def _source(path: str, text: str, opened: trust.Reading) -> Source:
     """uWSGI names a link by its own path, and a file by the one without links (core/uwsgi.c)."""
-    named = os.path.abspath(path)
-    with contextlib.suppress(OSError):
-        entry = os.lstat(named)
-        named = named if stat.S_ISLNK(entry.st_mode) else real
-        return Source(path, text, given=os.path.basename(path), inode=entry.st_ino, magic_path=named)
-    return Source(path, text, given=os.path.basename(path), magic_path=named)
+    named = os.path.abspath(path) if opened.linked else opened.real
+    return Source(path, text, given=os.path.basename(path), inode=as_read(opened).link, magic_path=named)
 
 
 def check_file(path: str, settings: Settings) -> Checked:

@@ -1,4 +1,4 @@
-"""Inis that are to be read: some in each turn of the loop, of every folder as long as of the others.
+"""Inis that are to be read: some in each turn of the loop, of every owner as long as of the others.
 
 It promises: whoever puts down many inis, each of which takes long to read, keeps the loop no longer than a slice at a
 time and waits behind nobody's but their own.
@@ -6,7 +6,7 @@ time and waits behind nobody's but their own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 from emperor.system.eventloop import Loop, Timer
 
@@ -20,30 +20,30 @@ class ReadingList:
 
     def __init__(self, loop: Loop, read: Callable[[str, bool], None]) -> None:
         self._loop, self._read = loop, read
-        self._waiting: dict[str, dict[str, bool]] = {}
-        self._folder: dict[str, str] = {}
-        self._spent: dict[str, float] = {}
+        self._waiting: dict[Hashable, dict[str, bool]] = {}
+        self._whose: dict[str, Hashable] = {}
+        self._spent: dict[Hashable, float] = {}
         self._pause: Timer | None = None
 
     def names(self) -> frozenset[str]:
         """Those that have not been read yet."""
-        return frozenset(self._folder)
+        return frozenset(self._whose)
 
-    def add(self, name: str, folder: str, written: bool) -> None:
-        """``folder``: in whose turn it is read."""
+    def add(self, name: str, whose: Hashable, written: bool) -> None:
+        """``whose``: in whose turn it is read."""
         written = self.drop(name) or written
-        self._waiting.setdefault(folder, {})[name] = written
-        self._folder[name] = folder
+        self._waiting.setdefault(whose, {})[name] = written
+        self._whose[name] = whose
 
     def drop(self, name: str) -> bool:
         """It is not to be read any more; whether it was written."""
-        folder = self._folder.pop(name, None)
-        if folder is None:
+        if name not in self._whose:
             return False
-        names = self._waiting[folder]
+        whose = self._whose.pop(name)
+        names = self._waiting[whose]
         written = names.pop(name)
         if not names:
-            del self._waiting[folder]
+            del self._waiting[whose]
         return written
 
     def go(self, seconds: float = SLICE) -> None:
@@ -54,7 +54,7 @@ class ReadingList:
     def close(self) -> None:
         if self._pause is not None:
             self._pause.cancel()
-        self._waiting, self._folder = {}, {}
+        self._waiting, self._whose = {}, {}
 
     def _again(self) -> None:
         self._pause = None
@@ -63,11 +63,11 @@ class ReadingList:
     def _read_some(self, seconds: float) -> None:
         begun = now = self._loop.now()
         while self._waiting and now < begun + seconds:
-            folder = min(self._waiting, key=lambda one: self._spent.get(one, 0.0))
-            name = next(iter(self._waiting[folder]))
+            whose = min(self._waiting, key=lambda one: self._spent.get(one, 0.0))
+            name = next(iter(self._waiting[whose]))
             self._read(name, self.drop(name))
             before, now = now, self._loop.now()
-            self._spent[folder] = self._spent.get(folder, 0.0) + now - before
+            self._spent[whose] = self._spent.get(whose, 0.0) + now - before
         if not self._waiting:
             self._spent.clear()
         elif self._pause is None:

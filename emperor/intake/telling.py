@@ -48,10 +48,11 @@ def told(
     """``sockets``: those that are open, as status shows them; ``path``: of the ini."""
     emperors = frozenset((row.path, row.line) for row in (*settings.before, *settings.after))
     rows = study.unfolded.rows
-    values = effective.effective(rows, Sources(path, settings.defaults, emperors), sight)
     checked = study.reading.checked
     problems = _problems(checked.problems, vassal)
     spec = checked.spec
+    owned = settings.tyrant or (spec is not None and spec.authority.kind == OWNER)
+    values = effective.effective(rows, Sources(path, settings.defaults, emperors), sight, owned)
     return {
         "name": vassal.name,
         "config": path,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Protocol
 
 from emperor import __version__
@@ -17,7 +16,7 @@ from emperor.intake.intake import Intake
 from emperor.intake.reading import Reader
 from emperor.journal import Journal
 from emperor.succession.handover import State, VassalState
-from emperor.supervision.record import Vassal, Wanted, first_fatal
+from emperor.supervision.record import Wanted, first_fatal
 from emperor.system.eventloop import Loop
 from emperor.system.folderlock import FolderLocks
 from emperor.tending.register import Register
@@ -44,7 +43,7 @@ class Realm(Protocol):
 
 def export(realm: Realm) -> State:
     """Everything, unchanged by being told."""
-    known: Mapping[str, IniState] = realm.intake.inis.export() if realm.intake.inis is not None else {}
+    known: Mapping[str, IniState] = realm.intake.export()
     return State(
         version=__version__,
         begun=realm.loop.now(),
@@ -107,18 +106,4 @@ def _go_on(realm: Realm, one: VassalState) -> None:
         realm.intake.paths[one.record.name] = one.ini.path
     realm.register.resume(one.record)
     if one.ini is not None:
-        _read_again(realm, one.record, one.ini.path)
-
-
-def _read_again(realm: Realm, record: Vassal, path: str) -> None:
-    """What this version makes of the ini is no reason to reload; to show another problem, or none, it is one."""
-    reading = realm.intake.read(record.name, path, False)
-    if reading is None or reading.authority is None:
-        # Not there at this moment: the next look at the folder knows more; or a scout does.
-        return
-    judged = realm.intake.claims.judge(record.name, reading.checked)
-    realm.intake.readings[record.name] = replace(reading, checked=judged)
-    if realm.intake.inis is not None:
-        realm.intake.inis.drawn.follow(record.name, reading.drawn)
-    if judged.problems != record.problems or judged.spec not in (None, record.spec):
-        realm.intake.take(record.name, reading, reload=False)
+        realm.intake.resume(one.record.name, one.ini.path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
+from typing import NamedTuple, Optional
 
 from emperor.supervision.record import Vassal, Wanted, state
 
@@ -18,6 +18,14 @@ class Ticket:
 
 Outcome = tuple[bool, str]
 """Did it work, and the words for it."""
+
+
+class Given(NamedTuple):
+    """An order as it was carried out. ``refusal``: "" or why it was not; ``note``: is told with its result."""
+
+    refusal: str = ""
+    note: str = ""
+
 
 REMOVED = "its ini was removed"
 

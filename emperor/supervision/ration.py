@@ -14,6 +14,40 @@ BYTES = 1 << 20
 """Of messages and of what is printed, together."""
 
 
+RATE = 256 << 10
+BURST = 8 << 20
+"""Bytes a second, and at once, of the emperor's own log for all vassals of one user together: an app that means well
+prints a hundredth of it, and a disk that others need too is not full within minutes."""
+OF_A_LINE = 64
+"""Bytes that stand around what was printed: when, and by whom."""
+
+
+@dataclass(frozen=True)
+class Purse:
+    """What of a user's may go into the emperor's own log at ``since``. ``lost``: lines that nobody was told of yet."""
+
+    left: float = BURST
+    since: float = 0.0
+    lost: int = 0
+
+
+def pay(purse: Purse, size: int, now: float) -> tuple[Purse, bool, int]:
+    """For a line of so many bytes: is it written, and how many were lost before it and are to be told of?
+
+    Once one is lost so are the next ones, for a second: or each that is written had a word on others beside it.
+    """
+    left = min(BURST, purse.left + RATE * max(0.0, now - purse.since))
+    cost = size + OF_A_LINE
+    if left < (RATE if purse.lost else cost):
+        return Purse(left, now, purse.lost + 1), False, 0
+    return Purse(left - cost, now), True, purse.lost
+
+
+def is_over(purse: Purse, now: float) -> bool:
+    """Would the next line be written?"""
+    return purse.left + RATE * max(0.0, now - purse.since) >= RATE
+
+
 @dataclass(frozen=True)
 class Ration:
     """What is left of the second that began at ``since``. ``lost``: lines that nobody was told of yet."""

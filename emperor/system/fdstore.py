@@ -26,6 +26,9 @@ FIRST = 3
 """SD_LISTEN_FDS_START of sd_listen_fds(3)."""
 MAX_NAME = 255
 MAX_DESCRIPTORS = 65536
+SHARE = 2048
+"""Half of FileDescriptorStoreMax= in our units: what vassals of one user may keep there, for systemd drops the rest,
+whoever's they are."""
 
 _PREFIX = "emperor.1"
 _NUMBER = r"(0|[1-9][0-9]{0,19})"

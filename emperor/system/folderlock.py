@@ -16,6 +16,8 @@ import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from emperor.system import acl, trust
+
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK | os.O_CLOEXEC
 
 Key = tuple[int, int]
@@ -58,15 +60,14 @@ class FolderLocks:
                 self._held[path] = (fd, _key(fd))
 
     def take(self, folder: str) -> Verdict:
-        """Hold ``folder``, or what has taken its place. OSError: it is not there, or cannot be opened."""
-        there = os.stat(folder)
-        key = (there.st_dev, there.st_ino)
-        if any(known == key for _, known in self._held.values()):
-            return FREE
-        fd = os.open(folder, _FLAGS)
+        """Hold ``folder``, or what has taken its place. OSError: it is not there, or cannot be opened; Elsewhere, if
+        somebody would have to be waited for."""
+        with trust.hold(folder) as there:
+            key = _key(there.descriptor)
+            if any(known == key for _, known in self._held.values()):
+                return FREE
+            fd = os.open(acl.by_descriptor(there.descriptor), _FLAGS)
         try:
-            # The path may lead elsewhere by now: what was opened counts.
-            key = _key(fd)
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             verdict = _refused(fd, error)

@@ -9,6 +9,7 @@ import contextlib
 import os
 import resource
 import signal
+import sys
 from collections.abc import Iterable
 
 from emperor.errors import SpawnError
@@ -43,15 +44,34 @@ def keep_reserve(needed: int) -> None:
     """Before a program is started that takes so many descriptors of ours. SpawnError: too few would be left for the
     rest of an emperor's work, as reading inis and answering emperorctl, which must go on.
     """
+    taken, most = descriptors()
+    if taken + needed + reserve(most) > most:
+        raise SpawnError(f"start: {taken} of {most} descriptors are in use -- {MEND}")
+
+
+MEND = "raise LimitNOFILE= or ulimit -n"
+
+
+def is_short(reason: str) -> bool:
+    """Was there no room for a start, which says nothing against what was to start?"""
+    return reason.startswith("start: ") and MEND in reason
+
+
+def reserve(most: int) -> int:
+    """How many of so many are kept free."""
+    return min(RESERVE, most // 8)
+
+
+def descriptors() -> tuple[int, int]:
+    """How many this process has, and how many it may have."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = sys.maxsize if soft == resource.RLIM_INFINITY else soft
     try:
         # Linux 6.2 and newer count them for us; before, and with /proc at its strictest, they are listed, one of them
         # for the listing.
-        taken = os.stat("/proc/self/fd").st_size or len(os.listdir("/proc/self/fd")) - 1
+        return os.stat("/proc/self/fd").st_size or len(os.listdir("/proc/self/fd")) - 1, most
     except OSError:
-        taken = soft
-    if soft != resource.RLIM_INFINITY and taken + needed + min(RESERVE, soft // 8) > soft:
-        raise SpawnError(f"start: {taken} of {soft} descriptors are in use -- raise LimitNOFILE= or ulimit -n")
+        return (0 if most == sys.maxsize else most), most
 
 
 def raise_nofile() -> tuple[int, int]:

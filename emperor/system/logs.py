@@ -166,14 +166,23 @@ class LogFile:
         if not self._closed:
             self.heal()
             self._make_room(len(data))
-        if self._untold:
-            told = _bytes(self._tell(self._untold))
-            if self._put(told) == len(told):
-                self._untold = 0
+        self._tell_lost()
         lost = len(piece) - (0 if self._untold else _whole(piece, self._put(data)))
         self.dropped += lost
         self._untold += lost
         return not lost
+
+    def catch_up(self) -> None:
+        """Without a line of anybody's: is there room again for the word on those that were lost?"""
+        if not self._closed:
+            self.heal()
+            self._tell_lost()
+
+    def _tell_lost(self) -> None:
+        if self._untold:
+            told = _bytes(self._tell(self._untold))
+            if self._put(told) == len(told):
+                self._untold = 0
 
     def heal(self) -> None:
         """Open it again if it is not there, once in ``LOOK_EVERY`` seconds at most."""

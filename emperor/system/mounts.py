@@ -60,28 +60,39 @@ class Mount(NamedTuple):
 
 
 class Mounts:
-    """What is mounted at this moment; make a new one for each look."""
+    """What is mounted at this moment; make a new one for each look.
 
-    def __init__(self) -> None:
+    ``roots``: whatever root has mounted counts as near, too; what a user's own program answers for never does.
+    """
+
+    def __init__(self, roots: bool = False) -> None:
+        self._roots = roots
         self._call = getattr(ctypes.CDLL(None, use_errno=True), "statx", None)
+        self._answer = ctypes.create_string_buffer(256)
         self._table: dict[int, Mount] | None = None
         self._root = self._ask(_HERE, b"/", 0).mount if self._call is not None else 0
 
-    def seen(self, path: str) -> Seen:
-        """Of the name itself, no link is followed. The folder that holds it is near. Raises OSError."""
-        return self._ask(_HERE, os.fsencode(path), _NO_FOLLOW)
+    def seen(self, folder: int, name: str) -> Seen:
+        """Of the name itself, no link is followed. ``folder``: a descriptor of a near one. Raises OSError."""
+        return self._ask(folder, os.fsencode(name), _NO_FOLLOW)
 
-    def require(self, fd: int, path: str) -> None:
-        """Raises Elsewhere. ``path`` is for the words alone."""
-        mount = self._ask(fd, b"", _EMPTY_PATH).mount
-        if not self.is_near(mount):
-            raise Elsewhere(path, mount)
+    def require(self, fd: int, path: str) -> Seen:
+        """What it is. Raises OSError, Elsewhere. ``path`` is for the words alone."""
+        seen = self._ask(fd, b"", _EMPTY_PATH)
+        if not self.is_near(seen.mount):
+            raise Elsewhere(path, seen.mount)
+        return seen
 
     def is_near(self, mount: int) -> bool:
         if mount in (0, self._root):
             return True
         known = self._mount(mount)
-        return known is None or known.kind in NEAR
+        return known is None or known.kind in NEAR or (self._roots and known.mounter == 0 and known.kind != "unknown")
+
+    def answers_for(self, mount: int) -> int:
+        """The uid of the one whose program answers for it; 0: nobody but the kernel, or root."""
+        known = self._mount(mount)
+        return known.mounter if known is not None else 0
 
     def mounter(self, fd: int) -> int:
         """Who answers for what lies there, if that is a program of somebody's; 0: nobody but the kernel, or root."""
@@ -97,10 +108,11 @@ class Mounts:
 
     def _ask(self, fd: int, path: bytes, flags: int) -> Seen:
         if self._call is None:
-            there = os.stat(path, follow_symlinks=not flags & _NO_FOLLOW) if path else os.fstat(fd)
+            at = None if fd == _HERE else fd
+            there = os.stat(path, dir_fd=at, follow_symlinks=not flags & _NO_FOLLOW) if path else os.fstat(fd)
             times = there.st_mtime_ns, there.st_ctime_ns
             return Seen(0, there.st_dev, there.st_ino, there.st_mode, there.st_size, *times)
-        answer = ctypes.create_string_buffer(256)
+        answer = self._answer
         if self._call(fd, path, flags | _NO_AUTOMOUNT | _DONT_SYNC, _ALL, answer) != 0:
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code))

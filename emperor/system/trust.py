@@ -15,7 +15,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from emperor.errors import EmperorError
@@ -44,13 +44,15 @@ _KINDS = (
 class Reading:
     """``text``: b"" if the authority is NOBODY's. ``real``: the path without links. ``folders``: the real
     folders that hold the ini, and each link to it, for a watch. ``signature`` changes when the file, or what
-    it leads to, does; a folder's permissions do not touch it, so compare the authority as well."""
+    it leads to, does; a folder's permissions do not touch it, so compare the authority as well. ``linked``: the name
+    itself is a symbolic link; its inode is the last of ``signature``."""
 
     text: bytes
     authority: Authority
     signature: tuple[int, ...]
     real: str
     folders: tuple[str, ...]
+    linked: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,16 +80,17 @@ def read_ini(path: str, euid: int, near: bool = False) -> Reading:
         raise EmperorError(f"{printable(path)}: cannot be read: {_reason(error)}")
 
 
-def only_ours(folder: str, euid: int, near: bool = False) -> Standing:
+def only_ours(folder: str, euid: int, near: bool = False, roots: bool = False) -> Standing:
     """Can nobody but root (and ``euid``) write this folder, or any folder on the way to it?
 
     The way is not gone beyond the first that somebody else can write. Of a folder that is missing, the deepest
     ancestor that exists is judged. It never raises: what cannot be told is not ours. ``near``: nobody must be waited
-    for, and what lies on a filesystem that may not answer is not ours.
+    for, and what lies on a filesystem that may not answer is not ours. ``roots``: but for what root has mounted, as a
+    share of another machine's, which root answers for.
     """
     missing = False
     try:
-        with contextlib.closing(_Walk(folder, near)) as walk:
+        with contextlib.closing(_Walk(folder, near, roots)) as walk:
             try:
                 reason = walk.go(lambda step: _others(step, euid, near))
             except FileNotFoundError:
@@ -99,14 +102,58 @@ def only_ours(folder: str, euid: int, near: bool = False) -> Standing:
         return Standing(False, missing, f"{printable(folder)}: {_reason(error)}")
 
 
+@dataclass(frozen=True)
+class Held:
+    """``descriptor``: O_PATH, of what a path led to; ``real``: the path without links."""
+
+    descriptor: int
+    real: str
+
+
+@contextlib.contextmanager
+def hold(path: str) -> Iterator[Held]:
+    """What a path leads to, without a wait for anybody. Whoever goes on goes on from its descriptor: the path may lead
+    elsewhere by then. Raises OSError, Elsewhere."""
+    with contextlib.closing(_Walk(path, near=True, judging=False)) as walk:
+        try:
+            walk.go()
+        except ValueError as error:
+            raise OSError(errno.ELOOP, str(error)) from None
+        yield Held(walk.descriptor, walk.here())
+
+
 def end_of(path: str) -> os.stat_result:
     """stat(2) without a wait for anybody. Raises OSError, Elsewhere."""
+    with hold(path) as held:
+        return os.fstat(held.descriptor)
+
+
+def entry_of(path: str) -> os.stat_result:
+    """lstat(2) without a wait for anybody. Raises OSError, Elsewhere."""
+    folder, name = os.path.split(path)
+    with hold(folder) as held:
+        entry = os.open(name or ".", acl.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=held.descriptor)
+        try:
+            Mounts().require(entry, path)
+            return os.fstat(entry)
+        finally:
+            os.close(entry)
+
+
+def folder_of(path: str) -> str | None:
+    """The real folder in which lies what a path leads to, or would, if it were there; None: none can be told.
+
+    Nobody is waited for. It is a name, which may be another folder's by now.
+    """
     try:
-        with contextlib.closing(_Walk(path, near=True)) as walk:
-            walk.go()
-            return os.fstat(walk.descriptor)
-    except ValueError as error:
-        raise OSError(errno.ELOOP, str(error)) from None
+        with contextlib.closing(_Walk(path, near=True, judging=False)) as walk:
+            try:
+                walk.go()
+            except FileNotFoundError:
+                return walk.missing
+            return os.path.dirname(walk.here())
+    except (OSError, ValueError, Elsewhere):
+        return None
 
 
 def _judged(walk: _Walk, euid: int) -> Reading:
@@ -118,7 +165,8 @@ def _judged(walk: _Walk, euid: int) -> Reading:
     # the user's, which does not answer (proc_pid_environ(5)).
     unread = authority.kind == NOBODY or (authority.kind == OWNER and there.st_size == 0)
     text = b"" if unread else _content(walk.descriptor)
-    return Reading(text, authority, _signature(there, walk.named), walk.here(), tuple(walk.folders))
+    linked = walk.named is not None and stat.S_ISLNK(walk.named.st_mode)
+    return Reading(text, authority, _signature(there, walk.named), walk.here(), tuple(walk.folders), linked)
 
 
 def _standing(walk: _Walk, euid: int, missing: bool, near: bool) -> Standing:
@@ -145,11 +193,14 @@ def _reason(error: OSError | ValueError) -> str:
 class _Walk:
     """The way from / to a path, taken as the kernel would; it holds one descriptor: of where it stands.
 
-    ``near``: not beyond filesystems that answer at once.
+    ``near``: not beyond filesystems that answer at once; ``roots``: and those that root has mounted. Not ``judging``:
+    nobody is asked whose the steps are.
     """
 
-    def __init__(self, path: str, near: bool = False) -> None:
-        self._mounts, self._near = Mounts(), near
+    def __init__(self, path: str, near: bool = False, roots: bool = False, judging: bool = True) -> None:
+        self._mounts, self._near, self._judging = Mounts(roots), near, judging
+        self._waits = roots or not near
+        self._taken = 0
         self.steps: list[Step] = []
         self.folders: dict[str, None] = {}
         self.links = 0
@@ -158,6 +209,11 @@ class _Walk:
         self._names: list[str] = []
         self._pending: list[str] = []
         self._follow(path if path.startswith("/") else f"{os.getcwd()}/{path}")
+
+    @property
+    def missing(self) -> str | None:
+        """After FileNotFoundError: the folder in which the last name is not there; None: that folder is not, either."""
+        return None if self._pending else self.here()
 
     def here(self) -> str:
         return "/" + "/".join(self._names)
@@ -169,7 +225,8 @@ class _Walk:
         """To the end, or to the first step with a flaw, which it returns. Raises OSError, Elsewhere; the walk then
         stands where it came to."""
         while self._pending:
-            if len(self.steps) >= STEP_LIMIT:
+            self._taken += 1
+            if self._taken > STEP_LIMIT:
                 raise ValueError("too many folders on the way")
             name = self._pending.pop()
             entry = self._open(name)
@@ -177,7 +234,7 @@ class _Walk:
                 entry = self._take(name, entry)
             finally:
                 os.close(entry)
-            if words := flaw(self.steps[-1]):
+            if self._judging and (words := flaw(self.steps[-1])):
                 return words
         return ""
 
@@ -195,7 +252,8 @@ class _Walk:
             self._mounts.require(entry, f"{self.here().rstrip('/')}/{name}")
         there = os.fstat(entry)
         linked = there.st_nlink > 1 and not stat.S_ISDIR(there.st_mode)
-        self.steps.append(self.step(None if linked else there.st_uid))
+        if self._judging:
+            self.steps.append(self.step(None if linked else there.st_uid))
         if not self._pending:
             self.folders[self.here()] = None
             self.named = self.named or there
@@ -224,7 +282,7 @@ class _Walk:
         flags = acl.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             with contextlib.suppress(NotADirectoryError):
-                if not self._near:
+                if self._waits:
                     return os.open(name, flags | os.O_DIRECTORY, dir_fd=self.descriptor)
             return os.open(name, flags, dir_fd=self.descriptor)
         except FileNotFoundError as error:

@@ -26,7 +26,9 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
+from emperor.system import acl, trust
 from emperor.system.eventloop import Loop, Timer
+from emperor.system.mounts import Elsewhere
 from emperor.system.threads import deaf_to_signals
 
 PAUSE = 0.05
@@ -163,19 +165,34 @@ class Watch:
                     observer = Observer()
                     observer.start()
                 self._observer = observer
-            # Not every watchdog follows a link; where it leads is in the key.
-            real = os.path.realpath(folder)
-            waker = _Waker(self._ring, real)
-            with deaf_to_signals():
-                observed = self._observer.schedule(waker, real, event_filter=list(key.kinds))
+            # The path may lead elsewhere by now: to what is no folder, or where somebody would have to be waited for.
+            with trust.hold(folder) as there:
+                if _key_of(there.descriptor, key.kinds) != key:
+                    return
+                path = self._unheard(there.descriptor)
+                waker = _Waker(self._ring, path)
+                with deaf_to_signals():
+                    observed = self._observer.schedule(waker, path, event_filter=list(key.kinds))
             self._watches[folder] = (observed, key, waker)
             self._failed.discard(folder)
+        except Elsewhere:
+            return
         except (OSError, RuntimeError) as error:
             # RuntimeError: no thread to be had. The slow rescan still sees everything, only later.
             if folder not in self._failed:
                 self._failed.add(folder)
                 reason = (isinstance(error, OSError) and error.strerror) or str(error)
                 self._complain(f"watch {folder}: {reason} -- changes there are seen by the rescan")
+
+    def _unheard(self, descriptor: int) -> str:
+        """A path to what is held, under which watchdog knows nothing yet: descriptors have the same few numbers.
+
+        The last dot: watchdog does not follow a link.
+        """
+        path, known = f"{acl.by_descriptor(descriptor)}/.", {observed.path for observed, _, _ in self._watches.values()}
+        while path in known:
+            path += "/."
+        return path
 
     def _drop(self, folder: str) -> None:
         watch, _, waker = self._watches.pop(folder)
@@ -227,8 +244,14 @@ class Watch:
 
 
 def _key(folder: str, kinds: Kinds) -> _Key | None:
+    """None: it is not there, or nobody can look without a wait for somebody."""
     try:
-        found = os.stat(folder)
-    except OSError:
+        with trust.hold(folder) as there:
+            return _key_of(there.descriptor, kinds)
+    except (OSError, Elsewhere):
         return None
+
+
+def _key_of(descriptor: int, kinds: Kinds) -> _Key:
+    found = os.fstat(descriptor)
     return _Key(found.st_dev, found.st_ino, kinds)

@@ -83,7 +83,7 @@ def writers_of(
             continue
         writers.setdefault(uid, way)
         if len(writers) > 1:
-            return {}, _both(writers, name_of)
+            return {}, _both(steps, writers, private_member, name_of)
     return writers, ""
 
 
@@ -107,18 +107,22 @@ def _ways(step: Step) -> Iterator[Way]:
             yield Way(step, words, mend, uid, gid)
 
 
-def _both(writers: dict[int, Way], name_of: NameOf) -> str:
-    """The second writer is the one too many, so it is his way that is closed."""
-    (uid, first), (other, second) = writers.items()
-    one, two = shown(first.step), shown(second.step)
-    in_his_folder = second.step.path.rpartition("/")[0] == first.step.path and second.step.links == 1
+def _both(steps: Sequence[Step], writers: dict[int, Way], private_member: PrivateMember, name_of: NameOf) -> str:
+    """The second writer is the one too many, so it is his way that is closed; but nobody's folder becomes another's."""
+    (uid, _), (other, second) = writers.items()
+    one, two, at = name_of(uid), name_of(other), shown(second.step)
     if second.mend:
-        mend = f"{second.mend} {two}"
-    elif in_his_folder and not stat.S_ISDIR(second.step.mode):
-        mend = f"chown {name_of(uid)} {two}"
+        mend = f"{second.mend} {at}"
+    elif second.step is steps[-1] and second.step.links == 1 and _alone_in(steps[:-1], uid, private_member):
+        mend = f"chown {one} {at}"
     else:
-        mend = f"chown root one of {one} and {two}, or move the file to where one of them can write"
-    return f"{two}: {name_of(uid)} and {name_of(other)} can both write it: {mend}"
+        mend = f"move {shown(steps[-1])}, or let root move a link to it, where only one of {one} and {two} can write"
+    return f"{at}: {one} and {two} can both write it: {mend}"
+
+
+def _alone_in(folders: Sequence[Step], uid: int, private_member: PrivateMember) -> bool:
+    """Can this user put files into the last of them, and nobody else?"""
+    return set(writers_of(folders[-1:], 0, private_member, str)[0]) == {uid}
 
 
 def _not_his(steps: Sequence[Step], uid: int, private_member: PrivateMember, name_of: NameOf) -> str:
@@ -127,8 +131,7 @@ def _not_his(steps: Sequence[Step], uid: int, private_member: PrivateMember, nam
     flaw = f"{shown(end)}: {who} can replace it, but it belongs to {name_of(end.uid)}"
     if end.links > 1:
         return f"{flaw} and has other names (hard links): rm {shown(end)}, and let {who} write a file"
-    holder = writers_of(steps[-2:-1], 0, private_member, name_of)[0]
-    if uid not in holder:
+    if not _alone_in(steps[:-1], uid, private_member):
         return f"{flaw}: a link may only lead to a file of {who}'s"
     return f"{flaw}: chown {who} {shown(end)}"
 

@@ -6,6 +6,7 @@ worker. Each answers with what came of it. Whatever it starts ends by itself wit
 
 import ctypes
 import json
+import mmap
 import os
 import random
 import re
@@ -25,6 +26,8 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 KEPT = []
 """What must not be closed."""
 AT_IMPORT = {}
+SENT = mmap.mmap(-1, 16)
+"""How many messages of a flood the emperor has let through, and since when: shared with the workers."""
 
 
 # Who it is, and what it has ------------------------------------------------------------------------------------------
@@ -280,15 +283,25 @@ def flood(word):
     ready = [json.dumps([kind, message(turn)]).encode() for turn in range(1, 100)]
 
     def run():
+        count, began = 0, time.monotonic()
         while not os.path.exists(os.environ["STOP"]):
             try:
                 for one in ready:
                     KEPT[0].send(one)
+                    count += 1
+                    SENT[:16] = struct.pack("=qd", count, began)
             except OSError:
                 continue
 
     threading.Thread(target=run, daemon=True).start()
     return "flooding"
+
+
+def flooded(word):
+    """``room``: more messages than the channel itself may hold; the kernel counts at least so much for each."""
+    count, began = struct.unpack("=qd", SENT[:16])
+    room = KEPT[0].getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 512
+    return {"count": count, "seconds": time.monotonic() - began, "room": room}
 
 
 def payloads():

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from emperor.control.messages import NO_VASSAL
 from tests.e2e.conftest import StartEmperor
 from tests.e2e.harness.daemon import APPS, Emperor, Vassal, chown
 from tests.e2e.harness.hostile import answers_soon
@@ -197,6 +198,52 @@ def test_a_filesystem_of_hers_makes_nothing_roots(daemon: Emperor, users: Users)
         assert "uid" in row["error"]
 
 
+@contextmanager
+def flipping(person: Person, noise: Path, *pairs: tuple[Path, Path]) -> Iterator[None]:
+    """Both of a pair are each now and the other then; ``noise``: a file in a folder that is watched."""
+    command = [SYSTEM_PYTHON, str(APPS / "flips.py"), str(noise), *(str(path) for pair in pairs for path in pair)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, **person.popen_arguments()) as flips:
+        assert flips.stdin
+        yield
+        assert flips.poll() is None
+        flips.stdin.close()
+
+
+def test_whoever_leads_root_astray_between_two_looks_keeps_nobody_waiting(
+    daemon: Emperor, home: Home, users: Users
+) -> None:
+    """What was near when it was judged is not what its path leads to a moment later."""
+    homes = daemon.root / "homes"
+    hers = homes / "hers"
+    for folder in (hers, *(hers / name for name in ("v", "w", "t", "quiet", "watched"))):
+        folder.mkdir()
+    for folder in (home.behind / "w", home.behind / "t"):
+        folder.mkdir()
+    for one in (hers / "w", hers / "t", hers / "watched", home.behind / "w", home.behind / "t"):
+        for name in ("one.ini", "two.ini"):
+            (one / name).write_text("[uwsgi]\n")
+    near, far = hers / "v" / "link.ini", hers / "far.ini"
+    near.symlink_to("../t/one.ini")
+    far.symlink_to(home.path / "t" / "two.ini")
+    (hers / "away").symlink_to(home.path / "w")
+    (hers / "gone").symlink_to(home.path / "t")
+    (hers / "quiet" / "three.ini").symlink_to("../watched/one.ini")
+    subprocess.run(["chown", "-hR", f"{users.alice.uid}:{users.alice.gid}", hers, home.behind], check=True)
+    (daemon.vassals / "roots.ini").symlink_to(hers / "t" / "two.ini")
+    daemon.start(folders=[daemon.vassals, *(homes / "*" / one / "*.ini" for one in ("v", "w", "quiet", "vassals"))])
+    site = daemon.add("site", users.bob)
+    site.running()
+
+    home.told("hang")
+    pairs = (near, far), (hers / "w", hers / "away"), (hers / "t", hers / "gone")
+    with flipping(users.alice, hers / "watched" / "noise", *pairs), within(3 * SOME_TIME):
+        for _ in range(20):
+            assert daemon.ctl("status").returncode in (0, 3)
+        assert daemon.ctl("reload", "site").returncode == 0
+    site.running()
+    others_go_on(daemon, users, 1)
+
+
 # Whoever knows the users ---------------------------------------------------------------------------------------------
 
 NAMESPACE = """#!/bin/sh
@@ -286,3 +333,37 @@ def test_nobody_waits_for_a_directory_service(daemon: Emperor, directory: Direct
     directory.silent.clear()
     for vassal in (site, new):
         vassal.running()
+
+
+@pytest.mark.skipif(not glob.glob("/usr/lib/*/libnss_hesiod.so.2"), reason="no libnss_hesiod of glibc's")
+def test_with_a_directory_service_orders_and_upgrades_mean_what_they_mean_without(
+    daemon: Emperor, directory: Directory, users: Users
+) -> None:
+    """Every ini is read by a scout then, and nobody may tell by anything but the time that it takes."""
+    site, other = daemon.add("site", users.bob), daemon.add("other", users.alice)
+    daemon.start()
+    daemon.wait_for_log("ready, 2 vassals")
+    before = [site.running(), other.running()]
+
+    for _ in range(2):
+        assert daemon.ctl("upgrade").returncode == 0
+    site.write(processes="many")
+    told = daemon.ctl("reload", "site")
+    assert told.returncode == NO_VASSAL and "processes: must be" in told.stderr, told
+    assert [vassal.row()["generation"] for vassal in (site, other)] == [row["generation"] for row in before]
+    assert daemon.ctl("upgrade").returncode == 0
+    assert "processes: must be" in site.row()["error"], "what is wrong is known to the new program, too"
+
+    site.write(processes=2)
+    assert daemon.ctl("reload", "site").returncode == 0
+    assert site.row()["generation"] > before[0]["generation"]
+
+    directory.silent.set()
+    site.write(env="CHANGED=yes")
+    told = daemon.ctl("reload", "site")
+    assert told.returncode == 0 and "what it said last counts" in told.stdout, told
+    row = site.row()
+    assert daemon.ctl("upgrade").returncode == 0
+    directory.silent.clear()
+    site.replaced(row)
+    assert other.row()["generation"] == before[1]["generation"]

@@ -67,10 +67,17 @@ def test_nobody_gets_anothers_name_or_its_socket_by_an_ini_that_is_called_so(dae
     written_by(users.alice, hers, ini(**lure.options))
     daemon.wait_for_log(f"{hers}: warning: shop is already {shop.ini} -- ignored")
     assert shop.row()["pid"] == row["pid"]
-    # Nor in the moment in which bob's is not there, and after a reload of his.
-    users.bob.run("sh", "-c", 'mv "$1" "$2" && mv "$2" "$1"', "sh", str(shop.ini), f"{shop.ini}.away")
+    # Nor while bob's is not there, however often is looked, and after a reload of his.
+    users.bob.run("mv", str(shop.ini), f"{shop.ini}.away")
+    daemon.wait_for(lambda rows: "shop" not in {row["name"] for row in rows}, "his is known to be gone")
+    users.alice.run("touch", str(hers))
+    place(daemon, users, folder_of(daemon, "alice"), "witness").running()
+    assert "shop" not in daemon.names()
+    users.bob.run("mv", f"{shop.ini}.away", str(shop.ini))
+    now = shop.running()
+    assert now["config"] == str(shop.ini)
     users.bob.run("touch", str(shop.ini))
-    now = shop.replaced(row)
+    now = shop.replaced(now)
     assert now["config"] == str(shop.ini)
     assert procfs.uids(now["pid"]) == [users.bob.uid] * 4
     assert shop.get().status == 200

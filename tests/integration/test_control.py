@@ -23,7 +23,7 @@ from typing import Any, Optional
 
 import pytest
 
-from emperor.control import client, connection, messages, server
+from emperor.control import binding, client, connection, messages, server
 from emperor.control.binding import answering_pid
 from emperor.control.messages import Peer, Policy, Request
 from emperor.control.server import ControlServer
@@ -550,6 +550,55 @@ def test_one_that_was_sent_before_anybody_accepted_does_not_delay_the_end(told_o
         began = time.monotonic()
         told_or_not.do(told_or_not.server.close)
         assert time.monotonic() - began < 30
+
+
+def test_a_socket_that_an_older_program_hands_over_takes_none_any_more(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not passing_can_be_refused():
+        pytest.skip("this kernel cannot refuse descriptors (SO_PASSRIGHTS)")
+    path, loop, policy = str(folder / "control.sock"), Loop(print), Policy(os.geteuid())
+    with monkeypatch.context() as older:
+        older.setattr(passing, "SO_PASSRIGHTS", 12345)
+        before = ControlServer(loop, path, print, policy)
+    with lingering() as (fd, _):
+        with connect(path) as early:
+            # Accepted by nobody yet, and our close is the last one of it.
+            pass_on(early, fd, b"{")
+        state = before.export()
+        assert before._bound is not None
+        before._bound.sock.detach()
+        after = ControlServer(loop, path, print, policy, state)
+        with connect(path) as caller, pytest.raises(PermissionError):
+            socket.send_fds(caller, [b"{"], [0])
+        began = time.monotonic()
+        after.close()
+        assert time.monotonic() - began < 30
+    loop.close()
+
+
+def test_a_control_socket_takes_none_from_birth(folder: Path) -> None:
+    """Also the one that is bound anew: what came before a first refusal would make its end a wait."""
+    if not passing_can_be_refused():
+        pytest.skip("this kernel cannot refuse descriptors (SO_PASSRIGHTS)")
+    bound = binding.bind(str(folder / "control.sock"))
+    os.unlink(bound.path)
+    fresh = binding.restore(bound)
+    assert fresh is not None
+    for one in (bound, fresh):
+        assert one.sock.getsockopt(socket.SOL_SOCKET, passing.SO_PASSRIGHTS) == 0
+    with connect(fresh.path) as caller, pytest.raises(PermissionError):
+        socket.send_fds(caller, [b"{"], [0])
+    bound.sock.close()
+    fresh.sock.close()
+    binding.release(fresh)
+
+
+def passing_can_be_refused() -> bool:
+    with socket.socket(socket.AF_UNIX) as fresh, contextlib.suppress(OSError):
+        fresh.setsockopt(socket.SOL_SOCKET, passing.SO_PASSRIGHTS, 0)
+        return True
+    return False
 
 
 def test_so_many_whose_close_waits_that_nobody_is_accepted_until_some_are_closed(

@@ -12,7 +12,9 @@ import pytest
 
 from emperor.config.placement import EMPEROR, VASSAL
 from emperor.errors import ListenError
-from emperor.model import ABSTRACT, FASTCGI, TCP, UWSGI, Address, Authority, Identity, SocketSpec
+from emperor.holding.held import Held
+from emperor.holding.holdings import Holdings
+from emperor.model import ABSTRACT, FASTCGI, TCP, UWSGI, Address, Authority, Identity, SocketSpec, VassalSpec
 from emperor.system import fdstore
 from emperor.system.listeners import Place
 from tests.integration.estate_world import BY_ADMIN, BY_OWNER, HIGH, Manager, World, connects, hand_up, path_of
@@ -69,6 +71,40 @@ def said_by_who_waits(fd: int) -> bytes:
 
 
 # What is kept -----------------------------------------------------------------------------------------------------
+
+
+def test_one_user_s_vassals_keep_no_more_there_than_leaves_room_for_others(
+    life: Lives, manager: Manager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fdstore, "SHARE", 2)
+    world = life()
+    specs = [
+        world.spec(unix(world.runtime / f"{name}.sock"), authority=BY_OWNER, name=name, identity=SOMEBODY)
+        for name in ("one", "two", "three", "four")
+    ]
+    held = [world.holdings(spec.name) for spec in specs]
+    for one, spec in zip(held, specs, strict=True):
+        hold(one, spec)
+    assert [name.split("/")[1] for name in manager.names] == ["one", "two"]
+    told = [line for line in world.journal.lines if "fd store" in line]
+    assert told == ["warning: three: fd store: alice has 2 sockets there -- no more are kept"]
+    mine = world.spec(unix(world.runtime / "mine.sock"), authority=BY_OWNER, name="mine")
+    hold(world.holdings("mine"), mine)
+    admins = world.spec(unix(world.runtime / "admins.sock"), authority=BY_ADMIN, name="admins", identity=SOMEBODY)
+    hold(world.holdings("admins"), admins)
+    assert [name.split("/")[1] for name in manager.names] == ["one", "two", "mine", "admins"]
+    for one in (held[0], world.all[-1]):
+        one.release()
+    held[2].keep(specs[2])
+    assert "three" in [name.split("/")[1] for name in manager.names]
+
+
+def hold(holdings: Holdings, spec: VassalSpec) -> None:
+    """As if it had been bound before."""
+    sock = socket.socket(socket.AF_UNIX)
+    sock.bind(spec.sockets[0].address.path)
+    sock.listen()
+    holdings._hold(Held(sock, spec.sockets[0], VASSAL, None, None, spec))
 
 
 def test_every_listener_is_stored_and_goes_with_what_it_was_for(life: Lives, manager: Manager) -> None:

@@ -15,6 +15,7 @@ from emperor.config.placement import SYSTEMD
 from emperor.errors import ListenError
 from emperor.model import ABSTRACT, TCP, Address, Authority, Identity, SocketSpec, VassalSpec
 from emperor.supervision.channel import Listening
+from emperor.system import passing
 from emperor.system.listeners import Place
 from tests.integration.estate_world import BY_ADMIN, BY_OWNER, World, bound_by_vassal, connects, hand_up, path_of
 from tests.integration.kernel_world import ME, fds_of, unix, until
@@ -406,6 +407,33 @@ def test_whose_processes_may_still_accept_from_a_port_is_said_when_its_user_chan
     holdings.keep(changed)
     (line,) = (line for line in world.journal.lines if "accept" in line)
     assert f"{spec.identity.user}'s processes may still accept from it" in line and "gives carol one" in line
+
+
+def test_a_listener_that_an_older_program_hands_over_takes_no_descriptors_any_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX) as fresh:
+        passing.refuse(fresh)
+        if not passing.refuses(fresh):
+            pytest.skip("this kernel cannot refuse descriptors (SO_PASSRIGHTS)")
+    spec, older, heir = world.spec(unix(world.home / "a.sock")), world.holdings(), world.holdings()
+    with monkeypatch.context() as old:
+        old.setattr(passing, "SO_PASSRIGHTS", 12345)
+        (given,) = older.provide(spec).values()
+    with connected(spec) as client:
+        socket.send_fds(client, [b"x"], [0])
+    states = older.export()
+    heir.adopt([replace(state, fd=os.dup(state.fd)) for state in states])
+    with connected(spec) as client, pytest.raises(PermissionError):
+        socket.send_fds(client, [b"x"], [0])
+    assert given == states[0].fd
+    heir.release()
+
+
+def connected(spec: VassalSpec) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX)
+    sock.connect(spec.sockets[0].address.path)
+    return sock
 
 
 def test_of_systemds_listener_that_is_gone_nothing_is_taken_over(world: World) -> None:

@@ -15,10 +15,12 @@ from emperor.intake import inis
 from emperor.intake import listing as listing_module
 from emperor.intake.inis import Inis
 from emperor.intake.listing import OVERFULL, Listing, listing
+from emperor.intake.namebook import NameBook
 from emperor.supervision import quiet
 from emperor.supervision.quiet import Rest
 from emperor.system.eventloop import Loop
 from emperor.system.folderlock import FolderLocks
+from emperor.system.ground import Ground
 from emperor.system.scout import Scouts
 from emperor.system.watch import Watch
 from tests.integration.kernel_world import Notes, drive, raise_it
@@ -33,13 +35,14 @@ QUIET, RESTS = quiet.QUIET, quiet.RESTS
 class World:
     """Inis of some places, and what they told: ``("changed", name, written)`` or ``("removed", name)``."""
 
-    def __init__(self, *places: object) -> None:
+    def __init__(self, *places: object, names: NameBook | None = None) -> None:
         self.loop = Loop(raise_it)
         self.journal = Notes()
         self.told: list[tuple[object, ...]] = []
         self.paths: dict[str, str] = {}
         self.on_told: Callable[[], object] = lambda: None
         self.locks = FolderLocks()
+        self.names = names or NameBook()
         self.inis = Inis(
             [str(place) for place in places],
             self.loop,
@@ -48,6 +51,7 @@ class World:
             self._removed,
             self.locks,
             Scouts(self.loop, self.loop.report),
+            self.names,
         )
         self.inis.first_look()
 
@@ -114,6 +118,61 @@ def replace(path: Path, text: str) -> None:
     draft.rename(path)
 
 
+@pytest.fixture(params=[True, False], ids=["near", "far"])
+def near(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+def test_of_a_folder_on_the_way_that_holds_too_much_nothing_is_known(
+    tmp_path: Path, near: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing_module, "MOST_ENTRIES", 3)
+    for name in ("a", "b", "c", "d"):
+        (tmp_path / "full" / name).mkdir(parents=True)
+        (tmp_path / "full" / name / "blog.ini").touch()
+    (tmp_path / "few" / "a").mkdir(parents=True)
+    (tmp_path / "few" / "a" / "shop.ini").touch()
+    found = listing(f"{tmp_path}/*/*/*.ini", near)
+    assert found.overfull == (str(tmp_path / "full"),)
+    assert set(found.names) == {"shop"}
+
+
+def test_ten_thousand_files_are_the_most_of_a_folder(tmp_path: Path) -> None:
+    for number in range(10_000):
+        (tmp_path / f"{number}.txt").touch()
+    assert listing(f"{tmp_path}/*.ini").overfull == ()
+    (tmp_path / "one-more.txt").touch()
+    assert listing(f"{tmp_path}/*.ini").overfull == (str(tmp_path),)
+
+
+def test_a_listing_says_whose_its_folders_are(tmp_path: Path, near: bool) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.ini").touch()
+    me = os.getuid()
+    folders = {str(tmp_path / name): me for name in ("a", "b")}
+    assert folders.items() <= listing(f"{tmp_path}/*/*.ini", near).owners.items()
+    assert listing(f"{tmp_path}/a/", near).owners == {str(tmp_path / "a"): me}
+    assert listing(f"{tmp_path}/*/a.ini", near).owners.items() >= {str(tmp_path / "a"): me}.items()
+
+
+def test_a_folder_that_goes_while_others_are_listed_is_an_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.ini").touch()
+
+    class Going(Ground):
+        def allows(self, folder: str, mode: int) -> bool:
+            shutil.rmtree(tmp_path / "a", ignore_errors=True)
+            return True
+
+    monkeypatch.setattr(listing_module, "Ground", Going)
+    found = listing(f"{tmp_path}/*/*.ini", near=True)
+    assert (set(found.names), found.missing) == ({"b"}, "")
+
+
 # What is listed ---------------------------------------------------------------------------------------------------
 
 
@@ -129,7 +188,7 @@ def test_a_folder_is_listed_by_its_inis(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [".blog.ini.swp", ".hidden.ini", "blog.ini~", "blog.ini.swp", "blog.ini.bak"])
 def test_what_editors_leave_behind_is_passed_over(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
-    assert listing(str(tmp_path)) == Listing({})
+    assert listing(str(tmp_path)) == Listing({}, owners={str(tmp_path): os.getuid()})
 
 
 @pytest.mark.parametrize(
@@ -137,7 +196,7 @@ def test_what_editors_leave_behind_is_passed_over(tmp_path: Path, name: str) -> 
 )
 def test_what_package_managers_leave_behind_is_passed_over(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
-    assert listing(str(tmp_path)) == Listing({})
+    assert listing(str(tmp_path)) == Listing({}, owners={str(tmp_path): os.getuid()})
 
 
 @pytest.mark.parametrize(
@@ -147,7 +206,8 @@ def test_what_is_no_vassals_name_is_odd(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
     found = listing(str(tmp_path))
     silent = name.startswith(".")
-    assert found == Listing({}, odd=() if silent else (str(tmp_path / name),))
+    odd = () if silent else (str(tmp_path / name),)
+    assert found == Listing({}, odd=odd, owners={str(tmp_path): os.getuid()})
 
 
 def test_sockets_and_folders_are_passed_over_unless_they_are_called_like_an_ini(tmp_path: Path) -> None:
@@ -523,6 +583,22 @@ def test_an_odd_name_is_told_once(world: World, folder: Path) -> None:
     assert world.nothing_more() == []
     assert len(world.journal.lines) == 1
     assert world.journal.lines[0].startswith(f"warning: {folder}/two words.ini: is not a vassal's name -- ignored")
+
+
+def test_a_glob_of_folders_is_told_once_for_nothing_of_it_can_run(folder: Path) -> None:
+    world = World(folder.parent / "v*")
+    assert world.told == []
+    for _ in range(3):
+        world.inis.look()
+    said = "finds no ini: a glob is one of inis, not of folders (…/*.ini) -- nothing of it runs"
+    assert world.journal.lines == [f"warning: {folder.parent}/v*: {said}"]
+    world.close()
+
+
+def test_a_glob_of_inis_that_finds_none_yet_is_not_spoken_of(folder: Path) -> None:
+    world = World(folder / "none*.ini")
+    assert (world.told, world.journal.lines) == ([], [])
+    world.close()
 
 
 def test_what_an_editor_leaves_behind_is_not_spoken_of(world: World, folder: Path) -> None:

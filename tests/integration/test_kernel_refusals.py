@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import errno
 import os
+import re
 import resource
 import subprocess
 import threading
@@ -22,6 +23,7 @@ from emperor.intake import inis
 from emperor.intake.reading import Reader, Reading, Settings
 from emperor.journal import Journal
 from emperor.model import ADMIN, Authority
+from emperor.supervision import ration
 from emperor.supervision.record import state
 from emperor.system import limits, trust
 from emperor.system.closer import Closer
@@ -170,7 +172,12 @@ def test_a_full_disk_is_told_to_whoever_started_us_once(
     for _ in range(3):
         journal.info("blog", "lost")
     assert capfd.readouterr().err.count("--logto: cannot be written -- lines are lost until it can") == 1
+    assert journal.trouble == "the emperor's log: No space left on device -- lines are lost"
+    journal.look()
+    assert journal.trouble == "the emperor's log: No space left on device -- lines are lost"
     journal.reopen()
+    journal.look()
+    assert journal.trouble == ""
     journal.info("blog", "written")
     first, second = (tmp_path / "log").read_text().splitlines()
     assert first.endswith("emperor: warning: [3 lines lost]")
@@ -178,6 +185,27 @@ def test_a_full_disk_is_told_to_whoever_started_us_once(
     journal.reopen()
     journal.info("blog", "lost")
     assert "cannot be written" in capfd.readouterr().err
+
+
+def test_a_user_s_flood_is_counted_in_the_emperor_s_log_and_nobody_else_s_lines_are_lost(tmp_path: Path) -> None:
+    journal = Journal(opener=lambda: open_for_append(str(tmp_path / "log")))
+    for number in range(3000):
+        journal.line(f"evil{number % 3}", "x" * 4000, 1002)
+        if number % 100 == 0:
+            journal.line("good", "hello", 1001)
+            journal.line("own", "hello")
+    log = (tmp_path / "log").read_text()
+    assert len(log) < ration.BURST + 10 * ration.RATE
+    assert log.count("good| hello") == log.count("own| hello") == 30
+    kept = log.count("| xxx")
+
+    def all_told() -> bool:
+        journal.look()
+        return not any(purse.lost for purse, _ in journal._purses.values())
+
+    until(all_told)
+    told = re.findall(r"evil\d: warning: \[(\d+) lines lost", (tmp_path / "log").read_text())
+    assert sum(map(int, told)) == 3000 - kept
 
 
 # Clocks -----------------------------------------------------------------------------------------------------------

@@ -38,6 +38,9 @@ class Empire:
         self.shown.append(name)
         return {"name": name, "workers": [WORKER] * WORKERS, "lines": ["x" * 100] * lines, "numbers": numbers}
 
+    def trouble(self) -> str:
+        return ""
+
     def owner(self, name: str) -> int | None:
         return os.geteuid()
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from emperor.intake.inis import Inis
 from emperor.intake.intake import MOST_TOLD, bounded
+from emperor.intake.namebook import NameBook
 from emperor.intake.readinglist import ReadingList
 from emperor.model import Problem
 from emperor.system.eventloop import Loop
-from tests.integration.kernel_world import drive, raise_it
+from emperor.system.folderlock import FolderLocks
+from emperor.system.scout import Scouts
+from tests.integration.kernel_world import Notes, drive, raise_it
+from tests.requirements import needs
 
 
 class Clocked(Loop):
@@ -64,6 +71,35 @@ def test_a_folder_of_costly_ones_has_no_more_time_than_another(loop: Clocked) ->
     waiting.go()
     assert [name for name in read if name.startswith("his")] == [f"his{number}" for number in range(10)]
     assert sum(name.startswith("hers") for name in read) == 2
+
+
+@needs("root")
+def test_an_owner_of_many_folders_has_no_more_time_than_another(loop: Clocked, tmp_path: Path) -> None:
+    for number in range(8):
+        written(tmp_path / f"a{number}" / f"hers{number}.ini", 12345)
+    written(tmp_path / "b" / "his.ini", 12346)
+    for number in range(2):
+        written(tmp_path / f"root{number}" / f"roots{number}.ini", 0)
+    read: list[str] = []
+
+    def costly(name: str, path: str, written: bool) -> None:
+        loop.time += 0.01
+        read.append(name)
+
+    locks = FolderLocks()
+    inis = Inis([f"{tmp_path}/*/*.ini"], loop, Notes(), costly, read.append, locks, Scouts(loop, raise_it), NameBook())
+    inis.first_look()
+    inis.close()
+    locks.close()
+    assert len(read) == 11
+    assert set(read[:4]) == {"hers0", "his", "roots0", "roots1"}
+
+
+def written(path: Path, uid: int) -> None:
+    path.parent.mkdir()
+    path.write_text("[uwsgi]\n")
+    os.chown(path, uid, uid)
+    os.chown(path.parent, uid, uid)
 
 
 def test_one_that_changes_again_is_read_once_and_what_was_written_stays_written(loop: Clocked) -> None:

@@ -271,6 +271,43 @@ def test_the_dead_are_taken_before_the_living_are_looked_at() -> None:
     """)
 
 
+def test_the_killed_keep_their_numbers_until_none_of_them_lives() -> None:
+    """A limit of processes counts the dead that are not reaped: whoever forks at his limit has no room to fork into."""
+    alone("""
+    import emperor.tending.strays as module
+    vassal = lay_out()
+    strays = undertaker()
+    first, second = orphan(pauses), orphan(pauses)
+    kill, spared = module._kill, [second]
+    module._kill = lambda one: None if one.pid in spared else kill(one)
+    strays.buried("site", vassal.pid)
+    drive(loop, lambda: not there(first))
+    rounds, judge = [], strays._judge
+    strays._judge = lambda *words: (rounds.append(kin.look(first)), judge(*words))
+    drive(loop, lambda: len(rounds) >= 3)
+    assert all(one is not None and one.dead for one in rounds)
+    spared.clear()
+    drive(loop, lambda: strays.gone)
+    assert kin.look(first) is None and kin.look(second) is None
+    """)
+
+
+def test_of_very_many_killed_most_are_reaped_although_one_of_them_lives() -> None:
+    alone("""
+    import emperor.tending.strays as module
+    module.MOST_LAID_OUT = 2
+    vassal = lay_out()
+    strays = undertaker()
+    killed, second = [orphan(pauses) for _ in range(6)], orphan(pauses)
+    kill, spared = module._kill, [second]
+    module._kill = lambda one: None if one.pid in spared else kill(one)
+    strays.buried("site", vassal.pid)
+    drive(loop, lambda: sum(kin.look(pid) is not None for pid in killed) == 2)
+    spared.clear()
+    drive(loop, lambda: strays.gone)
+    """)
+
+
 def test_a_turn_of_the_loop_looks_at_one_after_another_until_its_time_is_over() -> None:
     alone("""
     import emperor.tending.strays as module

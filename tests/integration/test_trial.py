@@ -92,12 +92,12 @@ def test_an_ini_with_problems_is_not_tried(check: Check, tmp_path: Path) -> None
 
 def test_an_import_that_never_ends_is_ended_and_says_where_it_hangs(check: Check, tmp_path: Path) -> None:
     began = time.monotonic()
-    ok, text = check("import signal\nsignal.pause()\n", "start-timeout = 1")
+    ok, text = check("import signal\nsignal.pause()\n", "start-timeout = 5")
     where = f"hangs at {tmp_path}/app.py:2 in <module>"
     assert not ok
     assert text.splitlines()[0] == f"start-timeout is nearly over: {where}"
-    assert text.splitlines()[-1] == f"start-timeout: not imported after 1 s: {where}"
-    assert 1 <= time.monotonic() - began < 5
+    assert text.splitlines()[-1] == f"start-timeout: not imported after 5 s: {where}"
+    assert time.monotonic() - began >= 5
 
 
 def test_an_import_that_ends_in_time_after_all_is_well(check: Check) -> None:

@@ -461,6 +461,7 @@ def machine(**more: Any) -> Machine:
     ("seen", "kind"),
     [
         (machine(daemon="control socket: connect: No such file or directory", unit="/lib"), "no-emperor"),
+        (machine(trouble="the emperor's log: No space left on device -- lines are lost"), "emperor-log"),
         (machine(web=None, web_name="nobody1"), "no-web-user"),
         (machine(watches=(95, 100)), "inotify"),
         (machine(instances=(128, 128)), "inotify"),

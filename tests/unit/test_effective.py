@@ -70,6 +70,16 @@ def test_what_nobody_has_written_is_the_tables_default() -> None:
     assert "socket" in {one.option for one in effective([], SOURCES, Sight())}
 
 
+def test_the_user_whom_nobody_has_written_is_the_inis_owner_where_that_decides() -> None:
+    def uid(*rows: Row, owned: bool) -> list[tuple[str, str]]:
+        found = effective(list(rows), SOURCES, Sight(), owned=owned)
+        return [(one.value, one.origin) for one in found if one.option == "uid"]
+
+    assert uid(owned=True) == [("the ini's owner", DEFAULT)]
+    assert uid(owned=False) == [("the web server's user", DEFAULT)]
+    assert uid(row("uid", "alice"), owned=True) == [("alice", "/v/blog.ini:1")]
+
+
 def test_a_value_that_cannot_be_read_is_neither_there_nor_its_default() -> None:
     assert "processes" not in {one.option for one in effective([row("processes", "many")], SOURCES, ALL)}
 

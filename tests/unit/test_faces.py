@@ -410,7 +410,7 @@ def test_files_that_would_hide_the_app_are_left_out_and_that_is_said() -> None:
     ],
 )
 def test_links_in_a_user_s_folder_lead_nowhere(server: str, words: str) -> None:
-    files = (("/static", "/srv/s"),)
+    files = (("/static", "/home/alice/s"),)
     for who in (Authority(OWNER, 1000), Authority(ADMIN)):
         assert words in code(printed(server, spec(static_map=files, authority=who)))
     assert words not in code(printed(server, spec(static_map=files, identity=ROOT)))
@@ -553,6 +553,34 @@ def test_whatever_an_owner_writes_no_directive_of_theirs_comes_out(
         assert not any(line.endswith("\\") for line in text.split("\n"))
 
 
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize(
+    "path", ["/etc", "/", "/home", "/home/alice2/s", "/home/bob", "/home/alice/../bob", "/home/alice/s/../../../etc"]
+)
+def test_a_user_s_ini_opens_nothing_but_what_lies_in_the_user_s_home(server: str, path: str) -> None:
+    """What the web server may read, private keys perhaps, is more than the user may."""
+    hers = spec(static_map=(("/static", path),), authority=Authority(OWNER, 1000))
+    text = printed(server, hers)
+    assert facts(hers).static == () and "static-map: /static/ is left out: alice wrote the ini" in text
+    assert "/static" not in code(text)
+    assert "/static" in code(printed(server, spec(static_map=(("/static", path),))))
+
+
+@pytest.mark.parametrize("home", ["", "/", "nowhere"])
+def test_of_a_user_without_a_home_nothing_is_opened(home: str) -> None:
+    nobody = dataclasses.replace(ALICE, home=home)
+    hers = spec(static_map=(("/static", "/etc"),), identity=nobody, authority=Authority(OWNER, 1000))
+    assert facts(hers).static == ()
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_the_home_itself_and_what_lies_in_it_are_the_user_s_to_show(server: str) -> None:
+    for path in ("/home/alice", "/home/alice/site/static"):
+        assert f'"{path}/"' in code(
+            printed(server, spec(static_map=(("/static", path),), authority=Authority(OWNER, 1000)))
+        )
+
+
 def test_a_name_that_no_vassal_can_have_is_refused() -> None:
     with pytest.raises(EmperorError, match="no vassal can have its name"):
         gather(spec(name="a { server unix:x; } include evil.conf; upstream b"), Wish())
@@ -560,7 +588,7 @@ def test_a_name_that_no_vassal_can_have_is_refused() -> None:
 
 def test_the_folders_above_a_user_s_files_are_guarded_in_apache() -> None:
     text = code(
-        printed("apache", spec(static_map=(("/static", "/home/u/site/static"),), authority=Authority(OWNER, 7)))
+        printed("apache", spec(static_map=(("/static", "/home/alice/site/static"),), authority=Authority(OWNER, 7)))
     )
-    for folder in ("/home", "/home/u", "/home/u/site"):
+    for folder in ("/home", "/home/alice", "/home/alice/site"):
         assert f'<Directory "{folder}">\nOptions SymLinksIfOwnerMatch\n</Directory>' in text

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from contrib.pins import BUILD, FOLDER, files, project
+from contrib.pins import BUILD, BUILDERS, FOLDER, PYPY_SOURCES, SOURCES, files, project
 
 ALL = {name: (python, requirements) for name, python, requirements in files()}
+MAKEFILE = FOLDER.parent / "Makefile"
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 
 
@@ -98,17 +98,49 @@ def test_the_build_backend_is_pinned_and_is_what_builds_without_isolation() -> N
 
 def test_each_package_of_the_program_has_its_reason_written_down() -> None:
     told = project()["project"]
-    reasons = (Path(FOLDER).parent / "docs/decisions/0002-dependencies.md").read_text()
+    reasons = (FOLDER.parent / "docs/decisions/0002-dependencies.md").read_text()
     extras = (one for extra in told["optional-dependencies"].values() for one in extra)
     names = {Requirement(one).name for one in (*told["dependencies"], *extras)}
     assert not {one for one in names if f"*{one}*" not in reasons.replace("uWSGI", "uwsgi")}
 
 
-def test_make_fetches_nothing_that_has_no_hash() -> None:
-    text = (Path(FOLDER).parent / "Makefile").read_text()
-    installs = re.findall(r"^\t.*(?:\$\(PIP(?:_BENCH)?\)|pip install).*$", text, re.MULTILINE)
-    assert len(installs) >= 5
-    assert not [one for one in installs if "$(FETCH)" not in one and "$(OURSELVES)" not in one]
-    named = set(re.findall(r"requirements/([a-z]+)\.txt", text))
-    assert named <= ALL.keys()
-    assert "--require-hashes" in text and "--no-deps --no-build-isolation" in text
+def variable(name: str) -> set[str]:
+    """The words of one of the Makefile's variables."""
+    found = re.search(rf"^{name} := (.*)$", MAKEFILE.read_text(), re.MULTILINE)
+    assert found is not None, name
+    return set(found[1].split())
+
+
+def installs() -> list[str]:
+    """The rows of the Makefile in which pip installs."""
+    rows = re.findall(r"^\t.*(?:\$\(PIP(?:_BENCH)?\)|pip install).*$", MAKEFILE.read_text(), re.MULTILINE)
+    assert len(rows) >= 9
+    return rows
+
+
+def test_make_fetches_nothing_that_has_no_hash_and_isolates_no_build() -> None:
+    """What pip installs into the isolated environment of a build has neither version nor hash."""
+    assert not [one for one in installs() if "$(FETCH)" not in one and "$(OURSELVES)" not in one]
+    assert variable("FETCH") == {"--require-hashes", "--only-binary", ":all:", "--no-build-isolation"}
+    assert variable("OURSELVES") == {"--no-deps", "--no-build-isolation", "--editable", "."}
+    assert set(re.findall(r"requirements/([a-z]+)\.txt", MAKEFILE.read_text())) <= ALL.keys()
+
+
+def test_only_the_packages_of_the_table_come_as_source() -> None:
+    assert variable("SOURCES") == {"--no-binary", ",".join(SOURCES)}
+    assert variable("SOURCES_PYPY") == {"--no-binary", ",".join(PYPY_SOURCES)}
+    assert {option for one in installs() for option in re.findall(r"--(?:no|only)-binary", one)} == set()
+
+
+def test_what_builds_the_others_is_there_before_them() -> None:
+    """With what the files of its virtualenv say, or pip would put another version in its place half-way."""
+    needs = {"$*": "build", "uwsgi": "build", "pypy": "pypybuild"}
+    done: list[str] = []
+    for row in installs():
+        (file,) = re.findall(r"requirements/([a-z]+|\$\*)\.txt", row) or [""]
+        if "$(SOURCES" in row:
+            assert needs[file] in done, row
+        done.append(file)
+    for first in set(needs.values()):
+        pinned = {canonicalize_name(one.requirement.name) for one in read(first)}
+        assert set(BUILDERS) <= pinned and not pinned & set(SOURCES)

@@ -79,7 +79,7 @@ OFFENCES = {
     "a group of many, file": ([folder(), file(gid=STAFF, mode=0o664)], "chmod g-w /etc/v/a.ini"),
     "two people": ([HOME, file("/home/alice/a.ini", BOB)], "alice and bob can both write it: chown alice"),
     "another's private group": ([HOME, dataclasses.replace(HERS, mode=0o100664, gid=BOB)], "chmod g-w"),
-    "two people's folders": ([HOME, folder("/home/bob", BOB), file(uid=BOB)], "chown root one of"),
+    "two people's folders": ([HOME, folder("/home/bob", BOB), file(uid=BOB)], "or let root move a link"),
     "a named user": (
         [
             folder(),
@@ -155,6 +155,24 @@ def test_nobody_is_told_to_give_away_what_a_user_linked_to() -> None:
     for found in (by_symbolic_link, by_hard_link, to_bobs):
         assert found.kind == NOBODY
         assert "chown alice" not in found.reason
+
+
+def test_somebodys_file_deep_in_her_folder_becomes_hers_by_what_is_told() -> None:
+    below = folder("/home/alice/v", ALICE)
+    his = file("/home/alice/v/given.ini", BOB)
+    found = judge(ROOT, HOME, below, his)
+    assert found.reason.endswith("can both write it: chown alice /home/alice/v/given.ini")
+    assert judge(ROOT, HOME, below, dataclasses.replace(his, uid=ALICE)) == Authority(OWNER, ALICE)
+
+
+def test_no_folder_is_given_to_anybody_for_a_link_into_somebody_elses() -> None:
+    to_his = judge(ROOT, HOME, ROOT, folder("/home/bob", BOB), file("/home/bob/b.ini", BOB))
+    hers_in_his = judge(ROOT, HOME, ROOT, folder("/home/bob", BOB), file("/home/bob/b.ini", ALICE))
+    nested = judge(ROOT, HOME, folder("/home/alice/bobs", BOB), file("/home/alice/bobs/b.ini", BOB))
+    for found in (to_his, hers_in_his, nested):
+        assert found.kind == NOBODY
+        assert "chown" not in found.reason
+        assert "can both write it: move " in found.reason
 
 
 def test_a_reason_is_one_line_whatever_the_path() -> None:

@@ -68,3 +68,14 @@ def test_questions_that_cost_nothing_are_answered_at_once_however_many() -> None
     for number in range(100):
         turns.weigh(1001, lambda number=number: done.append(number))  # type: ignore[misc]
     assert done == list(range(100))
+
+
+def test_a_look_does_not_wait_for_what_costs_more_than_a_look() -> None:
+    clock, done = Clock(), list[str]()
+    turns = Turns(cast(Loop, clock))
+    turns.weigh(1001, lambda: turns.take(1001, lambda: done.append("config")))
+    turns.weigh(1001, lambda: done.append("status"))
+    turns.take(1001, lambda: done.append("another config"))
+    assert done == ["config", "status"]
+    clock.go(PAUSE * 1.0001)
+    assert done[-1] == "another config"
