@@ -15,7 +15,10 @@ import re
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 
+from emperor.supervision import ration
+from emperor.supervision.ration import Purse
 from emperor.system.journald import INFO, Journald, is_journal
 from emperor.system.logs import STANDARD_ERROR, LogFile, append, stamp
 from emperor.text import printable
@@ -30,6 +33,8 @@ class Journal:
     def __init__(self, log_format: str = "text", opener: Callable[[], int] | None = None) -> None:
         self._render = _as_json if log_format == "json" else _as_text
         self._file = LogFile(opener or (lambda: STANDARD_ERROR), self._lost)
+        self._purses: dict[int, tuple[Purse, str]] = {}
+        """Of each user, and the vassal of his that has printed last."""
         self._own, self._well = opener is not None, True
         in_journal = is_journal(os.environ.get("JOURNAL_STREAM", ""), STANDARD_ERROR)
         self._journald = Journald() if in_journal and not self._own and log_format != "json" else None
@@ -54,8 +59,29 @@ class Journal:
         for line in text.splitlines():
             self._write("bug", "emperor", line)
 
-    def line(self, vassal: str, line: str) -> None:
-        """A line of a vassal's."""
+    @property
+    def trouble(self) -> str:
+        """Why lines of ours are lost; "": they are not."""
+        return f"the emperor's log: {self._file.trouble}" if self._file.trouble else ""
+
+    def look(self) -> None:
+        """To be called every few seconds: what is lost is told of also when nobody has anything to say."""
+        self._file.catch_up()
+        for uid, (purse, vassal) in list(self._purses.items()):
+            if purse.lost and ration.is_over(purse, time.monotonic()):
+                self._purses[uid] = (replace(purse, lost=0), vassal)
+                self._write("warning", vassal, _unheard(purse.lost))
+
+    def line(self, vassal: str, line: str, uid: int | None = None) -> None:
+        """A line of a vassal's. ``uid``: whose app prints it, if what all of his print is bounded."""
+        if uid is not None:
+            purse, _ = self._purses.get(uid, (Purse(since=time.monotonic()), vassal))
+            purse, written, lost = ration.pay(purse, len(line), time.monotonic())
+            self._purses[uid] = (purse, vassal)
+            if lost:
+                self._write("warning", vassal, _unheard(lost))
+            if not written:
+                return
         if self._journald is not None and self._journald.send(_fields(vassal, printable(line))):
             return
         self._write("app", vassal, line)
@@ -76,6 +102,10 @@ class Journal:
 
     def _lost(self, count: int) -> str:
         return self._render("warning", "emperor", f"[{count} lines lost]")
+
+
+def _unheard(lost: int) -> str:
+    return f"[{lost} lines lost: its user's vassals print more than {ration.RATE >> 10} KiB a second into this log]"
 
 
 def _fields(vassal: str, line: str) -> dict[str, str]:

@@ -19,7 +19,7 @@ _STARTING = v.whole("N", 1, 10**6 - 1)
 # fmt: off
 GROUPS: tuple[tuple[str, tuple[Option, ...]], ...] = (
     ("which apps", (
-        many("emperor", _DIR, "", "A folder of inis, or a quoted glob; as VASSALS_DIR."),
+        many("emperor", _DIR, "", "A folder of inis, or a quoted glob of inis; as VASSALS_DIR."),
         many("config", _FILE, "", "An ini whose [emperor] or [uwsgi] section holds these options.", "ini"),
         done("check", v.FLAG, "", "Prints every problem of every ini, starts nothing."),
     )),

@@ -16,6 +16,7 @@ from emperor.config.table.option import DONE
 
 MASK = "***"
 DEFAULT = "default"
+OWNERS = "the ini's owner"
 
 INI, DEFAULTS, EMPEROR, DRAWN = "ini", "vassals-defaults", "vassal-set", "include"
 """By which way a line came: written in the ini itself, in the emperor's defaults, in its own options, in a file that
@@ -63,8 +64,11 @@ class Value(NamedTuple):
         return f"{self.path}:{self.line}" if self.line else self.path
 
 
-def effective(rows: Sequence[Row], sources: Sources, sight: Sight) -> tuple[Value, ...]:
-    """In the order of the lines; then what nobody has written, as the option table has it."""
+def effective(rows: Sequence[Row], sources: Sources, sight: Sight, owned: bool = False) -> tuple[Value, ...]:
+    """In the order of the lines; then what nobody has written, as the option table has it.
+
+    ``owned``: the ini runs as its owner, whatever the table says.
+    """
     findings = Findings(sources.ini)
     settings = read(rows, findings)
     counted = {id(one.row) for one in _counted(settings.items)}
@@ -75,7 +79,7 @@ def effective(rows: Sequence[Row], sources: Sources, sight: Sight) -> tuple[Valu
     if not named.isdisjoint(sockets.FIXED):
         named.add("socket")
     unwritten = [
-        Value(option.name, option.default, "", 0, DEFAULT)
+        Value(option.name, OWNERS if owned and option.name == "uid" else option.default, "", 0, DEFAULT)
         for option in TABLE
         if option.standing == DONE and option.default and option.name not in named
     ]

@@ -1,12 +1,14 @@
 """``emperorctl check``: what an ini would do, said before it does it, and where uWSGI does something else with it.
 
-It needs no emperor. An ini is judged under the emperor's options that are named here. The paths that it names are
-looked at as who will use them; what is not there now is an error here, and no reason for the emperor not to try.
+It needs no emperor; one that answers is asked where the ini of a name is. An ini is judged under the emperor's options
+that are named here. The paths that it names are looked at as who will use them; what is not there now is an error here,
+and no reason for the emperor not to try.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import glob
 import os
 from collections.abc import Iterator, Sequence
@@ -19,12 +21,13 @@ from emperor.config.differences import Note, Subject, differences
 from emperor.config.language.inifile import Row
 from emperor.config.ruling import Rule
 from emperor.config.spec import Checked
-from emperor.control.messages import FAILED, OK
+from emperor.control.messages import FAILED, OK, Request
 from emperor.ctl import eyes, outlook, verdict
 from emperor.ctl.console import Console
 from emperor.ctl.prospects import Prospect, prospect
 from emperor.ctl.verdict import Verdict
 from emperor.errors import EmperorError
+from emperor.intake.listing import may_be_called
 from emperor.intake.reading import Reader, Settings, Study
 from emperor.model import VASSAL_NAME, Problem, VassalSpec
 from emperor.system import places
@@ -39,13 +42,16 @@ OPTIONS = (
 )
 """Options of ``emperor`` that decide what an ini comes to."""
 
+_PATIENCE = 5.0
+"""Seconds for the emperor's answer; without one its folder is looked into."""
+
 OTHER_FORMATS = (".xml", ".yaml", ".yml", ".json", ".js")
 """What uWSGI reads beside inis."""
 
 LOOKALIKES = (".ini", ".conf", ".cfg", ".config")
 """Ends of names, in small letters, that somebody may take for an ini's."""
 
-_ALLOWED = "letters, digits and _.@-, at most 64, and begins with no dot or dash"
+_ALLOWED = "letters, digits and _.@-, at most 64, begins with no dot or dash, and is not all or emperor"
 
 _COLOURS = {verdict.ERROR: "red", verdict.WARNING: "yellow", verdict.DIFFERS: "yellow", verdict.IGNORED: ""}
 
@@ -141,15 +147,28 @@ def _rule(args: argparse.Namespace) -> Rule:
 
 def _paths(words: Sequence[str], rule: Rule, console: Console) -> list[str]:
     usual = rule.emperor or (places.vassals_folder(os.geteuid(), os.environ),)
-    return [path for word in words or usual for path in _named(_meant(word, usual), console)]
+    return [path for word in words or usual for path in _named(_meant(word, usual, console), console)]
 
 
-def _meant(word: str, folders: Sequence[str]) -> str:
-    """A vassal's name stands for its ini in the emperor's folder."""
+def _meant(word: str, folders: Sequence[str], console: Console) -> str:
+    """A vassal's name stands for its ini: where the emperor that answers has it, else in the emperor's folder."""
     if os.path.lexists(word) or not VASSAL_NAME.fullmatch(word):
         return word
+    told = _told(word.removesuffix(".ini"), console)
+    if told:
+        return told
     inis = [os.path.join(folder, f"{word.removesuffix('.ini')}.ini") for folder in folders]
     return next((ini for ini in inis if os.path.lexists(ini)), word)
+
+
+def _told(name: str, console: Console) -> str:
+    """Where the emperor has this vassal's ini; "": nobody answers, or it has none that we may see."""
+    with contextlib.suppress(EmperorError):
+        for reply in console.ask(Request("status", (name,)), _PATIENCE if console.timeout is None else console.timeout):
+            for row in reply.get("data") or ():
+                if isinstance(row, dict) and row.get("name") == name and row.get("config"):
+                    return str(row["config"])
+    return ""
 
 
 def _named(word: str, console: Console) -> list[str]:
@@ -178,7 +197,7 @@ def _inis(folder: str, console: Console) -> list[str]:
 
 
 def _is_vassal(entry: str) -> bool:
-    return entry.endswith(".ini") and VASSAL_NAME.fullmatch(entry.removesuffix(".ini")) is not None
+    return entry.endswith(".ini") and may_be_called(entry.removesuffix(".ini"))
 
 
 def _study(path: str, settings: Settings) -> Found:

@@ -49,10 +49,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
 def _show(names: list[str], console: Console) -> int:
     request = Request("status", tuple(names), {"lines": _LAST_LINES} if names else {})
     snapshots: list[dict[str, Any]] = []
-    failure = ""
+    failure = trouble = ""
     for reply in console.answers(request, _SECONDS):
         snapshots.extend(reply.get("data") or ())
         failure = reply.get("error") or failure
+        trouble = str(reply.get("trouble") or "") or trouble
     if console.json:
         console.print_json(snapshots)
     elif names:
@@ -61,6 +62,8 @@ def _show(names: list[str], console: Console) -> int:
         console.write("\n".join(block.render(one, console.paint) + "\n" for one in snapshots))
     else:
         _list(snapshots, console, failure)
+    if trouble:
+        console.error(f"warning: {printable(trouble)}")
     if failure:
         console.error(failure)
         return UNKNOWN

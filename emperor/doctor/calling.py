@@ -43,12 +43,14 @@ class Roll(NamedTuple):
     silence: str = ""
     denied: bool = False
     distrust: str = ""
+    trouble: str = ""
+    """What is wrong with the emperor itself, in its words; "": nothing that it tells us."""
 
 
 def called(ask: Ask, control: str, peer: tuple[int, int] | None) -> Roll:
     """Every vassal that we may see."""
     try:
-        snapshots = _snapshots(ask)
+        snapshots, trouble = _snapshots(ask)
     except (NoDaemon, Unanswered) as error:
         return Roll(silence=str(error))
     except NotPermitted as error:
@@ -57,7 +59,8 @@ def called(ask: Ask, control: str, peer: tuple[int, int] | None) -> Roll:
     if flaw:
         return Roll(tuple(Subject(name, one) for name, one in _named(snapshots)), distrust=flaw)
     end = time.monotonic() + PATIENCE
-    return Roll(tuple(Subject(name, one, *_spec(ask, name, end)) for name, one in _named(snapshots)))
+    subjects = tuple(Subject(name, one, *_spec(ask, name, end)) for name, one in _named(snapshots))
+    return Roll(subjects, trouble=trouble)
 
 
 def _named(snapshots: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -80,11 +83,12 @@ def distrust(control: str, peer: tuple[int, int] | None) -> str:
     )
 
 
-def _snapshots(ask: Ask) -> list[dict[str, Any]]:
+def _snapshots(ask: Ask) -> tuple[list[dict[str, Any]], str]:
     for options in ({"lines": LINES, "numbers": True}, {"lines": LINES}):
         replies_ = list(ask(Request("status", (), options), PATIENCE))
         if all(reply.get("ok") or reply.get("data") for reply in replies_):
-            return [one for reply in replies_ for one in reply.get("data") or ()]
+            trouble = next((str(reply["trouble"]) for reply in replies_ if reply.get("trouble")), "")
+            return [one for reply in replies_ for one in reply.get("data") or ()], printable(trouble)
     raise Unanswered(f"the emperor refuses: {replies_[-1].get('error')}")
 
 

@@ -135,6 +135,7 @@ class Machine(NamedTuple):
     serve whole folders. ``web``: the web server's user, None: there is none; ``web_name``: as it was asked for.
     ``watches``, ``instances``: of inotify, used and allowed, by the emperor's user. ``files``: the emperor's open
     files and how many it may have. ``others``: control sockets of other emperors.
+    ``trouble``: what the emperor says is wrong with itself.
     """
 
     control: str = ""
@@ -152,6 +153,7 @@ class Machine(NamedTuple):
     mounts: tuple[Mount, ...] = ()
     disks: tuple[Disk, ...] = ()
     others: tuple[str, ...] = ()
+    trouble: str = ""
 
 
 def files_of(listeners: Iterable[Listener]) -> dict[tuple[int, int], int] | None:

@@ -35,6 +35,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "socket-full": "as many wait at the socket as may",
         "timeouts": "times of the ini that contradict each other",
         "no-emperor": "nobody answers at the control socket",
+        "emperor-log": "the emperor's own log cannot be written, and lines are lost",
         "two-emperors": "several emperors serve folders on this machine",
         "no-web-user": "there is no such user as the web server's",
         "somaxconn": "the kernel lets fewer wait than the ini's listen says",

@@ -23,6 +23,7 @@ _SYSCTL = "/etc/sysctl.d/60-emperor.conf"
 
 def findings(machine: Machine, subjects: Sequence[Subject]) -> Iterator[Finding]:
     yield from _emperor(machine)
+    yield from _log(machine)
     yield from _rivals(machine, subjects)
     yield from _web(machine)
     yield from _inotify(machine)
@@ -58,6 +59,19 @@ def _emperor(machine: Machine) -> Iterator[Finding]:
         weight = MAY_FAIL if machine.denied else FAILS
         said = "it listens, and this user may not ask it" if machine.denied else why
         yield Finding("no-emperor", MACHINE, machine.daemon, said, mend, weight)
+
+
+def _log(machine: Machine) -> Iterator[Finding]:
+    if machine.trouble:
+        look = f"ls -l /proc/{machine.pid}/fd  # which file it is, and df -h of its folder" if machine.pid else "df -h"
+        yield Finding(
+            "emperor-log",
+            MACHINE,
+            machine.trouble,
+            "what the emperor and apps without a log of their own say is nowhere: nobody sees why an app fails",
+            (look, "# make room, or mend who may write there; what was lost is then counted in the log itself"),
+            MAY_FAIL,
+        )
 
 
 def _rivals(machine: Machine, subjects: Sequence[Subject]) -> Iterator[Finding]:

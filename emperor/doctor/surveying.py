@@ -122,6 +122,7 @@ def machine(
         _mounts(pid, chosen),
         tuple(_disks(control, chosen)),
         machinelook.controls(control),
+        roll.trouble,
     )
 
 

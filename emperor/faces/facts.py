@@ -20,6 +20,7 @@ from emperor.model import (
     ABSTRACT,
     FASTCGI,
     HTTP,
+    OWNER,
     UNIX,
     UWSGI,
     VASSAL_NAME,
@@ -230,7 +231,7 @@ def _prefixes(mounts: Iterable[str]) -> tuple[str, ...]:
 def _static(
     spec: VassalSpec, wish: Wish, prefixes: tuple[str, ...], asks_disk_first: bool
 ) -> tuple[list[Static], list[str]]:
-    """And what is left out, because it would hide the app.
+    """And what is left out, because it would hide the app, or is not its user's to show.
 
     uWSGI matches against PATH_INFO: below a prefix that the web server has cut off, that is what is left of it.
     """
@@ -244,7 +245,12 @@ def _static(
         if url and not is_prefix("/" + url):
             raise EmperorError(f"static-map: a prefix {_UNWRITABLE}")
         one = _entry(f"{base}/{url}" if url else base, check_path("static-map", path))
-        if one.url in hidden:
+        if spec.authority.kind == OWNER and not _at_home(spec.identity, path):
+            hiding.append(
+                f"static-map: {one.url} is left out: {printable(spec.identity.user)} wrote the ini, and {path} is not "
+                "in that user's home -- if everybody may see it, write it into the web server's configuration yourself"
+            )
+        elif one.url in hidden:
             hiding.append(
                 f"static-map: {one.url} is left out: there the web server would hide the app from everybody -- "
                 "give the files a prefix of their own"
@@ -252,6 +258,12 @@ def _static(
         else:
             found.setdefault(one.url, one)
     return list(found.values()), hiding
+
+
+def _at_home(who: Identity, path: str) -> bool:
+    """The web server may read what the user may not. That no link leads out of it, the web server is told."""
+    home = who.home.rstrip("/")
+    return home.startswith("/") and ".." not in path.split("/") and f"{path.rstrip('/')}/".startswith(f"{home}/")
 
 
 def _entry(url: str, path: str) -> Static:

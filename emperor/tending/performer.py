@@ -38,7 +38,7 @@ from emperor.system import processes
 from emperor.system.closer import Closer, Share
 from emperor.system.eventloop import Loop
 from emperor.system.ring import Ring
-from emperor.tending import obituary
+from emperor.tending import obituary, shares
 from emperor.tending.burials import Burials
 from emperor.tending.crib import (
     Crib,
@@ -51,6 +51,7 @@ from emperor.tending.crib import (
 from emperor.tending.doorbell import Doorbell
 from emperor.tending.ears import Ears
 from emperor.tending.hearing import NOTHING_YET, Heard, Hearing, Listener
+from emperor.tending.shares import Claim
 from emperor.tending.starter import Starter, Tools
 from emperor.tending.startgate import StartGate
 from emperor.tending.strays import Strays
@@ -96,6 +97,7 @@ class Performer:
         strays: Strays,
         tell: Callable[[VassalEvent], None],
         forget: Callable[[], None],
+        require_room: Callable[[Performer, VassalSpec], None] = lambda own, spec: None,
     ) -> None:
         self.name, self.holdings, self.log = name, holdings, log
         self._loop, self._journal = loop, journal
@@ -107,7 +109,7 @@ class Performer:
         self._ears = Ears(name, loop, journal, holdings, gate, tell, lambda: max(self._cribs))
         self._doorbell = Doorbell(loop, lambda: tell(Called()))
         holdings.closing = self._doorbell.hush
-        tools = Tools(journal, launcher, holdings, log, self._share, gate)
+        tools = Tools(journal, launcher, holdings, log, self._share, gate, lambda spec: require_room(self, spec))
         self._starter = Starter(name, tools, tell, self._begun, self._failed_to_start)
 
     @property
@@ -118,6 +120,15 @@ class Performer:
     def pids(self) -> tuple[int, ...]:
         """Of all its processes that are not reaped."""
         return (*(crib.child.pid for crib in self._cribs.values()), *self._burials.pids)
+
+    @property
+    def claim(self) -> Claim:
+        """What it takes of the emperor's descriptors."""
+        crib = next(iter(self._cribs.values()), None)
+        spec = crib.spec if crib is not None else self.holdings.owner
+        if spec is None:
+            return Claim()
+        return Claim(shares.owner(spec), len(self.holdings.descriptors()), len(self._cribs))
 
     def pid(self, number: int) -> int:
         """0: no such process."""

@@ -32,7 +32,8 @@ DESCRIPTORS = 8
 
 @dataclass(frozen=True)
 class Tools:
-    """What it takes to start one. ``share``: what of an owner's is still to be closed."""
+    """What it takes to start one. ``share``: what of an owner's is still to be closed. ``require_room``: SpawnError if
+    his vassals have had their part."""
 
     journal: Journal
     launcher: str
@@ -40,6 +41,7 @@ class Tools:
     log: VassalLog
     share: Callable[[VassalSpec], Share]
     gate: StartGate
+    require_room: Callable[[VassalSpec], None]
 
 
 class Starter:
@@ -92,6 +94,7 @@ class Starter:
         if holdings.being_removed(order.spec):
             return False
         try:
+            self._tools.require_room(order.spec)
             limits.keep_reserve(DESCRIPTORS + len(order.spec.sockets))
             holdings.provide(order.spec, order.number)
         except EmperorError as error:
@@ -129,6 +132,7 @@ class Starter:
     def _start(self, order: Spawn) -> None:
         spec, holdings, log = order.spec, self._tools.holdings, self._tools.log
         try:
+            self._tools.require_room(spec)
             limits.keep_reserve(DESCRIPTORS + len(spec.sockets))
             if self._tools.share(spec).spent:
                 raise SpawnError(f"start: what earlier vassals of {spec.identity.user} sent hangs in close(2)")

@@ -29,6 +29,9 @@ TURN = 0.002
 """Seconds of a turn of the loop after which the rest of a look waits for another turn."""
 LONGEST = 30.0
 """Seconds from a burial to when its strays are given up: some do not end, or fork faster than they are found."""
+MOST_LAID_OUT = 500
+"""Of the killed that are not reaped while others of them live: a number that a limit of processes counts (setrlimit(2))
+is one that a fork bomb at its limit cannot fill again."""
 AT_THE_END = 3.0
 """Seconds that the emperor's end waits for strays to be gone."""
 
@@ -49,6 +52,8 @@ class Strays:
         self._session = os.getsid(0)
         self._condemned: dict[int, float] = {}
         """Uids of the buried, and until when their strays are hunted."""
+        self._lived, self._laid_out = False, 0
+        """In the last whole round: was somebody who has to go alive, and how many were left dead for that?"""
         self._round: Iterator[None] | None = None
         self._timer: Timer | None = None
         self._looked, self._cost, self._again = loop.now() - PAUSE, 0.0, False
@@ -154,6 +159,7 @@ class Strays:
     def _everybody(self) -> Iterator[None]:
         """Whoever is a child now, once, in small steps: the dead first, for the living may be many and cost more."""
         hunted, met, living = dict(self._condemned), set[int](), []
+        self._laid_out, lived = 0, False
         for pid in kin.candidates():
             if pid not in self._spared:
                 dead = kin.is_dead(pid)
@@ -165,8 +171,10 @@ class Strays:
         for pid in living if self._condemned else ():
             # Between two turns its number may have become another's.
             if pid not in self._spared and kin.is_dead(pid) is not None:
-                met |= self._visit(pid)
+                guilt = self._visit(pid)
+                met, lived = met | guilt, lived or bool(guilt)
             yield
+        self._lived = lived
         self._judge(hunted, met)
 
     def _visit(self, pid: int) -> set[int]:
@@ -179,7 +187,10 @@ class Strays:
         if guilt:
             _kill(one)
         if one.dead and (found.strays or found.mourned):
-            _reap(one)
+            if guilt and self._lived and self._laid_out < MOST_LAID_OUT:
+                self._laid_out += 1
+            else:
+                _reap(one)
         return guilt
 
     def _guilt(self, pid: int) -> set[int]:

@@ -31,6 +31,7 @@ class VassalLog:
         self._wish: tuple[str, Authority, int, int] = ("", Authority(NOBODY), 0, 0)
         self._file: LogFile | None = None
         self._lost = 0
+        self._uid: int | None = None
         self._stuck = self._vassals_word = ""
         self._stats = ""
         self.stats_warning = ""
@@ -42,6 +43,7 @@ class VassalLog:
 
     def follow(self, spec: VassalSpec) -> None:
         """Before a generation starts: write where its spec says."""
+        self._uid = spec.identity.uid if spec.identity.uid != os.geteuid() else None
         wish = (spec.logto, spec.authority, spec.log_maxsize, spec.log_keep)
         # The new one says itself if it cannot write.
         self._vassals_word = self.stats_warning = ""
@@ -112,7 +114,7 @@ class VassalLog:
         written = self._write(stamped)
         if not written and (not self.kept_by_vassal or self._vassals_word):
             for line in lines:
-                self._journal.line(self.name, line)
+                self._journal.line(self.name, line, self._uid)
 
     def _write(self, stamped: Sequence[str]) -> bool:
         """False: there is no file of ours that takes lines."""
@@ -156,7 +158,7 @@ class VassalLog:
 
     def _may_open(self) -> bool:
         path, authority = self._wish[:2]
-        ours = trust.only_ours(os.path.dirname(path), os.geteuid(), near=True)
+        ours = trust.only_ours(os.path.dirname(path), os.geteuid(), near=True, roots=True)
         return opener(authority, ours.ours) == EMPEROR
 
     def _open(self) -> int:

@@ -8,8 +8,8 @@ from emperor.config.table.option import Option, done, many
 # fmt: off
 REACHED: tuple[Option, ...] = (
     many("socket", v.ADDRESS, "NAME.sock beside the control socket (/run/emperor), if the ini names no socket at all",
-         "Where the web server connects: a path, @abstract, IP:PORT, or :PORT for every "
-         "interface.", short="s"),
+         "Where the web server connects: a path, @abstract, IP:PORT, or :PORT for every interface. All but a path are "
+         "open to every user of the machine.", short="s"),
     many("uwsgi-socket", v.ADDRESS, "",
          "A socket that speaks uwsgi, whatever `protocol` says."),
     many("fastcgi-socket", v.ADDRESS, "",

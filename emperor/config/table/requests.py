@@ -14,7 +14,8 @@ REQUESTS: tuple[Option, ...] = (
     done("header-timeout", v.SECONDS, "10",
          "Seconds that a connection may take to send a whole request's headers."),
     done("socket-timeout", v.SECONDS, "60",
-         "Seconds that the web server may neither send more of a body nor take more of an answer.", short="z"),
+         "Seconds that the web server may neither send more of a body nor take more of an answer. What it takes is "
+         "seen in steps of up to 128 KiB: below 16 seconds it has up to four times as long to take some.", short="z"),
     done("max-connections", v.CONNECTIONS, "1000",
          "How many connections one worker holds at the same time, idle ones counted; more wait in the "
          "backlog."),
