@@ -24,8 +24,11 @@ VENV_BENCH := .venv-bench
 VENV_PYPY := .venv-bench-pypy
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PIP_BENCH := $(VENV_BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-cache-dir
-# Everything that is fetched is pinned and hashed (requirements/); what is here is built with what was fetched.
-FETCH := --require-hashes --requirement
+# Everything that is fetched is pinned and hashed (requirements/). What comes as source, and what is here, is built with
+# what was fetched (build.txt goes first): a build that pip isolates fetches what it likes, without a hash.
+FETCH := --require-hashes --only-binary :all: --no-build-isolation
+SOURCES := --no-binary uwsgi,uwsgitop
+SOURCES_PYPY := --no-binary markupsafe
 OURSELVES := --no-deps --no-build-isolation --editable .
 
 .PHONY: help run test test-one test-two check lint format readme bench campaign fuzz pins dist clean
@@ -95,8 +98,9 @@ $(BIN)/python:
 		|| { rm -rf $(VENV); echo "$(PYTHON): no virtualenv was made -- apt install python3-venv" >&2; exit 1; }
 
 # dev has what test has: the linters read the tests too.
-$(VENV)/.ready-%: pyproject.toml requirements/%.txt | $(BIN)/python
-	$(PIP) $(FETCH) requirements/$*.txt
+$(VENV)/.ready-%: pyproject.toml requirements/build.txt requirements/%.txt | $(BIN)/python
+	$(PIP) $(FETCH) --requirement requirements/build.txt
+	$(PIP) $(FETCH) $(SOURCES) --requirement requirements/$*.txt
 	$(PIP) $(OURSELVES)
 	@touch $@
 
@@ -109,16 +113,18 @@ $(VENV_BENCH)/bin/python:
 
 # Without uWSGI, which must be compiled, the other rows can still be measured. No cache: pip takes a uWSGI that was
 # compiled for another Python 3.11 for the same thing.
-$(VENV_BENCH)/.ready: pyproject.toml requirements/bench.txt requirements/uwsgi.txt | $(VENV_BENCH)/bin/python
-	$(PIP_BENCH) $(FETCH) requirements/bench.txt
+$(VENV_BENCH)/.ready: pyproject.toml requirements/build.txt requirements/bench.txt requirements/uwsgi.txt | $(VENV_BENCH)/bin/python
+	$(PIP_BENCH) $(FETCH) --requirement requirements/build.txt
+	$(PIP_BENCH) $(FETCH) --requirement requirements/bench.txt
 	$(PIP_BENCH) $(OURSELVES)
-	-$(PIP_BENCH) $(FETCH) requirements/uwsgi.txt
+	-$(PIP_BENCH) $(FETCH) $(SOURCES) --requirement requirements/uwsgi.txt
 	@touch $@
 
 # Without PyPy its row says what is missing.
 $(VENV_PYPY):
 	@if command -v pypy3 >/dev/null; then \
 		{ pypy3 -m venv $@ && echo '*' > $@/.gitignore \
-			&& $@/bin/python -m pip install --quiet $(FETCH) requirements/pypy.txt; } \
+			&& $@/bin/python -m pip install --quiet $(FETCH) --requirement requirements/pypybuild.txt \
+			&& $@/bin/python -m pip install --quiet $(FETCH) $(SOURCES_PYPY) --requirement requirements/pypy.txt; } \
 			|| { rm -rf $@; echo "pypy3: no virtualenv with Flask was made -- apt install pypy3-venv" >&2; }; \
 	fi

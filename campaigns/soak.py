@@ -217,7 +217,10 @@ def _go_on(soak: _Soak, seconds: int, path: Path, say: Say) -> list[Sample]:
 
     upgraded = begin + seconds / 2
     with Sampler(look, min(_EVERY, seconds / 20), path) as sampler:
-        while (now := time.monotonic()) < begin + seconds:
+        # A deed may take long: of the second half there is something to compare in any case.
+        while (now := time.monotonic()) < begin + seconds or (
+            now < begin + 4 * seconds and sum(one.upgrades > 0 for one in sampler.found) < 2
+        ):
             say(f"{now - begin:.0f} of {seconds} s, {soak.done.total()} deeds, {len(soak.visitors.failures)} failures")
             if now >= upgraded:
                 soak.upgrade()

@@ -3,7 +3,8 @@
     python -m contrib.pins            as pyproject.toml wants it; what is pinned stays as it is where it can
     python -m contrib.pins --upgrade  the newest that pyproject.toml allows
 
-It promises: the files name no index, and are the same for every machine and every Python from ``PYTHON`` on.
+It promises: the files name no index, and are the same for every machine and every Python from ``PYTHON`` on. What is
+built from source is built with what is pinned here too: pip's own builds would fetch without a version and a hash.
 It needs uv, which is among the tests' packages.
 """
 
@@ -32,7 +33,10 @@ class Pins(NamedTuple):
 
 
 FILES = {
+    # First, and in wheels alone: what the others are built with.
     "build": Pins((BUILD,)),
+    # The program alone, for who installs it with versions that were tested.
+    "runtime": Pins(()),
     "examples": Pins((BUILD, "examples")),
     "test": Pins((BUILD, "test")),
     "dev": Pins((BUILD, "test", "dev")),
@@ -42,7 +46,13 @@ FILES = {
 }
 """What `make` installs: the package without extras is in all of them."""
 
+SOURCES = ("uwsgi", "uwsgitop")
+"""Those that come as source alone; ``make`` takes wheels of all others, and no source."""
+
 PYPY = "pypy"
+PYPY_BUILD = "pypybuild"
+PYPY_SOURCES = ("markupsafe",)
+BUILDERS = ("setuptools", "wheel")
 PYPY_PYTHON = "3.9"
 PYPY_WANTS = "flask"
 """PyPy's Python is older, and runs nothing of ours but the vassal side: one package of the extra ``examples``."""
@@ -65,6 +75,11 @@ def pypys() -> list[str]:
     return [one for one in project()["project"]["optional-dependencies"]["examples"] if _name(one) == PYPY_WANTS]
 
 
+def builders() -> list[str]:
+    """What builds the packages that come as source."""
+    return [one for one in project()["project"]["optional-dependencies"][BUILD] if _name(one) in BUILDERS]
+
+
 def _name(requirement: str) -> str:
     return "".join(char if char.isalnum() or char in "-_." else " " for char in requirement).split()[0].lower()
 
@@ -73,6 +88,7 @@ def files() -> Iterator[tuple[str, str, list[str]]]:
     """Name, oldest Python, requirements."""
     for name, pins in FILES.items():
         yield name, PYTHON, wanted(pins)
+    yield PYPY_BUILD, PYPY_PYTHON, builders()
     yield PYPY, PYPY_PYTHON, pypys()
 
 

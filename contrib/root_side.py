@@ -47,6 +47,8 @@ FROM_OURSELVES = {
     Edge("emperor.system.scout", "pickle"): (
         "the answer of a fork of the daemon's own, with the same rights and program: no process of a user's writes it"
     ),
+    Edge("emperor.system.library", "importlib.util"): "where modules lie that are copied for vassals: it imports none",
+    Edge("emperor.inherited", "importlib.util"): "where modules lie that an app is given besides ours: it imports none",
 }
 """Imports of what would be dangerous in any other module."""
 

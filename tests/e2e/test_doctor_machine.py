@@ -122,6 +122,11 @@ def test_a_disk_without_room_for_the_log_is_found(shared_emperor: Emperor, open_
         assert "disk-full" not in kinds(doctor(shared_emperor, "full"))
 
 
+def test_that_the_emperors_own_log_cannot_be_written_is_said(emperor: StartEmperor) -> None:
+    finding = finds("emperor-log", doctor(emperor().start("--logto", "/dev/full")))
+    assert finding["what"] == "the emperor's log: No space left on device -- lines are lost"
+
+
 def test_a_web_user_that_is_not_there_is_said(shared_emperor: Emperor) -> None:
     assert "nosuchuser" in finds("no-web-user", doctor(shared_emperor, "--as", "nosuchuser"))["what"]
 

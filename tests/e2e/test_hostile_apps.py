@@ -18,9 +18,10 @@ from typing import Any
 
 import pytest
 
+from emperor.supervision.ration import DATAGRAMS
 from tests.e2e.harness import people, procfs
 from tests.e2e.harness.daemon import ROOTS_SECRET, Emperor, Row, Vassal
-from tests.e2e.harness.hostile import cpu_seconds, settled_descriptors
+from tests.e2e.harness.hostile import settled_descriptors
 from tests.e2e.harness.people import Person, Users
 from tests.e2e.harness.waiting import wait_for, within
 from tests.requirements import needs
@@ -117,6 +118,18 @@ def worker_behind(site: Vassal, old: int) -> int:
     return pid
 
 
+def regained(site: Vassal, program: Path) -> Any:
+    """On a machine that stalls harakiri ends it before it has tried everything."""
+
+    def attempt() -> Any:
+        try:
+            return site.get(f"/regain?{program}").json
+        except OSError:
+            return None
+
+    return wait_for(attempt, what="a worker that has the time")
+
+
 @pytest.mark.parametrize("lazy", ["false", "true"], ids=["", "lazy"])
 def test_no_process_of_an_app_regains_anything(
     daemon: Emperor, villain: Any, users: Users, shared_folder: Path, lazy: str
@@ -127,18 +140,18 @@ def test_no_process_of_an_app_regains_anything(
     site = villain("v", f"regain?{program}", lazy_apps=lazy, harakiri=1, max_requests=4, min_worker_lifetime=0)
     row = site.running()
     seen = site.get("/who").json
-    for got in (seen["at_import"][f"regain?{program}"], site.get(f"/regain?{program}").json):
+    is_just(row["pid"], users.alice)
+    is_just(seen["pid"], users.alice)
+    for got in (seen["at_import"][f"regain?{program}"], regained(site, program)):
         assert got["worked"] == []
         assert (got["uids"], got["gids"]) == ([users.alice.uid] * 3, [users.alice.gid] * 3)
         assert set(got["groups"]) == set(users.alice.groups)
-    is_just(row["pid"], users.alice)
-    is_just(seen["pid"], users.alice)
     assert try_to_get(site, "/hangs") == 0
     after_harakiri = worker_behind(site, seen["pid"])
     is_just(after_harakiri, users.alice)
     renewed = worker_behind(site, after_harakiri)
     is_just(renewed, users.alice)
-    assert site.get(f"/regain?{program}").json["worked"] == []
+    assert regained(site, program)["worked"] == []
     for pid in procfs.descendants(daemon.pid):
         assert procfs.status(pid)["NoNewPrivs"] == "1"
 
@@ -220,12 +233,13 @@ def test_a_flood_of_one_kind_of_message_is_a_trickle(daemon: Emperor, villain: A
     site = villain("v", f"keep_channel{early}", (f"STOP={stop}",), touch_reload="/nowhere/at/all")
     site.state("RUNNING", "RELOADING")
     assert early or site.get(f"/flood?{kind}").status == 200
-    began, spent, size = os.times().elapsed, cpu_seconds(daemon.pid), daemon.log.stat().st_size
-    while os.times().elapsed < began + 1.2:
+    began, size = os.times().elapsed, daemon.log.stat().st_size
+    while os.times().elapsed < began + 2:
         assert bobs[0].get().status == 200
         answers(daemon)
+        sent = site.get("/flooded").json
+        assert 0 <= sent["count"] <= DATAGRAMS * (sent["seconds"] + 1) + sent["room"]
     took = os.times().elapsed - began
-    assert (cpu_seconds(daemon.pid) - spent) / took < 0.7
     assert (daemon.log.stat().st_size - size) / took < 512 * 1024
     stop.touch()
 

@@ -71,12 +71,15 @@ def world(session_folder: Path, emperor_venv: Path, app_venv: Path, users: Users
         main = daemon.place(
             "main", **flask, fastcgi_socket=daemon.run / SOCKET, processes=2, limit_post=LIMIT, harakiri=100
         )
-        fill(main)
+        fill(main, main.folder)
         main.write(static_map=f"/static={main.folder}/files")
         # The app knows nothing of its prefix; its owner wrote the ini.
         shop = daemon.place("shop", **flask)
-        fill(shop)
-        shop.write(static_map=[f"/files={shop.folder}/files", f"/turned={turned(shop)}/more"])
+        home = users.alice.home / "printed"
+        home.mkdir(mode=0o755)
+        fill(shop, shop.own(home))
+        owned = [f"/files={home}/files", f"/turned={turned(shop, home)}/more", f"/others={main.folder}/files"]
+        shop.write(static_map=owned)
         chown(shop.ini, users.alice)
         # Its ini does.
         wiki = daemon.place("wiki", **flask, wsgi_file=None, protocol="fastcgi", manage_script_name="true")
@@ -89,24 +92,24 @@ def world(session_folder: Path, emperor_venv: Path, app_venv: Path, users: Users
         daemon.dispose()
 
 
-def fill(vassal: Vassal) -> None:
+def fill(vassal: Vassal, folder: Path) -> None:
     """Files for the web server, something beside them that is not, and a link to it."""
-    files = vassal.folder / "files"
+    files = folder / "files"
     files.mkdir(mode=0o755)
     (files / "a b+é.txt").write_text("from the disk")
-    secret = vassal.folder / "secret"
+    secret = folder / "secret"
     secret.write_text("not to be seen")
     (files / "link").symlink_to(secret)
     for path in (files, files / "a b+é.txt", files / "link"):
         vassal.own(path)
 
 
-def turned(vassal: Vassal) -> Path:
+def turned(vassal: Vassal, folder: Path) -> Path:
     """A folder of the vassal's owner that has become a link to somebody else's."""
     others = vassal.folder.parent / "others"
     (others / "more").mkdir(mode=0o755, parents=True)
     (others / "more/letter").write_text("not to be seen")
-    link = vassal.folder / "turned"
+    link = folder / "turned"
     link.symlink_to(others)
     return vassal.own(link)
 
@@ -214,6 +217,11 @@ def test_a_body_above_limit_post_is_a_413(front: Running) -> None:
     assert site(front).ask("/upload", "POST", bytes(LIMIT + 2048)).status == 413
     # The parts of the site have no limit; the app finds no form in it.
     assert {site(front, one).ask("/upload", "POST", bytes(LIMIT + 2048)).status for one in PARTS.values()} == {400}
+
+
+def test_what_a_users_ini_names_outside_of_that_users_home_is_not_served(front: Running) -> None:
+    assert site(front).ask("/static/a%20b+%C3%A9.txt").body == b"from the disk"
+    assert site(front, "/shop").ask("/others/a%20b+%C3%A9.txt").text == "no such leaf in the guestbook"
 
 
 @pytest.mark.parametrize("path", ["/static/a%20b+%C3%A9.txt", "/shop/files/a%20b+%C3%A9.txt"])

@@ -100,7 +100,7 @@ TOUCHES = 'for one in $(seq 200); do touch "$1"; done'
 
 def test_whatever_an_owner_does_costs_nobody_a_request_and_our_part_of_it_not_even_her_own(town: Town) -> None:
     alice, bobs = town.users.alice, town.place("bobs", town.users.bob)
-    vandal = town.place("vandal", alice, processes=2, start_timeout=2, touch_reload=None)
+    vandal = town.place("vandal", alice, processes=2, start_timeout=10, touch_reload=None)
     bobs_row, _ = bobs.running(), vandal.running()
     with visited(town.nginx, "bobs"):
         with vandal.crowd() as crowd:
@@ -182,7 +182,7 @@ FILES = {
 @pytest.fixture(scope="module")
 def steady(town: Town) -> Iterator[Vassal]:
     """Served well, and visited during every change: it loses nobody."""
-    vassal = town.place("steady", town.users.alice, start_timeout=2)
+    vassal = town.place("steady", town.users.alice, start_timeout=10)
     vassal.running()
     with vassal.crowd() as crowd:
         yield vassal

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.e2e.harness.fronts import ask
+from tests.e2e.harness.waiting import BUILT
 from tests.e2e.harness.wire import Response
 from tests.requirements import SYSTEM_PYTHON
 
@@ -20,10 +21,10 @@ UPLOAD = 3_000_017
 
 def make_venv(folder: Path, emperor_venv: Path, *packages: str) -> Path:
     """An app's virtualenv with Flask and more: ``packages`` as pip is told them. Whose pip it is does not matter."""
-    subprocess.run([SYSTEM_PYTHON, "-m", "venv", "--without-pip", str(folder)], check=True)
+    subprocess.run([SYSTEM_PYTHON, "-m", "venv", "--without-pip", str(folder)], check=True, timeout=BUILT)
     pip = [str(emperor_venv / "bin/python"), "-m", "pip", "--python", str(folder / "bin/python"), "install", "--quiet"]
     flags = ["--disable-pip-version-check", "--root-user-action=ignore"]
-    done = subprocess.run([*pip, *flags, "flask>=3.1,<4", *packages], capture_output=True, text=True)
+    done = subprocess.run([*pip, *flags, "flask>=3.1,<4", *packages], capture_output=True, text=True, timeout=BUILT)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from tests.e2e.harness.waiting import BUILT
 from tests.requirements import SYSTEM_PYTHON
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -50,5 +51,5 @@ def _pip(whose: Path, into: Path, *arguments: str) -> None:
 
 
 def _run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=BUILT)
     assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}{done.stderr}"

@@ -9,6 +9,8 @@ import socket
 import threading
 from pathlib import Path
 
+from tests.e2e.harness.waiting import DEADLINE
+
 WRAPPER = """#!/usr/bin/python3
 import fcntl, os, socket
 with socket.socket(socket.AF_UNIX) as birth:
@@ -67,7 +69,8 @@ class FdStore:
             end.sendto(b"END", str(self._notify))
         self._births.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join()
+            thread.join(DEADLINE)
+            assert not thread.is_alive()
         for fd in [self._words.detach(), self._births.detach(), *(fd for _, fd in self._kept)]:
             os.close(fd)
         shutil.rmtree(self._notify.parent)

@@ -20,7 +20,7 @@ from typing import ClassVar
 from benchmarks.front import free_port
 from tests.e2e.harness.daemon import environ_for
 from tests.e2e.harness.people import current
-from tests.e2e.harness.waiting import wait_for
+from tests.e2e.harness.waiting import HUNG, wait_for
 from tests.e2e.harness.web import get
 from tests.e2e.harness.wire import TIMEOUT, Response, connect
 
@@ -97,7 +97,7 @@ class Front:
     def check(self) -> subprocess.CompletedProcess[str]:
         """What the server itself thinks of the configuration; it need not run."""
         return subprocess.run(
-            [*self.test, str(self._write())], capture_output=True, text=True, env=environ_for(current())
+            [*self.test, str(self._write())], capture_output=True, text=True, env=environ_for(current()), timeout=HUNG
         )
 
     def start(self) -> Front:

@@ -10,6 +10,7 @@ from typing import Callable
 
 from tests.e2e.harness.daemon import environ_for
 from tests.e2e.harness.people import Person
+from tests.e2e.harness.waiting import DEADLINE
 
 Launch = Callable[..., "subprocess.Popen[bytes]"]
 
@@ -37,7 +38,7 @@ def launching(program: Path, home: Path, someone: Person) -> Iterator[Launch]:
 
         def end(process: subprocess.Popen[bytes]) -> None:
             process.kill()
-            process.wait()
+            process.wait(DEADLINE)
             print((home / "log").read_text())
 
         yield start

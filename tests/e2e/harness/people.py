@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.harness.waiting import wait_for
+from tests.e2e.harness.waiting import HUNG, wait_for
 
 OURS = re.compile(r"emp-(?:alice|bob|crew)-(\d+)")
 CANNOT_LOCK = (1, 10)
@@ -39,7 +39,7 @@ class Person:
         return {"user": self.uid, "group": self.gid, "extra_groups": list(self.groups)}
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a program as this person."""
+        """Run a program as this person. One that hangs is killed: ``subprocess.TimeoutExpired``."""
         environ = {"PATH": os.environ["PATH"], "HOME": str(self.home), "LANG": "C.UTF-8"}
         done: subprocess.CompletedProcess[str] = subprocess.run(
             command,
@@ -47,6 +47,7 @@ class Person:
             text=True,
             env=environ,
             cwd="/",
+            timeout=HUNG,
             **self.popen_arguments(),
         )
         assert not check or done.returncode == 0, f"{self.name}: {command}: {done.stdout}{done.stderr}"
@@ -109,7 +110,7 @@ def kill_all_of(uid: int) -> None:
 
     def strike() -> list[int]:
         code = "import os, signal, contextlib\nwith contextlib.suppress(OSError): os.kill(-1, signal.SIGKILL)"
-        subprocess.run(["/usr/bin/python3", "-I", "-c", code], user=uid, extra_groups=[], check=False)
+        subprocess.run(["/usr/bin/python3", "-I", "-c", code], user=uid, extra_groups=[], check=False, timeout=HUNG)
         return processes_of(uid)
 
     wait_for(strike, lambda pids: not pids, f"no process of uid {uid}")
@@ -137,7 +138,7 @@ def _is_over(name: str) -> bool:
 
 def _accounts(*command: str, well: tuple[int, ...] = (0,)) -> None:
     done = wait_for(
-        lambda: subprocess.run(command, capture_output=True, text=True),
+        lambda: subprocess.run(command, capture_output=True, text=True, timeout=HUNG),
         lambda one: one.returncode not in CANNOT_LOCK,
         "the lock on the account files",
     )

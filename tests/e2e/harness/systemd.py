@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.e2e.harness import procfs
 from tests.e2e.harness.environments import CHECKOUT
-from tests.e2e.harness.waiting import wait_for
+from tests.e2e.harness.waiting import HUNG, wait_for
 
 UNITS = CHECKOUT / "contrib" / "systemd"
 TARGETS = ("sysinit", "basic", "shutdown", "sockets", "network", "multi-user")
@@ -248,7 +248,7 @@ class Machine:
         wait_for(lambda: [one for one in everybody if procfs.alive(one)], lambda left: not left, "nobody is left")
         sweep = ["unshare", "--mount", "sh", "-c", _SWEEP]
         wait_for(
-            lambda: subprocess.run(sweep, env=self._environ, capture_output=True, text=True),
+            lambda: subprocess.run(sweep, env=self._environ, capture_output=True, text=True, timeout=HUNG),
             lambda done: done.returncode == 0,
             "the cgroups are gone",
         )

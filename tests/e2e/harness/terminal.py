@@ -55,10 +55,10 @@ class Terminal:
     def end(self) -> int:
         """Its exit code, once it has ended by itself."""
         wait_for(lambda: (self.look(), self.process.poll())[1], lambda code: code is not None, "its end", DEADLINE)
-        return self.process.wait()
+        return self.process.wait(DEADLINE)
 
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait()
+        self.process.wait(DEADLINE)
         os.close(self._end)

@@ -11,6 +11,10 @@ Seen = TypeVar("Seen")
 
 DEADLINE = 20.0
 POLL = 0.02
+HUNG = 60.0
+"""Seconds after which a program that was to end by itself has hung: no machine is that slow, and the test fails."""
+BUILT = 900.0
+"""The same of who builds and downloads."""
 
 
 def wait_for(
