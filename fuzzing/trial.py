@@ -6,6 +6,8 @@ grows. A failing input is kept in a file, with the words that replay it.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
 import resource
 import sys
@@ -140,7 +142,10 @@ def resident(pid: str = "self") -> int:
 
 
 def _memory() -> tuple[int, int]:
+    """Without what the allocator keeps for later: of one long input that may be megabytes (malloc_trim(3))."""
     gc.collect()
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
     blocks = sys.getallocatedblocks() if hasattr(sys, "getallocatedblocks") else 0
     return resident(), blocks
 

@@ -104,10 +104,15 @@ def _judged(speak: Callable[[Iterable[bytes]], Iterator[Event]], parts: Iterable
     return events
 
 
+def _meaning(events: list[Event]) -> list[Event]:
+    """Of two faults the one that is seen first names the status: which one that is may depend on what was there."""
+    return ["refused" if type(one) is int else one for one in events]
+
+
 def _trial(speak: Callable[[Iterable[bytes]], Iterator[Event]], data: bytes) -> str:
     whole = _judged(speak, [data])
     cut = _judged(speak, cuts(data))
-    assert cut == whole, "it means something else when it is cut"
+    assert _meaning(cut) == _meaning(whole), "it means something else when it is cut"
     for event in whole:
         if type(event) is dict:
             _examine(event)

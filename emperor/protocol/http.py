@@ -28,6 +28,8 @@ __all__ = ["ClientExchange", "ServerMachine", "require"]
 _END = re.compile(rb"\n\r?\n")
 _LINE_LIMIT = 16384
 """Bytes of a chunk's line, or of trailers: h11's own default."""
+_TRAILERS = 8192
+"""Bytes of trailers, without blanks."""
 _BLANKS = bytes.maketrans(b"\x0b\x0c", b"  ")
 
 
@@ -135,12 +137,17 @@ class ServerMachine:
                 if isinstance(event, h11.Data):
                     self._pieces.append(bytes(event.data))
                 elif isinstance(event, h11.EndOfMessage):
+                    # h11 judges the length of what came in pieces alone.
+                    if event.headers and sum(len(name) + len(value) + 4 for name, value in event.headers) > _TRAILERS:
+                        raise ProtocolError(f"request body: trailers longer than {_TRAILERS} bytes", 431)
                     self.whole = True
                     self._ahead += self._connection.trailing_data[0]
                 else:
                     return
         except h11.RemoteProtocolError as error:
             self._error = _refusal(error, "request body")
+        except ProtocolError as error:
+            self._error = error
 
     def piece(self) -> Optional[bytes]:
         """The body's next piece, b"" at its end; None: ``feed`` it. Raises ``ProtocolError`` for a bad chunk."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Iterator
@@ -17,6 +18,15 @@ from emperor.intake.reading import Reader, Reading, Settings, Study
 from emperor.system import accounts
 from emperor.system.eventloop import Loop
 from tests.integration.kernel_world import drive, raise_it
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_left_behind() -> Iterator[None]:
+    """A program that takes over ends, and with it all that it has asked; this one goes on."""
+    yield
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.waitpid(-1, 0)
 
 
 @pytest.fixture

@@ -432,3 +432,20 @@ def test_what_is_no_response_is_the_vassals_fault(chunks: list[bytes]) -> None:
     with pytest.raises(VassalError) as caught:
         split_head(decode(iter(chunks), pytest.fail))
     assert caught.value.status == 502
+
+
+def test_too_many_trailers_are_refused_however_they_come() -> None:
+    head = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+    for lines, fits in ((1000, False), (500, True)):
+        body = b"1\r\nx\r\n0\r\n" + b"X-T: abcd\r\n" * lines + b"\r\n"
+        for size in (len(body), 4096, 1):
+            machine = ServerMachine(65536)
+            assert machine.receive(head) is not None
+            for at in range(0, len(body), size):
+                machine.feed(body[at : at + size])
+            assert machine.piece() == b"x"
+            if fits:
+                assert machine.piece() == b""
+            else:
+                with pytest.raises(ProtocolError, match="request body"):
+                    machine.piece()
