@@ -120,7 +120,7 @@ def _grown(watch: _Watch, result: Result) -> list[str]:
 
     def small() -> bool:
         seen[:] = [watch.scene.weight()]
-        return seen[0].descriptors <= before.descriptors + 2 and seen[0].threads <= before.threads + 1
+        return seen[0].descriptors <= before.descriptors + 2 and seen[0].threads <= before.threads + 2
 
     found = []
     try:

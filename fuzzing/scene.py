@@ -46,6 +46,10 @@ def wait_for(look: Callable[[], Any], what: str) -> Any:
     return seen
 
 
+def _threads(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/task"))
+
+
 @dataclass(frozen=True)
 class Weight:
     """Of all processes that must stay: bytes in memory, open descriptors, threads."""
@@ -183,6 +187,9 @@ class Scene:
         wait_for(running, "the vassals run")
         rows = self.rows()
         self.kept = {name: self._processes(rows[name]) for name in names}
+        workers = [pid for pids in self.kept.values() for pid in pids[1:]]
+        # Else what a busy machine has not started yet would look like growth.
+        wait_for(lambda: all(_threads(pid) > THREADS for pid in workers), "the workers have all their threads")
 
     @staticmethod
     def _processes(row: dict[str, Any]) -> tuple[int, ...]:
@@ -195,7 +202,7 @@ class Scene:
         return Weight(
             sum(resident(str(pid)) for pid in pids),
             sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids),
-            sum(len(os.listdir(f"/proc/{pid}/task")) for pid in pids),
+            sum(map(_threads, pids)),
         )
 
     def troubles(self) -> list[str]:

@@ -175,7 +175,7 @@ def test_a_link_in_the_folders_place_that_leads_to_it_disturbs_nobody(daemon: Em
     assert site.row()["pid"] == row["pid"]
     daemon.vassals.unlink()
     daemon.vassals.symlink_to(daemon.root / "nowhere")
-    daemon.wait_for_log("cannot be read: No such file or directory -- its vassals stay as they are")
+    daemon.wait_for_log("cannot be read: a symbolic link on the way leads to nothing -- its vassals stay as they are")
     assert states(daemon) == {"site": "RUNNING", "other": "RUNNING"}
     daemon.vassals.unlink()
     real.rename(daemon.vassals)

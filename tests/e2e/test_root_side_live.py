@@ -28,7 +28,9 @@ NOBODYS = frozenset({"__future__", "__main__", "_distutils_hack", "apport_python
 IMPORTED = re.compile(r"^import time: +\d+ \| +\d+ \| *([\w.]+)$", re.MULTILINE)
 """A line of ``python -X importtime``: one for each module that is executed, wherever its import stands."""
 
-NEVER = {*NOT_ROOTS, *NO_STANDARD_LIBRARY} - {edge.target for edge in FROM_OURSELVES}
+PYTHONS_OWN = {"builtins", "importlib", "marshal"}
+"""What the interpreter and compileall bring along; that we name none of them is read in the sources."""
+NEVER = {*NOT_ROOTS, *NO_STANDARD_LIBRARY} - {edge.target for edge in FROM_OURSELVES} - PYTHONS_OWN
 
 
 @pytest.fixture(scope="module")
