@@ -63,7 +63,7 @@ def draw(source: Path, target: Path) -> None:
         axis.set_yscale("log") if panel.logarithmic else axis.set_ylim(bottom=0)
         if upgrades is not None:
             axis.axvline(upgrades, color="grey", linewidth=0.8, linestyle=":")
-        axis.legend(loc="lower left", ncols=len(panel.lines), frameon=False)
+        axis.legend(loc="upper left" if panel.logarithmic else "lower left", ncols=len(panel.lines), frameon=False)
     axes[-1].set_xlabel("minutes; right of the dotted line the emperor replaces itself once a minute")
     figure.tight_layout()
     figure.savefig(target, metadata={"Date": None})
